@@ -1,0 +1,70 @@
+package raft
+
+import "fmt"
+
+// Effects is what the host is to do after it has given the core one or more inputs. All of it may be started at
+// once and in any order; only Saves of one group must become durable in the order of their Seq, messages to one
+// peer should keep their order, and Apply must keep its order.
+type Effects struct {
+	Save     *Save      // to make durable; then call Persisted(Save.Seq)
+	Messages []Envelope // to send, whatever becomes of Save
+	Apply    []Entry    // committed: to execute in order; then call Applied
+	Load     []Load     // entries to read from the log; then call Loaded
+	Reads    []ReadReady
+	Refused  []Refused // proposals that were certainly not appended
+	Events   []Event
+}
+
+// Save is what must survive a crash before Persisted(Seq) is called. Entries may begin at or below the log's end:
+// the first one then supersedes the entry at its index and everything after it.
+type Save struct {
+	Seq       uint64
+	HardState HardState // always the current one, changed or not
+	Entries   []Entry
+}
+
+// Envelope is a message with its addressee.
+type Envelope struct {
+	To      NodeID
+	Message Message
+}
+
+// Load asks for the entries from From on, at most to To and about MaxBytes of them, at least one. For names the
+// peer that lacks them, or is zero when the state machine here does.
+type Load struct {
+	For      NodeID
+	From, To Index
+	MaxBytes uint64
+}
+
+// ReadReady says that the reads of IDs may be answered once the state machine has applied Index.
+type ReadReady struct {
+	IDs   []ReadID
+	Index Index
+}
+
+// RefuseReason says why a proposal was not appended.
+type RefuseReason uint8
+
+const (
+	// RefusedNotLeader means that the server asked is not the leader of the term that was meant.
+	RefusedNotLeader RefuseReason = iota + 1
+	// RefusedOverloaded means that the leader holds as many uncommitted bytes as its limit allows.
+	RefusedOverloaded
+)
+
+func (r RefuseReason) String() string {
+	switch r {
+	case RefusedNotLeader:
+		return "not leader"
+	case RefusedOverloaded:
+		return "overloaded"
+	}
+	return fmt.Sprintf("RefuseReason(%d)", uint8(r))
+}
+
+// Refused names proposals that are certainly not in any log. They are safe to propose again.
+type Refused struct {
+	IDs    []uint64
+	Reason RefuseReason
+}

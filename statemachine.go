@@ -1,0 +1,41 @@
+package balsa
+
+import "iter"
+
+// StateMachine executes the commands of type C that the group has committed and answers each with an R. Every
+// member runs its own; they stay equal because they are given the same commands in the same order and take no
+// other input: no clock, no randomness, no map order, no memory address.
+//
+// Balsa calls its methods from one goroutine at a time. Reads by the program's own goroutines, made after
+// Node.Read has returned, are the machine's to synchronise with Apply.
+type StateMachine[C, R any] interface {
+	// Apply executes the entries of batch in order and gives each its result with Entry.Reply. A command that
+	// is refused (a key that is missing, a balance too low) is a value of R, the same on every member. An error
+	// means that this member cannot go on: it stops, and nothing after the batch is applied.
+	Apply(batch iter.Seq[Entry[C, R]]) error
+}
+
+// Entry is a committed command, as Apply gets it.
+type Entry[C, R any] struct {
+	Index   Index // its place in the log; rises from entry to entry, with gaps
+	Command C
+
+	waiter *waiter[R] // nil where another member proposed it
+}
+
+// Reply answers the command. On the member that proposed it the value goes to the caller of Propose, on all
+// others nowhere. An entry without a Reply is answered with the zero R.
+func (e Entry[C, R]) Reply(r R) {
+	if e.waiter != nil {
+		e.waiter.value = r
+	}
+}
+
+// Codec turns commands into bytes and back. Balsa brings one for []byte, for string, for types with
+// AppendBinary (or MarshalBinary) and UnmarshalBinary, and, for all others, JSON; Config.Codec replaces it.
+type Codec[C any] interface {
+	// Append appends the bytes of c to b.
+	Append(b []byte, c C) ([]byte, error)
+	// Decode returns the command of b, which it may keep but not change.
+	Decode(b []byte) (C, error)
+}
