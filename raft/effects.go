@@ -11,6 +11,7 @@ type Effects struct {
 	Apply    []Entry    // committed: to execute in order; then call Applied
 	Load     []Load     // entries to read from the log; then call Loaded
 	Reads    []ReadReady
+	Aborted  []ReadID  // reads whose leadership ended: ask again, or give up
 	Refused  []Refused // proposals that were certainly not appended
 	Events   []Event
 }

@@ -51,7 +51,7 @@ type AppendEntriesReply struct {
 // term, so a forwarded command enters the log under Term or never.
 type ForwardProposals struct {
 	Term      Term
-	Seq       uint64 // rises with each one that a server sends in a term; a leader drops what does not rise
+	Seq       uint64 // rises with each one that a server sends, over all its incarnations; what does not rise is dropped
 	Proposals []Proposal
 }
 

@@ -1,0 +1,30 @@
+package raft
+
+// Committing: §3.6.2.
+
+// advanceCommitIndex is the figure's rule for leaders, and AdvanceCommitIndex in raft.tla: if there exists an N such that N > commitIndex, a
+// majority of matchIndex[i] >= N, and log[N].term == currentTerm, set commitIndex = N.
+//
+// The last condition is what figure 3.7 shows: an entry of an earlier term can be on a majority and still be overwritten.
+// It is committed together with the first of this term behind it.
+func (r *Raft) advanceCommitIndex() {
+	if r.role != Leader {
+		return
+	}
+	var n Index
+	n, r.scratch = r.config.Configuration.quorumIndex(r.scratch, r.reached)
+	if n <= r.commitIndex || !r.log.has(r.currentTerm, n) {
+		return
+	}
+	r.proposals.committed(&r.log, r.commitIndex, n)
+	r.commitIndex = n
+	r.registerEarlyReads()
+}
+
+// reached is matchIndex[id], where the leader's own is what is on its disk: its write runs in parallel with the followers' (§10.2.1).
+func (r *Raft) reached(id NodeID) Index {
+	if id == r.config.ID {
+		return r.disk.index
+	}
+	return r.peer(id).matchIndex
+}

@@ -1,0 +1,91 @@
+package raft
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Rand is the randomness of election timeouts. *rand.Rand of math/rand/v2 satisfies it.
+type Rand interface {
+	IntN(n int) int // in [0, n)
+}
+
+// Config is what a server is started with. The first group of fields is required.
+type Config struct {
+	// ID is this server.
+	ID NodeID
+	// Configuration is the set of servers.
+	Configuration Configuration
+	// Epoch is larger at every start of this server than at any before. It keeps requests of this incarnation
+	// apart from delayed ones of earlier ones, so a repeated value costs freshness of reads.
+	Epoch uint64
+	// Rand spreads election timeouts.
+	Rand Rand
+
+	// ElectionTicks is the election timeout: a follower that hears from no leader for a random number of ticks
+	// in [ElectionTicks, 2 x ElectionTicks) stands for election, and a leader that hears from no majority for
+	// ElectionTicks steps down. 100 by default.
+	ElectionTicks int
+	// HeartbeatTicks is the interval of heartbeats; ElectionTicks/10 by default.
+	HeartbeatTicks int
+
+	// AppendBytesMax bounds the entries of one AppendEntries, except that one entry is always sent; 1 MiB by default.
+	AppendBytesMax uint64
+	// InflightBytesMax bounds the entries sent to one peer and not yet acknowledged, up to one message more; 4 MiB by default.
+	InflightBytesMax uint64
+	// UncommittedBytesMax bounds what a leader accepts and has not committed; 64 MiB by default.
+	UncommittedBytesMax uint64
+	// ApplyBytesMax bounds the entries handed out in Effects.Apply and not yet reported Applied, up to one entry more;
+	// 16 MiB by default.
+	ApplyBytesMax uint64
+	// CacheBytesMax bounds the committed and durable entries that are kept in memory for peers; 32 MiB by default.
+	CacheBytesMax uint64
+}
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.ElectionTicks, 100)
+	setDefault(&c.HeartbeatTicks, max(1, c.ElectionTicks/10))
+	setDefault(&c.AppendBytesMax, 1<<20)
+	setDefault(&c.InflightBytesMax, 4<<20)
+	setDefault(&c.UncommittedBytesMax, 64<<20)
+	setDefault(&c.ApplyBytesMax, 16<<20)
+	setDefault(&c.CacheBytesMax, 32<<20)
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Validate reports the first field that cannot work.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	switch {
+	case c.ID == 0:
+		return errors.New("raft: Config.ID is zero")
+	case len(c.Configuration.Voters) == 0:
+		return errors.New("raft: Config.Configuration has no voters")
+	case !slices.IsSorted(c.Configuration.Voters) || hasDuplicate(c.Configuration.Voters):
+		return fmt.Errorf("raft: Config.Configuration.Voters %v are not ascending without duplicates", c.Configuration.Voters)
+	case c.Configuration.Voters[0] == 0:
+		return errors.New("raft: Config.Configuration.Voters has id zero")
+	case c.Rand == nil:
+		return errors.New("raft: Config.Rand is nil")
+	case c.HeartbeatTicks < 1 || c.ElectionTicks < 2*c.HeartbeatTicks:
+		return fmt.Errorf("raft: Config.ElectionTicks %d is less than two heartbeats of %d ticks", c.ElectionTicks, c.HeartbeatTicks)
+	}
+	return nil
+}
+
+func hasDuplicate(sorted []NodeID) bool {
+	for i := 1; i < len(sorted); i++ {
+		if sorted[i] == sorted[i-1] {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,191 @@
+package raft
+
+// Leader election: §3.4, the election restriction §3.6.1, Pre-Vote §9.6, and §4.2.3 and §6.2 together: a server that
+// hears a leader does not help to depose it, and a leader that hears no majority resigns.
+
+func (r *Raft) resetElectionTimer() {
+	r.electionElapsed = 0
+	r.electionTimeout = r.config.ElectionTicks + r.config.Rand.IntN(r.config.ElectionTicks)
+}
+
+// hearsLeader reports whether a current leader was heard within the minimum election timeout (§4.2.3). Without it, a server
+// that cannot hear the leader could depose it again and again although all others can.
+func (r *Raft) hearsLeader() bool {
+	if r.role == Leader {
+		return true // check-quorum vouches for it
+	}
+	return r.leader != 0 && !r.leaderUnreachable && r.electionElapsed < r.config.ElectionTicks
+}
+
+// startPreVote asks the others whether an election could be won, before the term that all must follow is raised (§9.6).
+func (r *Raft) startPreVote() {
+	r.becomeCandidate(PreCandidate)
+	r.eventIn(r.currentTerm+1, EventPreCandidate, 0, 0)
+	r.votesGranted[r.config.ID] = true
+	if r.electionWon() { // a group of one
+		r.startElection()
+		return
+	}
+	r.requestVotes(RequestVote{Term: r.currentTerm + 1, PreVote: true})
+}
+
+// startElection is the figure's rules for candidates: increment currentTerm, vote for self, reset the election timer, send
+// RequestVote to all other servers.
+func (r *Raft) startElection() {
+	r.currentTerm++
+	r.votedFor = r.config.ID
+	r.becomeCandidate(Candidate)
+	r.event(EventCandidate, 0, 0)
+	r.requestVotes(RequestVote{Term: r.currentTerm})
+	// Our own vote counts when it is on disk, as anybody else's: see countOwnVote.
+}
+
+func (r *Raft) becomeCandidate(role Role) {
+	r.leaveRole()
+	r.role = role
+	r.votesGranted = map[NodeID]bool{}
+	r.votesRefused = map[NodeID]bool{}
+	r.resetElectionTimer()
+}
+
+func (r *Raft) requestVotes(m RequestVote) {
+	m.CandidateID = r.config.ID
+	m.LastLogIndex, m.LastLogTerm = r.log.last, r.log.lastTerm()
+	for _, id := range r.config.Configuration.Voters {
+		switch {
+		case id == r.config.ID:
+		case m.PreVote:
+			r.send(id, m)
+		default:
+			r.sendWhenTermDurable(id, m)
+		}
+	}
+}
+
+// onRequestVote is the receiver of Figure 3.1's RequestVote RPC. The numbers are the figure's steps.
+func (r *Raft) onRequestVote(from NodeID, m RequestVote) {
+	if m.Term > r.currentTerm && r.hearsLeader() {
+		// Not in the figure: a server that hears a current leader neither votes nor takes over the term (§4.2.3).
+		r.event(EventVoteRefused, from, 0)
+		return
+	}
+	if m.PreVote {
+		r.onPreVote(from, m)
+		return
+	}
+	r.updateTerm(m.Term)
+
+	// 1. Reply false if term < currentTerm (§3.3).
+	// 2. If votedFor is null or candidateId, and the candidate's log is at least as up-to-date as the receiver's log,
+	//    grant the vote (§3.4, §3.6).
+	grant := m.Term == r.currentTerm &&
+		(r.votedFor == 0 || r.votedFor == from) &&
+		r.log.upToDate(m.LastLogTerm, m.LastLogIndex)
+	if !grant {
+		r.event(EventVoteRefused, from, 0)
+		r.sendWhenTermDurable(from, RequestVoteReply{Term: r.currentTerm})
+		return
+	}
+	r.votedFor = from
+	r.resetElectionTimer()
+	r.event(EventVoted, from, 0)
+	r.sendWhenTermDurable(from, RequestVoteReply{Term: r.currentTerm, VoteGranted: true})
+}
+
+// onPreVote answers whether m's sender could win our vote in m.Term. It changes nothing here: an answer is no promise, and
+// it must not hold back our own election.
+func (r *Raft) onPreVote(from NodeID, m RequestVote) {
+	if m.Term > r.currentTerm && r.log.upToDate(m.LastLogTerm, m.LastLogIndex) {
+		// The asked-for term, because ours may be older, and an answer with an older term is dropped as a late one.
+		r.send(from, RequestVoteReply{Term: m.Term, VoteGranted: true, PreVote: true})
+		return
+	}
+	// Our term, so that a candidate with the better log but the older term can catch up and ask again: else a long log
+	// in an old term and a short log in a new one would refuse each other for ever.
+	r.event(EventVoteRefused, from, 0)
+	r.sendWhenTermDurable(from, RequestVoteReply{Term: r.currentTerm, PreVote: true})
+}
+
+func (r *Raft) onRequestVoteReply(from NodeID, m RequestVoteReply) {
+	asked := r.currentTerm
+	if m.PreVote && m.VoteGranted {
+		asked++
+	} else {
+		r.updateTerm(m.Term)
+	}
+	wanted := r.role == Candidate && !m.PreVote || r.role == PreCandidate && m.PreVote
+	if !wanted || m.VoteGranted && m.Term != asked {
+		return // of an older candidacy
+	}
+	if m.VoteGranted {
+		r.votesGranted[from] = true
+	} else {
+		r.votesRefused[from] = true
+	}
+	switch {
+	case r.electionWon() && r.role == PreCandidate:
+		r.startElection()
+	case r.electionWon():
+		r.becomeLeader()
+	case r.electionLost():
+		r.becomeFollower(0) // nothing to wait for before the next timeout
+	}
+}
+
+// countOwnVote adds the candidate's vote for itself once it is durable. Counted earlier, a server that crashes could lead the
+// same term twice, with different entries.
+func (r *Raft) countOwnVote() {
+	if !r.termIsDurable() || r.votesGranted[r.config.ID] {
+		return
+	}
+	r.votesGranted[r.config.ID] = true
+	if r.electionWon() {
+		r.becomeLeader()
+	}
+}
+
+// electionWon: votes received from a majority of servers. Voters are counted, not votes.
+func (r *Raft) electionWon() bool {
+	return r.config.Configuration.hasQuorum(func(id NodeID) bool { return r.votesGranted[id] })
+}
+
+func (r *Raft) electionLost() bool {
+	return r.config.Configuration.hasQuorum(func(id NodeID) bool { return r.votesRefused[id] })
+}
+
+// becomeLeader takes office: initialise nextIndex to the last log index + 1 and matchIndex to 0, and append a blank entry,
+// whose commitment commits everything before it (§6.4).
+func (r *Raft) becomeLeader() {
+	r.role, r.leader = Leader, r.config.ID
+	r.votesGranted, r.votesRefused = nil, nil
+	r.heartbeatElapsed = 0
+	for _, id := range r.config.Configuration.Voters {
+		if id != r.config.ID {
+			r.peers = append(r.peers, newPeer(id, r.log.last+1, r.ticks))
+		}
+	}
+	r.event(EventLeader, r.config.ID, 0)
+	r.abortReads()
+	r.proposals.reset()
+	r.proposals.termFirst = r.log.last + 1
+	r.log.append(Entry{Term: r.currentTerm, Index: r.log.last + 1, Type: EntryNoop})
+}
+
+// tickLeader sends heartbeats and resigns without a quorum (§6.2).
+func (r *Raft) tickLeader() {
+	heard := func(id NodeID) bool {
+		p := r.peer(id)
+		return id == r.config.ID || p.heardWithin(r.ticks, r.config.ElectionTicks)
+	}
+	if !r.config.Configuration.hasQuorum(heard) {
+		r.event(EventQuorumLost, 0, 0)
+		r.becomeFollower(0)
+		return
+	}
+	if r.heartbeatElapsed++; r.heartbeatElapsed >= r.config.HeartbeatTicks {
+		r.heartbeatElapsed = 0
+		for _, p := range r.peers {
+			p.heartbeat()
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package raft
+
+import (
+	"sort"
+
+	"github.com/balsa-raft/balsa/internal/must"
+)
+
+// log is the figure's log[]: the terms of all entries, as runs, and the newest entries themselves.
+//
+// Invariant: runs is ascending in Term and in First, and covers first..last without gaps.
+// Invariant: cache holds the entries cacheFirst..last, contiguous; it may be empty.
+type log struct {
+	first Index // the oldest entry that exists; 1 until the log is compacted
+	last  Index // the newest; first-1 when empty
+	runs  []TermRun
+
+	cache      []Entry
+	cacheFirst Index
+	cacheBytes uint64
+}
+
+func newLog(s LogState) log {
+	return log{first: s.First, last: s.Last, runs: append([]TermRun(nil), s.Runs...), cacheFirst: s.Last + 1}
+}
+
+// term returns the term of entry i. It is false for an entry that the log does not have: a missing entry has no
+// term, not even zero, or two logs would seem to agree where both have nothing. Place 0 has term 0 in every log.
+func (l *log) term(i Index) (Term, bool) {
+	if i == 0 {
+		return 0, true
+	}
+	if i < l.first || i > l.last {
+		return 0, false
+	}
+	return l.runs[l.run(i)].Term, true
+}
+
+// run returns the position of the run that holds entry i, which must exist.
+func (l *log) run(i Index) int {
+	if n := len(l.runs) - 1; i >= l.runs[n].First {
+		return n
+	}
+	return sort.Search(len(l.runs), func(k int) bool { return l.runs[k].First > i }) - 1
+}
+
+func (l *log) lastTerm() Term {
+	t, ok := l.term(l.last)
+	must.Be(ok || l.last == 0, "the last entry %d has a term", l.last)
+	return t
+}
+
+// has reports whether the log contains an entry at index whose term is term.
+func (l *log) has(term Term, index Index) bool {
+	t, ok := l.term(index)
+	return ok && t == term
+}
+
+// upToDate reports whether a log that ends in (lastTerm, lastIndex) is at least as up-to-date as this one (§3.6.1).
+func (l *log) upToDate(lastTerm Term, lastIndex Index) bool {
+	own := l.lastTerm()
+	return lastTerm > own || lastTerm == own && lastIndex >= l.last
+}
+
+// append adds entries behind the last one.
+func (l *log) append(es ...Entry) {
+	for i := range es {
+		e := &es[i]
+		must.Be(e.Index == l.last+1, "entry %d follows %d", e.Index, l.last)
+		if n := len(l.runs); n == 0 || l.runs[n-1].Term != e.Term {
+			must.Be(n == 0 || l.runs[n-1].Term < e.Term, "terms do not fall along the log: %d at %d", e.Term, e.Index)
+			l.runs = append(l.runs, TermRun{Term: e.Term, First: e.Index})
+		}
+		l.last = e.Index
+		l.cacheBytes += e.Size()
+	}
+	l.cache = append(l.cache, es...)
+}
+
+// truncateFrom removes entry i and all behind it.
+func (l *log) truncateFrom(i Index) {
+	must.Be(i >= l.first && i <= l.last, "truncate at %d within %d..%d", i, l.first, l.last)
+	l.last = i - 1
+	for n := len(l.runs); n > 0 && l.runs[n-1].First >= i; n-- {
+		l.runs = l.runs[:n-1]
+	}
+	if i <= l.cacheFirst {
+		l.cache, l.cacheFirst, l.cacheBytes = nil, i, 0
+		return
+	}
+	keep := int(i - l.cacheFirst)
+	for _, e := range l.cache[keep:] {
+		l.cacheBytes -= e.Size()
+	}
+	// The cap makes the next append copy: saves and messages under way still share the removed entries' places.
+	l.cache = l.cache[:keep:keep]
+}
+
+// cached returns the entries from..to, as many as fit in bytesMax but at least one. It is false if they are not in memory.
+// The result shares the cache and must not be changed.
+func (l *log) cached(from, to Index, bytesMax uint64) ([]Entry, bool) {
+	if from < l.cacheFirst || from > l.last {
+		return nil, false
+	}
+	es := l.cache[from-l.cacheFirst : min(to, l.last)+1-l.cacheFirst]
+	var size uint64
+	for i := range es {
+		size += es[i].Size()
+		if size > bytesMax && i > 0 {
+			return es[:i:i], true
+		}
+	}
+	return es[:len(es):len(es)], true
+}
+
+// evict drops cached entries from the front, none beyond limit, until they fit in bytesMax.
+func (l *log) evict(limit Index, bytesMax uint64) {
+	n := 0
+	for l.cacheBytes > bytesMax && n < len(l.cache) && l.cache[n].Index <= limit {
+		l.cacheBytes -= l.cache[n].Size()
+		n++
+	}
+	l.cache = l.cache[n:]
+	l.cacheFirst += Index(n)
+}
+
+// matches reports whether es are the log's own entries of these indexes, by term.
+func (l *log) matches(es []Entry) bool {
+	for i := range es {
+		if !l.has(es[i].Term, es[i].Index) {
+			return false
+		}
+	}
+	return true
+}
+
+// conflict is the hint of a follower whose log does not have the leader's entry before index+1: the term that it has there
+// and where that term begins, or term 0 and the place behind its log.
+func (l *log) conflict(index Index) (Term, Index) {
+	if index > l.last {
+		return 0, l.last + 1
+	}
+	t, ok := l.term(index)
+	must.Be(ok && index > 0, "entry %d conflicts, so it exists", index)
+	return t, l.runs[l.run(index)].First
+}
+
+// lastOf returns the last entry of term t, or false if the log has none.
+func (l *log) lastOf(t Term) (Index, bool) {
+	k := sort.Search(len(l.runs), func(k int) bool { return l.runs[k].Term >= t })
+	if k == len(l.runs) || l.runs[k].Term != t {
+		return 0, false
+	}
+	if k+1 == len(l.runs) {
+		return l.last, true
+	}
+	return l.runs[k+1].First - 1, true
+}

@@ -1,0 +1,153 @@
+package raft
+
+// Linearizable reads without a log entry: ReadIndex, §6.4.
+
+// reads is the bookkeeping of ReadIndex. On a leader, reads wait in turn in early, next and round; on a follower in waiting and asked.
+type reads struct {
+	// On leaders. All reads that wait share a round: the leader raises ReadSeq, and once a majority has returned it in this term, no
+	// other leader can have committed anything before the round began.
+	early   []read // before the first commit of the term: until then commitIndex may be older than what was acknowledged
+	next    []read // for the round after the one under way
+	current []read // of the round under way
+	round   uint64 // number of the last round begun in this term
+	index   Index  // commitIndex when it began
+
+	// On followers.
+	waiting []ReadID // to be asked for
+	asked   []ReadID // asked for under lastSeq
+	askedAt uint64   // Raft.ticks
+	lastSeq uint64   // of our last ReadIndex message; never used twice, so that a late reply answers nothing else
+}
+
+// read is one request at the leader: its own (from is zero), or a follower's.
+type read struct {
+	from NodeID
+	seq  uint64
+	id   ReadID
+}
+
+// abortReads ends the reads of a leadership. Followers repeat theirs by themselves.
+func (r *Raft) abortReads() {
+	s := &r.reads
+	for _, queue := range [][]read{s.early, s.next, s.current} {
+		for _, rd := range queue {
+			if rd.from == 0 {
+				r.effects.Aborted = append(r.effects.Aborted, rd.id)
+			}
+		}
+	}
+	r.effects.Aborted = append(r.effects.Aborted, s.waiting...)
+	r.effects.Aborted = append(r.effects.Aborted, s.asked...)
+	*s = reads{lastSeq: s.lastSeq}
+}
+
+// ReadIndex asks for an index such that a state machine that has applied it reflects every command that was committed
+// anywhere before this call. The answer is in Effects.Reads, or the id in Effects.Aborted. With ErrNoLeader nothing was kept.
+func (r *Raft) ReadIndex(id ReadID) error {
+	switch {
+	case r.role == Leader:
+		r.register(read{id: id})
+	case r.leader == 0:
+		return ErrNoLeader
+	default:
+		r.reads.waiting = append(r.reads.waiting, id)
+	}
+	return nil
+}
+
+func (r *Raft) onReadIndex(from NodeID, m ReadIndex) {
+	r.updateTerm(m.Term)
+	if r.role == Leader && m.Term == r.currentTerm && r.peer(from) != nil {
+		r.register(read{from: from, seq: m.Seq})
+	}
+}
+
+// readsQueuedMax bounds the followers' requests that wait at a leader. A follower has one at a time and repeats it.
+const readsQueuedMax = 1 << 16
+
+func (r *Raft) register(rd read) {
+	s := &r.reads
+	if rd.from != 0 && len(s.early)+len(s.next) >= readsQueuedMax {
+		return
+	}
+	if r.commitIndex < r.proposals.termFirst {
+		s.early = append(s.early, rd)
+		return
+	}
+	s.next = append(s.next, rd)
+}
+
+// registerEarlyReads lets the reads in that waited for the term's first commit.
+func (r *Raft) registerEarlyReads() {
+	s := &r.reads
+	s.next = append(s.next, s.early...)
+	s.early = nil
+}
+
+// startReadRound begins a round for all reads that wait, unless one is under way: acknowledgements of requests that were sent before a
+// read was registered say nothing about it.
+func (r *Raft) startReadRound() {
+	s := &r.reads
+	if len(s.next) == 0 || len(s.current) > 0 {
+		return
+	}
+	s.current, s.next = s.next, s.current[:0]
+	s.round++
+	s.index = r.commitIndex
+	r.confirmReads() // a group of one has its majority
+}
+
+// confirmReads ends the round under way if a majority has returned its number.
+func (r *Raft) confirmReads() {
+	s := &r.reads
+	if r.role != Leader || len(s.current) == 0 {
+		return
+	}
+	returned := func(id NodeID) bool { return id == r.config.ID || r.peer(id).readSeq >= s.round }
+	if !r.config.Configuration.hasQuorum(returned) {
+		return
+	}
+	var own []ReadID
+	for _, rd := range s.current {
+		if rd.from == 0 {
+			own = append(own, rd.id)
+		} else {
+			r.send(rd.from, ReadIndexReply{Term: r.currentTerm, Seq: rd.seq, Index: s.index})
+		}
+	}
+	if len(own) > 0 {
+		r.effects.Reads = append(r.effects.Reads, ReadReady{IDs: own, Index: s.index})
+	}
+	s.current = s.current[:0]
+}
+
+// forwardReads asks the leader on behalf of all reads that wait here, one request at a time.
+func (r *Raft) forwardReads() {
+	s := &r.reads
+	if len(s.waiting) == 0 || len(s.asked) > 0 {
+		return
+	}
+	s.asked, s.waiting = s.waiting, nil
+	s.askedAt = r.ticks
+	s.lastSeq++
+	r.send(r.leader, ReadIndex{Term: r.currentTerm, Seq: s.lastSeq})
+}
+
+// tickReads repeats a request that got no answer, under a new number.
+func (r *Raft) tickReads() {
+	s := &r.reads
+	if len(s.asked) > 0 && r.ticks-s.askedAt >= uint64(2*r.config.HeartbeatTicks) {
+		s.waiting = append(s.asked, s.waiting...)
+		s.asked = nil
+	}
+}
+
+func (r *Raft) onReadIndexReply(m ReadIndexReply) {
+	r.updateTerm(m.Term)
+	s := &r.reads
+	if len(s.asked) == 0 || m.Seq != s.lastSeq {
+		return // of an older request
+	}
+	r.effects.Reads = append(r.effects.Reads, ReadReady{IDs: s.asked, Index: m.Index})
+	s.asked = nil
+}

@@ -1,0 +1,109 @@
+package raft
+
+import (
+	"errors"
+	"fmt"
+)
+
+// validate reports what no correct server sends. The handlers rely on it.
+func (r *Raft) validate(from NodeID, m Message) error {
+	reason := ""
+	switch m := m.(type) {
+	case RequestVote:
+		reason = m.validate(from)
+	case RequestVoteReply:
+		reason = validTerm(m.Term)
+	case AppendEntries:
+		reason = m.validate(from)
+	case AppendEntriesReply:
+		reason = validTerm(m.Term)
+		if m.Success && r.role == Leader && m.Term == r.currentTerm && m.MatchIndex > r.log.last {
+			reason = fmt.Sprintf("it acknowledges entry %d where the leader's log ends in %d", m.MatchIndex, r.log.last)
+		}
+	case ForwardProposals:
+		reason = validTerm(m.Term)
+	case ForwardReply:
+		reason = validTerm(m.Term)
+	case ReadIndex:
+		reason = validTerm(m.Term)
+	case ReadIndexReply:
+		reason = validTerm(m.Term)
+	default:
+		reason = fmt.Sprintf("unknown type %T", m)
+	}
+	if from == 0 || from == r.config.ID {
+		reason = fmt.Sprintf("n%d cannot be the sender", from)
+	}
+	if reason != "" {
+		return &BadMessageError{From: from, Reason: reason}
+	}
+	return nil
+}
+
+func validTerm(t Term) string {
+	if t == 0 {
+		return "term zero"
+	}
+	return ""
+}
+
+func (m RequestVote) validate(from NodeID) string {
+	switch {
+	case m.Term == 0:
+		return "term zero"
+	case m.CandidateID != from:
+		return fmt.Sprintf("candidate n%d is not its sender", m.CandidateID)
+	case m.LastLogTerm >= m.Term:
+		return fmt.Sprintf("its log ends in term %d, it campaigns in %d", m.LastLogTerm, m.Term)
+	case (m.LastLogTerm == 0) != (m.LastLogIndex == 0):
+		return fmt.Sprintf("no entry has index %d and term %d", m.LastLogIndex, m.LastLogTerm)
+	}
+	return ""
+}
+
+func (m AppendEntries) validate(from NodeID) string {
+	switch {
+	case m.Term == 0:
+		return "term zero"
+	case m.LeaderID != from:
+		return fmt.Sprintf("leader n%d is not its sender", m.LeaderID)
+	case (m.PrevLogTerm == 0) != (m.PrevLogIndex == 0):
+		return fmt.Sprintf("no entry has index %d and term %d", m.PrevLogIndex, m.PrevLogTerm)
+	}
+	index, term := m.PrevLogIndex, m.PrevLogTerm
+	for i := range m.Entries {
+		e := &m.Entries[i]
+		if e.Index != index+1 || e.Term < term || e.Term == 0 || !e.Type.Valid() {
+			return fmt.Sprintf("entry %d of term %d, type %d, follows entry %d of term %d", e.Index, e.Term, e.Type, index, term)
+		}
+		index, term = e.Index, e.Term
+	}
+	if term > m.Term {
+		return fmt.Sprintf("an entry of term %d from the leader of term %d", term, m.Term)
+	}
+	return ""
+}
+
+// validate reports what no log on disk looks like.
+func (s LogState) validate() error {
+	if s.First == 0 || s.Last+1 < s.First {
+		return fmt.Errorf("raft: a log cannot span entries %d..%d", s.First, s.Last)
+	}
+	if s.First > 1 {
+		return errors.New("raft: the log does not begin with entry 1")
+	}
+	if (s.Last >= s.First) != (len(s.Runs) > 0) {
+		return fmt.Errorf("raft: a log of entries %d..%d has %d runs of terms", s.First, s.Last, len(s.Runs))
+	}
+	next, term := s.First, Term(0)
+	for i, run := range s.Runs {
+		if i == 0 && run.First != s.First || i > 0 && run.First < next || run.First > s.Last || run.Term <= term {
+			return fmt.Errorf("raft: the log's run of term %d cannot begin at entry %d", run.Term, run.First)
+		}
+		next, term = run.First+1, run.Term
+	}
+	if term > s.HardState.CurrentTerm {
+		return fmt.Errorf("raft: the log ends in term %d, the stored current term is %d: the term was lost", term, s.HardState.CurrentTerm)
+	}
+	return nil
+}
