@@ -1,0 +1,2 @@
+// Package main runs.
+package main // want "must begin with "Command other"

@@ -1,0 +1,2 @@
+// Command prog runs.
+package main

@@ -1,0 +1,2 @@
+// This is the package form.
+package form // want "must begin with"

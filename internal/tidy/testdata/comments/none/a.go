@@ -1,0 +1,1 @@
+package none // want "no file of the package"

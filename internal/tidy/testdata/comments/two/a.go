@@ -1,0 +1,2 @@
+// Package two is here.
+package two

@@ -1,0 +1,2 @@
+// Package two is here, too.
+package two // want "a second package comment"

@@ -1,0 +1,1 @@
+package unlisted // want "unlisted has no row"

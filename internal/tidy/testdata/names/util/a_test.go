@@ -1,0 +1,1 @@
+package util_test // want "util names no purpose"

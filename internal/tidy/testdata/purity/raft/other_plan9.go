@@ -1,0 +1,1 @@
+package raft // want "may not depend on the platform"
