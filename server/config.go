@@ -1,0 +1,158 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/balsa-raft/balsa"
+)
+
+// EtcdVersion is the version of etcd whose API this package answers. It is purely numeric because clients parse it.
+const EtcdVersion = "3.7.3"
+
+// clusterVersion is EtcdVersion without its patch level, as etcd reports the cluster's and the storage's.
+const clusterVersion = "3.7.0"
+
+// The limits of etcd, and of its gRPC server over them.
+const (
+	maxTxnOpsDefault       = 128
+	maxRequestBytesDefault = 3 << 19 // 1.5 MiB
+	// grpcOverheadBytes is what a message may exceed MaxRequestBytes by and still be answered with an etcd error
+	// instead of gRPC's own.
+	grpcOverheadBytes = 512 << 10
+)
+
+// Member is one server of the cluster as it first starts.
+type Member struct {
+	ID       uint64
+	Name     string
+	PeerURLs []string // http://host:port; the first is the one that peers use
+}
+
+// Config describes one member. Name, Dir, ID, Members and ListenClients are required; the zero value of every other field
+// is a good default.
+type Config struct {
+	// Name is this member's name for people.
+	Name string
+	// Dir is this member's data folder.
+	Dir string
+	// ID is this member's id, one of Members'; ClusterID is the cluster's. MemberID and ClusterID derive etcd's.
+	ID, ClusterID uint64
+	// Members is the cluster as it first starts, the same on every member.
+	Members []Member
+
+	// ListenClients are the addresses (host:port) to answer clients on.
+	ListenClients []string
+	// AdvertiseClientURLs are the URLs by which clients reach this member; by default those of ListenClients.
+	AdvertiseClientURLs []string
+	// ListenPeer is the address (host:port) to answer peers on; by default that of this member's first peer URL.
+	ListenPeer string
+
+	// HeartbeatInterval and ElectionTimeout are balsa.Config's.
+	HeartbeatInterval, ElectionTimeout time.Duration
+
+	// MaxTxnOps is how many operations a transaction may have; 128 by default.
+	MaxTxnOps int
+	// MaxRequestBytes is how large a write may be, encoded; 1.5 MiB by default.
+	MaxRequestBytes int
+	// QuotaBackendBytes is reported to clients; nothing enforces it yet.
+	QuotaBackendBytes int64
+	// MaxConcurrentStreams is how many calls one connection may have open; unlimited by default.
+	MaxConcurrentStreams uint32
+
+	// KeepAliveMinTime is how often a client may ping; 5 s by default.
+	KeepAliveMinTime time.Duration
+	// KeepAliveInterval is how often to ping a silent client, 2 h by default, and KeepAliveTimeout how long to wait for
+	// its answer before the connection is closed, 20 s by default. Negative: never ping.
+	KeepAliveInterval, KeepAliveTimeout time.Duration
+
+	// Pprof serves Go's profiles on /debug/pprof/ of the client port.
+	Pprof bool
+	// Version is the program's own version, for /version and the metrics.
+	Version string
+	// Logger receives what operators should know; slog.Default by default.
+	Logger *slog.Logger
+}
+
+// withDefaults returns the configuration with every default written out, or an error that names the wrong field.
+func (c Config) withDefaults() (Config, error) {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	setDefault(&c.HeartbeatInterval, 100*time.Millisecond)
+	setDefault(&c.ElectionTimeout, time.Second)
+	setDefault(&c.MaxTxnOps, maxTxnOpsDefault)
+	setDefault(&c.MaxRequestBytes, maxRequestBytesDefault)
+	setDefault(&c.KeepAliveMinTime, 5*time.Second)
+	setDefault(&c.KeepAliveInterval, 2*time.Hour)
+	setDefault(&c.KeepAliveTimeout, 20*time.Second)
+	if c.Dir == "" {
+		return c, errors.New("server: Config.Dir is empty: name a data folder")
+	}
+	if len(c.ListenClients) == 0 {
+		return c, errors.New("server: Config.ListenClients is empty: name an address to answer clients on")
+	}
+	if c.MaxTxnOps < 0 || c.MaxRequestBytes < 0 {
+		return c, fmt.Errorf("server: Config.MaxTxnOps %d and MaxRequestBytes %d must not be negative", c.MaxTxnOps, c.MaxRequestBytes)
+	}
+	self, ok := c.member(c.ID)
+	if !ok {
+		return c, fmt.Errorf("server: Config.Members does not contain this member's id %x", c.ID)
+	}
+	if c.ListenPeer == "" {
+		address, err := hostPort(self.PeerURLs)
+		if err != nil {
+			return c, err
+		}
+		c.ListenPeer = address
+	}
+	return c, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c Config) member(id uint64) (Member, bool) {
+	for _, m := range c.Members {
+		if m.ID == id {
+			return m, true
+		}
+	}
+	return Member{}, false
+}
+
+// peers returns Members as the root wants them.
+func (c Config) peers() ([]balsa.Member, error) {
+	var ms []balsa.Member
+	for _, m := range c.Members {
+		address, err := hostPort(m.PeerURLs)
+		if err != nil {
+			return nil, err
+		}
+		ms = append(ms, balsa.Member{ID: balsa.NodeID(m.ID), Address: address})
+	}
+	return ms, nil
+}
+
+// hostPort returns the address of the first of a member's peer URLs.
+func hostPort(urls []string) (string, error) {
+	if len(urls) == 0 {
+		return "", errors.New("server: a member of Config.Members has no peer URL")
+	}
+	u, err := url.Parse(urls[0])
+	if err != nil {
+		return "", fmt.Errorf("server: peer URL %q: %w", urls[0], err)
+	}
+	if _, _, err := net.SplitHostPort(u.Host); err != nil {
+		return "", fmt.Errorf("server: peer URL %q needs a host and a port: %w", urls[0], err)
+	}
+	return u.Host, nil
+}

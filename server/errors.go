@@ -1,0 +1,67 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/balsa-raft/balsa"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// proposeError is what the client sees when Propose failed. ctx is the client's own context, without the
+// server's request timeout.
+//
+// Only an unknown outcome is answered "request timed out". Every other error promises that the write has no effect,
+// and clients retry on that promise, so the order of the cases matters: unknown first.
+func proposeError(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, balsa.ErrUnknownOutcome):
+		if ended := contextError(ctx); ended != nil {
+			return ended
+		}
+		return rpctypes.ErrGRPCTimeout
+	case errors.Is(err, balsa.ErrTooLarge):
+		return rpctypes.ErrGRPCRequestTooLarge
+	case errors.Is(err, balsa.ErrOverloaded):
+		return rpctypes.ErrGRPCRequestTooManyRequests
+	}
+	return readError(ctx, err)
+}
+
+// readError is what the client sees when the node could not serve a read, or certainly did not take a write.
+func readError(ctx context.Context, err error) error {
+	if ended := contextError(ctx); ended != nil {
+		return ended
+	}
+	switch {
+	case errors.Is(err, balsa.ErrNoLeader):
+		return rpctypes.ErrGRPCNoLeader
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return rpctypes.ErrGRPCTimeout
+	case errors.Is(err, balsa.ErrClosed), errors.Is(err, balsa.ErrFailed):
+		return rpctypes.ErrGRPCStopped
+	case errors.Is(err, balsa.ErrOverloaded):
+		return rpctypes.ErrGRPCRequestTooManyRequests
+	case errors.Is(err, balsa.ErrNotCommitted):
+		return rpctypes.ErrGRPCLeaderChanged
+	}
+	return status.Error(codes.Unknown, err.Error())
+}
+
+// contextError is the error of a request that the client itself has ended, nil while it waits.
+func contextError(ctx context.Context) error {
+	switch ctx.Err() {
+	case nil:
+		return nil
+	case context.Canceled:
+		return rpctypes.ErrGRPCCanceled
+	}
+	return rpctypes.ErrGRPCDeadlineExceeded
+}
+
+// storeError is what the client sees when the store refused a request.
+func storeError(err error) error {
+	return status.Error(codes.Unknown, err.Error())
+}

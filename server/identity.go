@@ -1,0 +1,26 @@
+package server
+
+import (
+	"crypto/sha1"
+	"encoding/binary"
+	"slices"
+	"strings"
+)
+
+// MemberID derives a member's id from its peer URLs and the cluster's token, as etcd does: every member computes the
+// same ids from the same flags, and tools that know etcd recognise them.
+func MemberID(peerURLs []string, token string) uint64 {
+	sorted := slices.Sorted(slices.Values(peerURLs))
+	sum := sha1.Sum([]byte(strings.Join(sorted, "") + token))
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+// ClusterID derives the cluster's id from its first members' ids, as etcd does.
+func ClusterID(memberIDs []uint64) uint64 {
+	var b []byte
+	for _, id := range slices.Sorted(slices.Values(memberIDs)) {
+		b = binary.BigEndian.AppendUint64(b, id)
+	}
+	sum := sha1.Sum(b)
+	return binary.BigEndian.Uint64(sum[:])
+}

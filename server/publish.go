@@ -1,0 +1,59 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/balsa-raft/balsa/kv"
+)
+
+// The pause before publishing again; it doubles up to the maximum.
+const (
+	publishPauseMin = 50 * time.Millisecond
+	publishPauseMax = 2 * time.Second
+)
+
+// publish tells the cluster this member's name and client URLs, again and again until it is told. That it has
+// succeeded shows that the cluster takes writes. It reports false if ctx ended first.
+func (s *member) publish(ctx context.Context) bool {
+	self := &kv.MemberAttributes{ID: s.config.ID, Name: s.config.Name, ClientURLs: s.config.AdvertiseClientURLs}
+	for pause := publishPauseMin; ; pause = min(2*pause, publishPauseMax) {
+		err := s.publishOnce(ctx, self)
+		if err == nil {
+			s.config.Logger.Info("published local member to cluster through raft",
+				"local-member-id", hexID(self.ID), "name", self.Name, "client-urls", self.ClientURLs, "cluster-id", hexID(s.config.ClusterID))
+			return true
+		}
+		s.config.Logger.Log(ctx, slog.LevelDebug, "could not publish local member yet", "error", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return false
+		case <-s.node.Done():
+			return false
+		}
+	}
+}
+
+func (s *member) publishOnce(ctx context.Context, self *kv.MemberAttributes) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	if published(s.store.Members(), self) {
+		// Told in an earlier life. A linearizable read shows as well as a write that the cluster is there.
+		_, err := s.node.Read(ctx, 0)
+		return err
+	}
+	result, err := s.node.Propose(ctx, kv.Command{Publish: self})
+	if err != nil {
+		return err
+	}
+	return result.Value.Err
+}
+
+func published(all []kv.MemberAttributes, self *kv.MemberAttributes) bool {
+	return slices.ContainsFunc(all, func(m kv.MemberAttributes) bool {
+		return m.ID == self.ID && m.Name == self.Name && slices.Equal(m.ClientURLs, self.ClientURLs)
+	})
+}

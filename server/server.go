@@ -1,0 +1,206 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/balsa-raft/balsa"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+)
+
+// closeGrace is how long Close waits for calls that are under way. Those that wait for a cluster without a
+// quorum would hold it up for the whole request timeout.
+const closeGrace = time.Second
+
+// Server is one running member. It is safe for concurrent use.
+type Server struct {
+	*member
+	grpc     *grpc.Server
+	health   *health.Server
+	http     *http.Server
+	sniffers []*sniffer
+
+	ready  chan struct{} // closed once the member is published
+	stop   context.CancelFunc
+	wait   sync.WaitGroup
+	close  sync.Once
+	result error // of Close
+}
+
+// Open starts a member and answers clients at once; until there is a leader, with errors. The error says what to
+// change: the address that is taken, the folder that cannot be used.
+func Open(ctx context.Context, config Config) (*Server, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	listeners, err := listen(config.ListenClients)
+	if err != nil {
+		return nil, err
+	}
+	if len(config.AdvertiseClientURLs) == 0 {
+		for _, l := range listeners {
+			config.AdvertiseClientURLs = append(config.AdvertiseClientURLs, "http://"+l.Addr().String())
+		}
+	}
+	n, st, err := openNode(ctx, config)
+	if err != nil {
+		for _, l := range listeners {
+			l.Close()
+		}
+		return nil, err
+	}
+	return serve(config, n, st, listeners), nil
+}
+
+func listen(addresses []string) ([]net.Listener, error) {
+	var out []net.Listener
+	for _, address := range addresses {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			for _, l := range out {
+				l.Close()
+			}
+			return nil, fmt.Errorf("server: cannot listen for clients: %w", err)
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// serve starts the services over a node that runs. It owns the node and the listeners from here on.
+func serve(config Config, n node, st store, listeners []net.Listener) *Server {
+	s := &Server{
+		member: &member{
+			config: config, node: n, store: st,
+			view:    newView(n, config.ClusterID, config.ID),
+			metrics: &metrics{start: time.Now()},
+			timeout: 5*time.Second + 2*config.ElectionTimeout,
+		},
+		health: health.NewServer(),
+		ready:  make(chan struct{}),
+	}
+	s.grpc = s.newGRPC()
+	s.http = &http.Server{Handler: s.httpHandler(), ReadHeaderTimeout: sniffTimeout, MaxHeaderBytes: 64 << 10}
+	for _, l := range listeners {
+		sn := newSniffer(l)
+		s.sniffers = append(s.sniffers, sn)
+		s.start(func() { s.grpc.Serve(sn.grpc) })
+		s.start(func() { s.http.Serve(sn.http) })
+		s.start(func() {
+			if err := sn.serve(); err != nil {
+				config.Logger.Error("stopped accepting clients; restart this member", "address", l.Addr().String(), "error", err)
+			}
+		})
+		config.Logger.Info("serving client traffic", "address", l.Addr().String(), "traffic", "grpc+http")
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.start(func() {
+		if s.publish(ctx) {
+			config.Logger.Info("ready to serve client requests")
+			close(s.ready)
+		}
+	})
+	s.start(func() {
+		select {
+		case <-n.Done():
+			s.health.Shutdown()
+			config.Logger.Error("this member has stopped", "error", n.Err())
+		case <-ctx.Done():
+		}
+	})
+	return s
+}
+
+func (s *Server) newGRPC() *grpc.Server {
+	c := s.config
+	options := []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(c.MaxRequestBytes + grpcOverheadBytes),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: c.KeepAliveMinTime}),
+		grpc.UnknownServiceHandler(unimplemented),
+		// A goroutine a call would grow its stack anew each time; these have grown theirs already.
+		grpc.NumStreamWorkers(streamWorkers),
+		grpc.SharedWriteBuffer(true), // an idle connection holds no buffer
+	}
+	if c.KeepAliveInterval > 0 {
+		options = append(options, grpc.KeepaliveParams(keepalive.ServerParameters{Time: c.KeepAliveInterval, Timeout: c.KeepAliveTimeout}))
+	}
+	if c.MaxConcurrentStreams > 0 {
+		options = append(options, grpc.MaxConcurrentStreams(c.MaxConcurrentStreams))
+	}
+	g := grpc.NewServer(options...)
+	g.RegisterService(only(pb.KV_ServiceDesc, "Range", "Put", "DeleteRange", "Txn", "Compact"), &kvService{member: s.member})
+	g.RegisterService(only(pb.Cluster_ServiceDesc, "MemberList"), &clusterService{member: s.member})
+	g.RegisterService(only(pb.Maintenance_ServiceDesc, "Status", "Alarm"), &maintenanceService{member: s.member})
+	grpc_health_v1.RegisterHealthServer(g, s.health)
+	return g
+}
+
+// streamWorkers is how many goroutines serve calls; a call beyond them gets one of its own. A call that waits for
+// the cluster holds its worker, so there are as many as calls are often open.
+const streamWorkers = 256
+
+// Addrs returns the addresses that clients are answered on, in the order of Config.ListenClients.
+func (s *Server) Addrs() []net.Addr {
+	var out []net.Addr
+	for _, sn := range s.sniffers {
+		out = append(out, sn.listener.Addr())
+	}
+	return out
+}
+
+// Ready is closed once the cluster has a leader and knows this member's name and client URLs.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Status is this member's view of the cluster.
+func (s *Server) Status() balsa.Status { return s.node.Status() }
+
+// Done is closed when the member has stopped, by Close or by itself; Err says why.
+func (s *Server) Done() <-chan struct{} { return s.node.Done() }
+
+// Err says why the member stopped: balsa.ErrClosed, or an error that wraps balsa.ErrFailed. It is nil while it runs.
+func (s *Server) Err() error { return s.node.Err() }
+
+// Close refuses new calls, lets those under way end for a second, and stops the member. What was acknowledged is
+// durable, closed or not.
+func (s *Server) Close() error {
+	s.close.Do(func() {
+		s.stop()
+		s.health.Shutdown()
+		for _, sn := range s.sniffers {
+			sn.Close()
+		}
+		ended := make(chan struct{})
+		s.start(func() {
+			s.grpc.GracefulStop()
+			close(ended)
+		})
+		select {
+		case <-ended:
+		case <-time.After(closeGrace):
+		}
+		// The node goes before Stop: calls that wait on it end, and Stop waits for calls.
+		err := s.node.Close()
+		s.grpc.Stop()
+		s.http.Close()
+		s.wait.Wait()
+		if err != nil && !errors.Is(err, balsa.ErrClosed) {
+			s.result = err
+		}
+	})
+	return s.result
+}
+
+// hexID is how etcd's tools write member and cluster ids.
+func hexID(id uint64) string { return strconv.FormatUint(id, 16) }

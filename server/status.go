@@ -1,0 +1,58 @@
+package server
+
+import (
+	"sync/atomic"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+)
+
+// viewAgeMax is how old the term and the leader of a response header may be. Asking the node takes its lock, which
+// one request in a hundred thousand can afford and every one cannot.
+const viewAgeMax = 10 * time.Millisecond
+
+// view is the part of the node's status that every request needs.
+type view struct {
+	node              node
+	clusterID, selfID uint64
+	start             time.Time
+	asked             atomic.Int64 // when the node was last asked, since start
+	term, leader      atomic.Uint64
+	refreshing        atomic.Bool
+}
+
+func newView(n node, clusterID, memberID uint64) *view {
+	v := &view{node: n, clusterID: clusterID, selfID: memberID, start: time.Now()}
+	v.ask()
+	return v
+}
+
+// refresh asks the node again if what is known is old. Callers that find another at it use what is there.
+func (v *view) refresh() {
+	now := int64(time.Since(v.start))
+	if now-v.asked.Load() < int64(viewAgeMax) || !v.refreshing.CompareAndSwap(false, true) {
+		return
+	}
+	v.ask()
+	v.refreshing.Store(false)
+}
+
+func (v *view) ask() {
+	s := v.node.Status()
+	v.term.Store(uint64(s.Term))
+	v.leader.Store(uint64(s.Leader))
+	v.asked.Store(int64(time.Since(v.start)))
+}
+
+// hasLeader reports whether this member knows of a leader.
+func (v *view) hasLeader() bool {
+	v.refresh()
+	return v.leader.Load() != 0
+}
+
+// fill writes a response's header; revision is zero for the services that report none.
+func (v *view) fill(h *pb.ResponseHeader, revision int64) *pb.ResponseHeader {
+	v.refresh()
+	h.ClusterId, h.MemberId, h.Revision, h.RaftTerm = v.clusterID, v.selfID, revision, v.term.Load()
+	return h
+}
