@@ -1,6 +1,6 @@
 package subject
 
-// step does what it does, as requested. // want "as requested"
+// step does what it does, As requested. // want "As requested"
 func step() {}
 
 const said = "the language model" // want "language model"
