@@ -1,0 +1,27 @@
+package kv
+
+import "github.com/tidwall/btree"
+
+// index finds chains: by key, which is what most operations want, in a hash map, and in the order of keys in a tree.
+// Overwrites and deletes touch neither; only a key's first put and its last trim do.
+type index struct {
+	byKey  map[string]*chain
+	sorted btree.Map[string, *chain]
+}
+
+func (x *index) find(key []byte) *chain { return x.byKey[string(key)] }
+
+func (x *index) add(c *chain) {
+	x.byKey[c.key] = c
+	x.sorted.Set(c.key, c)
+}
+
+func (x *index) remove(c *chain) {
+	delete(x.byKey, c.key)
+	x.sorted.Delete(c.key)
+}
+
+// ascend calls visit with the chains from key on, in order, until it returns false.
+func (x *index) ascend(key string, visit func(*chain) bool) {
+	x.sorted.Ascend(key, func(_ string, c *chain) bool { return visit(c) })
+}
