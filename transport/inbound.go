@@ -1,0 +1,233 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/wire"
+)
+
+// inbound is a connection that a peer dialled.
+type inbound struct {
+	conn net.Conn
+	idle time.Duration
+
+	// Of the goroutine that reads.
+	deadlineSet, ponged time.Time
+
+	once   sync.Once
+	closed chan struct{}
+}
+
+func newInbound(conn net.Conn, idle time.Duration) *inbound {
+	return &inbound{conn: conn, idle: idle, closed: make(chan struct{})}
+}
+
+func (in *inbound) close() {
+	in.once.Do(func() {
+		close(in.closed)
+		in.conn.Close()
+	})
+}
+
+// Read reads from the connection for the frame reader, and shows the other side that it did.
+func (in *inbound) Read(b []byte) (int, error) {
+	// Deadlines are not free, and reads are many: it is enough that one is nearly right.
+	if now := time.Now(); now.Sub(in.deadlineSet) > in.idle/8 {
+		in.deadlineSet = now
+		in.conn.SetReadDeadline(now.Add(in.idle))
+	}
+	n, err := in.conn.Read(b)
+	if now := time.Now(); n > 0 && now.Sub(in.ponged) >= pongInterval {
+		in.ponged = now
+		in.conn.SetWriteDeadline(now.Add(in.idle))
+		if _, err := in.conn.Write([]byte{0}); err != nil {
+			return n, err
+		}
+	}
+	return n, err
+}
+
+// meet admits conn as a stranger, unless the transport is closed.
+func (t *Transport) meet(conn net.Conn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return false
+	}
+	if len(t.strangers) >= strangersMax {
+		t.strangers[0].Close()
+		t.strangers = slices.Delete(t.strangers, 0, 1)
+		t.refused.Add(1)
+		t.log.warn("too many connections that do not say who they are; closing the oldest", "limit", strangersMax)
+	}
+	t.strangers = append(t.strangers, conn)
+	return true
+}
+
+func (t *Transport) forget(conn net.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := slices.Index(t.strangers, conn); i >= 0 {
+		t.strangers = slices.Delete(t.strangers, i, i+1)
+	}
+}
+
+// serve finds out who dialled conn and hands on what it sends, until it ends.
+func (t *Transport) serve(conn net.Conn) {
+	defer conn.Close()
+	if !t.meet(conn) {
+		return
+	}
+	conn.SetDeadline(time.Now().Add(t.config.HandshakeTimeout))
+	p, err := t.welcome(conn)
+	t.forget(conn)
+	if err != nil {
+		if t.ctx.Err() == nil {
+			t.refused.Add(1)
+			t.log.warn("refused a connection", "from", hostOf(conn), "cause", err)
+		}
+		return
+	}
+	in := newInbound(conn, t.config.IdleTimeout)
+	defer in.close()
+	if !p.accept(in) {
+		return
+	}
+	defer p.leave(in)
+	if err := t.accepted(conn); err != nil {
+		return // the dialler tries again, and knows why
+	}
+	err = p.receive(in)
+	if errors.Is(err, wire.ErrMalformed) && t.ctx.Err() == nil {
+		t.log.warn("closed the connection from a peer that sends what cannot be", "peer", p.id, "from", hostOf(conn), "cause", err)
+	}
+}
+
+func hostOf(conn net.Conn) string {
+	address := conn.RemoteAddr().String()
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return address
+}
+
+// welcome reads the dialler's hello. If it is to be refused it says so to the dialler and returns an error.
+func (t *Transport) welcome(conn net.Conn) (*peer, error) {
+	h, err := wire.ReadHello(conn)
+	if errors.Is(err, wire.ErrVersion) {
+		t.refuse(conn, wire.WrongVersion, err)
+	}
+	if err != nil {
+		return nil, plain(err)
+	}
+	p, verdict, err := t.judge(h)
+	if err != nil {
+		t.refuse(conn, verdict, err)
+		return nil, fmt.Errorf("member n%d of cluster %x: %v: %w", h.From, h.ClusterID, verdict, err)
+	}
+	p.heard(h)
+	return p, nil
+}
+
+// refuse tells the dialler why. If that fails there is nobody to tell.
+func (t *Transport) refuse(conn net.Conn, v wire.Verdict, why error) {
+	conn.Write(wire.AppendAnswer(nil, wire.Answer{Verdict: v, Reason: why.Error()}))
+}
+
+// judge returns the peer that h is from, or the verdict and the reason of a refusal.
+func (t *Transport) judge(h wire.Hello) (*peer, wire.Verdict, error) {
+	c := &t.config
+	switch {
+	case h.ClusterID != c.ClusterID:
+		return nil, wire.WrongCluster, fmt.Errorf("this is cluster %x, not %x", c.ClusterID, h.ClusterID)
+	case h.To != c.ID:
+		return nil, wire.WrongMember, fmt.Errorf("this is member n%d, not n%d; one of the addresses is wrong", c.ID, h.To)
+	case h.From == c.ID:
+		return nil, wire.UnknownSender, fmt.Errorf("n%d is this member itself; no two can have one id", h.From)
+	}
+	p := (*t.peers.Load())[h.From]
+	if p == nil {
+		return nil, wire.UnknownSender, fmt.Errorf("n%d knows no member n%d", c.ID, h.From)
+	}
+	if err := t.admit(h.From, h.Incarnation); err != nil {
+		return nil, wire.WrongIncarnation, err
+	}
+	return p, wire.Accepted, nil
+}
+
+func (t *Transport) admit(id raft.NodeID, incarnation uint64) error {
+	if t.config.Admit == nil {
+		return nil
+	}
+	return t.config.Admit(id, incarnation)
+}
+
+// accepted tells the dialler that it may send.
+func (t *Transport) accepted(conn net.Conn) error {
+	a := wire.Answer{Verdict: wire.Accepted, Incarnation: t.config.Incarnation, Boot: t.boot, FrameBytesMax: uint32(t.config.FrameBytesMax)}
+	if _, err := conn.Write(wire.AppendAnswer(nil, a)); err != nil {
+		return err
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// accept makes in the connection from the peer, in place of one that it ends, and waits until nothing of that one is
+// being handed on. It reports false if in was itself replaced, or the peer removed, before.
+func (p *peer) accept(in *inbound) bool {
+	p.mu.Lock()
+	if p.in != nil {
+		p.in.close()
+	}
+	p.in = in
+	if p.ctx.Err() != nil {
+		in.close() // stop may have run before in was there to be closed
+	}
+	p.mu.Unlock()
+	select {
+	case p.receiving <- struct{}{}:
+	case <-in.closed:
+		return false
+	}
+	select {
+	case <-in.closed: // both may have been ready
+		<-p.receiving
+		return false
+	default:
+		return true
+	}
+}
+
+// leave lets the next connection from the peer hand on its packets.
+func (p *peer) leave(in *inbound) {
+	p.mu.Lock()
+	if p.in == in {
+		p.in = nil
+	}
+	p.mu.Unlock()
+	<-p.receiving
+}
+
+// receive hands on what in carries until it ends.
+func (p *peer) receive(in *inbound) error {
+	frames := newFrameReader(in, p.t.config.FrameBytesMax)
+	for {
+		packets, err := frames.next()
+		if len(packets) > 0 {
+			p.receivedPackets.Add(uint64(len(packets)))
+			p.t.handler.Receive(p.id, packets)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"time"
+)
+
+// The goroutines. Each is counted in Transport.running, or waited for by the one that starts it.
+
+// accept takes connections until the transport closes.
+func (t *Transport) accept() {
+	pause := newPause()
+	for {
+		conn, err := t.listener.Accept()
+		if err == nil {
+			pause.reset()
+			t.running.Go(func() { t.serve(conn) })
+			continue
+		}
+		if t.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			return
+		}
+		// Most likely the process has no file descriptor left. Peers that are connected go on; the others must find
+		// somebody here when one is free again.
+		t.log.warn("cannot accept connections from peers; trying again", "cause", plain(err))
+		if !pause.wait(t.ctx.Done(), nil) {
+			return
+		}
+	}
+}
+
+// run keeps a connection to the peer until the peer is stopped.
+func (p *peer) run() {
+	pause := newPause()
+	for {
+		lived, err := p.session()
+		p.failed(lived, err)
+		if p.ctx.Err() != nil {
+			return
+		}
+		// Only a connection that has lasted earns an attempt at once: one that breaks as soon as it is made, such as
+		// to a member that another with the same id keeps replacing, must not be made in a tight loop.
+		if lived >= backoffMax {
+			pause.reset()
+			continue
+		}
+		if !pause.wait(p.ctx.Done(), p.wake) {
+			return
+		}
+	}
+}
+
+// pump writes to conn until it breaks. The outbox knows why it did.
+func (p *peer) pump(conn net.Conn) {
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		p.watch(conn)
+	}()
+	p.write(conn)
+	conn.Close()
+	<-watched
+}
+
+// pause is a wait that doubles from backoffMin to backoffMax.
+type pause struct{ next time.Duration }
+
+func newPause() *pause { return &pause{backoffMin} }
+
+func (w *pause) reset() { w.next = backoffMin }
+
+// wait waits, and reports false if stop ended it. Something on early ends it too.
+func (w *pause) wait(stop, early <-chan struct{}) bool {
+	timer := time.NewTimer(w.next)
+	defer timer.Stop()
+	w.next = min(2*w.next, backoffMax)
+	select {
+	case <-timer.C:
+	case <-early:
+		w.reset()
+	case <-stop:
+		return false
+	}
+	return true
+}

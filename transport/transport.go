@@ -1,0 +1,253 @@
+package transport
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/wire"
+)
+
+// Config says who this member is and who its peers are. ID and Listen are required.
+type Config struct {
+	ID        raft.NodeID
+	ClusterID uint64
+	// Incarnation is that of this member's data folder. Peers are told it and may refuse another than they know.
+	Incarnation uint64
+	// Listen is the address to accept peers' connections on, as host:port; port 0 takes any that is free.
+	Listen string
+	// Peers are the addresses of the members, as host:port. This member's own may be among them and is not used.
+	Peers map[raft.NodeID]string
+	// Admit, if it is set, is asked for every connection in either direction whether peer may be the one with the data
+	// folder of that incarnation. An error refuses the connection; its text is told to the other side and logged. It is
+	// called from several goroutines and must not call the transport.
+	Admit func(peer raft.NodeID, incarnation uint64) error
+	// Logger receives what operators should know; slog.Default by default.
+	Logger *slog.Logger
+
+	// OutboxBytesMax bounds what waits for one peer, encoded; 64 MiB by default. It should hold what the members let be
+	// under way to one peer: the unacknowledged entries of all groups, and on a follower its forwarded proposals.
+	OutboxBytesMax int
+	// FrameBytesMax bounds one packet, with four bytes to spare, in both directions; 64 MiB by default. It must exceed
+	// the largest command. Members may differ while it is being changed: the smaller limit holds.
+	FrameBytesMax int
+	// HandshakeTimeout bounds the opening of a connection, by either side; 2 s by default.
+	HandshakeTimeout time.Duration
+	// IdleTimeout is how long a connection may show no sign of life before it counts as broken; 5 s by default.
+	// Signs come about every half second, so it should be at least 1 s.
+	IdleTimeout time.Duration
+}
+
+// Handler takes what comes from peers.
+type Handler interface {
+	// Receive takes packets that peer from has sent, in its order. The slice, the packets and the bytes that they
+	// alias belong to the handler. It may block until there is room: then that peer's connection, and no other, backs
+	// up. It is called from one goroutine at a time for one peer, and must return soon once Close has been called.
+	Receive(from raft.NodeID, batch []wire.Packet)
+	// Unreachable says that the connection to peer has broken, or that one could not be made, and that what was on its
+	// way is lost. It is called once for each such failure, so again and again while a peer is down. It must not block.
+	Unreachable(peer raft.NodeID)
+}
+
+// ErrClosed is returned by calls after Close.
+var ErrClosed = errors.New("transport: closed")
+
+// Transport is one member's connections to its peers. It is safe for concurrent use.
+type Transport struct {
+	config   Config
+	boot     uint64 // random; peers see from it that this process is another than before
+	handler  Handler
+	log      *quietLog
+	net      network
+	listener net.Listener
+	ctx      context.Context // ends when Close begins
+	cancel   context.CancelFunc
+	running  sync.WaitGroup // every goroutine
+
+	// peers is replaced, never changed, so that Send needs no lock that others hold.
+	peers          atomic.Pointer[map[raft.NodeID]*peer]
+	droppedUnknown atomic.Uint64
+	refused        atomic.Uint64
+
+	mu        sync.Mutex
+	closed    bool
+	strangers []net.Conn                    // accepted and not yet greeted, oldest first
+	receiving map[raft.NodeID]chan struct{} // peer.receiving of all that ever were peers
+}
+
+const (
+	outboxBytesMaxDefault   = 64 << 20
+	frameBytesMaxDefault    = 64 << 20
+	handshakeTimeoutDefault = 2 * time.Second
+	idleTimeoutDefault      = 5 * time.Second
+
+	// pingInterval is how long a dialler hears nothing before it writes something to be answered, unless its
+	// IdleTimeout asks for more haste.
+	pingInterval = 500 * time.Millisecond
+	// pongInterval is how often an acceptor shows signs of life at most.
+	pongInterval = 100 * time.Millisecond
+
+	backoffMin = 20 * time.Millisecond
+	backoffMax = time.Second
+
+	// strangersMax bounds connections that have not said who they are. The oldest gives way: an honest one needs a
+	// round trip, so a newcomer is the likelier to be one.
+	strangersMax = 64
+)
+
+// withDefaults returns c with its zero fields filled in, or an error that names the field that is wrong.
+func (c Config) withDefaults() (Config, error) {
+	if c.ID == 0 {
+		return c, errors.New("transport: Config.ID is zero, which names nobody")
+	}
+	if c.Listen == "" {
+		return c, errors.New("transport: Config.Listen is empty; give host:port")
+	}
+	defaultTo(&c.OutboxBytesMax, outboxBytesMaxDefault)
+	defaultTo(&c.FrameBytesMax, frameBytesMaxDefault)
+	defaultTo(&c.HandshakeTimeout, handshakeTimeoutDefault)
+	defaultTo(&c.IdleTimeout, idleTimeoutDefault)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.OutboxBytesMax < 0 {
+		return c, fmt.Errorf("transport: Config.OutboxBytesMax is %d", c.OutboxBytesMax)
+	}
+	if c.FrameBytesMax < 0 || int64(c.FrameBytesMax) > math.MaxInt32 {
+		return c, fmt.Errorf("transport: Config.FrameBytesMax is %d, it can be up to %d", c.FrameBytesMax, math.MaxInt32)
+	}
+	if c.HandshakeTimeout < 0 || c.IdleTimeout < 0 {
+		return c, fmt.Errorf("transport: Config.HandshakeTimeout is %v, IdleTimeout %v; neither can be negative", c.HandshakeTimeout, c.IdleTimeout)
+	}
+	for id, address := range c.Peers {
+		if id == 0 || address == "" {
+			return c, fmt.Errorf("transport: Config.Peers has member %d at %q; ids start at 1, and each needs host:port", id, address)
+		}
+	}
+	return c, nil
+}
+
+func defaultTo[T int | time.Duration](v *T, value T) {
+	if *v == 0 {
+		*v = value
+	}
+}
+
+// Listen starts the transport: it listens, and dials every peer. Packets are handed to h from now on.
+func Listen(c Config, h Handler) (*Transport, error) { return start(c, h, tcp()) }
+
+func start(c Config, h Handler, n network) (*Transport, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := n.listen(c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("transport: cannot listen on %s for peers: %w", c.Listen, plain(err))
+	}
+	t := &Transport{
+		config:    c,
+		boot:      newBoot(),
+		handler:   h,
+		net:       n,
+		listener:  listener,
+		log:       newQuietLog(c.Logger),
+		receiving: map[raft.NodeID]chan struct{}{},
+	}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.peers.Store(&map[raft.NodeID]*peer{})
+	t.running.Go(t.accept)
+	for id, address := range c.Peers {
+		t.SetPeer(id, address)
+	}
+	return t, nil
+}
+
+func newBoot() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) // it never fails
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// Addr returns the address that peers can reach this member at, as host:port.
+func (t *Transport) Addr() string { return t.listener.Addr().String() }
+
+// Send queues p for the peer. It never blocks. p is encoded before Send returns, so nothing of it is kept. If there is
+// no room, or no such peer, or p is too large, it is dropped and counted in Stats; a packet that is queued can be lost
+// all the same.
+func (t *Transport) Send(to raft.NodeID, p wire.Packet) {
+	peer := (*t.peers.Load())[to]
+	if peer == nil {
+		t.droppedUnknown.Add(1)
+		return
+	}
+	if peer.out.put(p) == tooLarge {
+		t.log.warn("packet to peer is larger than a frame can be; raise FrameBytesMax on all members",
+			"peer", to, "packet", fmt.Sprintf("%T", p.Message), "frameBytesMax", t.config.FrameBytesMax)
+	}
+}
+
+// SetPeer makes peers of this member include id at address, or changes its address, which opens a new connection. An
+// empty address removes the peer: its connections are closed and its packets refused.
+func (t *Transport) SetPeer(id raft.NodeID, address string) {
+	if id == t.config.ID || id == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
+	old := *t.peers.Load()
+	p := old[id]
+	if p != nil && address != "" {
+		p.moveTo(address)
+		return
+	}
+	if p == nil && address == "" {
+		return
+	}
+	peers := maps.Clone(old)
+	if address == "" {
+		delete(peers, id)
+		p.stop()
+	} else {
+		if t.receiving[id] == nil {
+			t.receiving[id] = make(chan struct{}, 1)
+		}
+		p = newPeer(t, id, address, t.receiving[id])
+		peers[id] = p
+		t.running.Go(p.run)
+	}
+	t.peers.Store(&peers)
+}
+
+// Close stops the transport and waits until everything that it started has ended, so no method of the handler is
+// running or will be called after it. Packets that wait are dropped.
+func (t *Transport) Close() error {
+	t.mu.Lock()
+	if !t.closed {
+		t.closed = true
+		t.cancel()
+		t.listener.Close()
+		for _, conn := range t.strangers {
+			conn.Close()
+		}
+		for _, p := range *t.peers.Load() {
+			p.stop()
+		}
+	}
+	t.mu.Unlock()
+	t.running.Wait()
+	return nil
+}
