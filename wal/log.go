@@ -1,0 +1,446 @@
+package wal
+
+import (
+	"fmt"
+	"hash/crc32"
+	"sync"
+
+	"github.com/balsa-raft/balsa/internal/must"
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/vfs"
+	"github.com/balsa-raft/balsa/wire"
+)
+
+// Options of a log. The zero value is good.
+type Options struct {
+	// SegmentBytes is the size of a segment, a multiple of 4096; 64 MiB if zero.
+	SegmentBytes int64
+	// ID tells logs apart: one that was written under another ID is refused.
+	ID uint64
+}
+
+func (o *Options) validate() error {
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = segmentBytesDefault
+	}
+	if o.SegmentBytes < segmentBytesMin || o.SegmentBytes > segmentBytesMax || o.SegmentBytes%blockBytes != 0 {
+		return fmt.Errorf("wal: SegmentBytes is %d: it must be a multiple of %d from %d to %d",
+			o.SegmentBytes, blockBytes, segmentBytesMin, segmentBytesMax)
+	}
+	return nil
+}
+
+// Recovered is a group as Open found it.
+type Recovered struct {
+	Group      raft.GroupID
+	HardState  raft.HardState
+	FirstIndex raft.Index // 1 unless the log's beginning is gone
+	LastIndex  raft.Index // FirstIndex-1 if there are no entries
+	Terms      []raft.TermRun
+}
+
+// Save is what one group wants to be durable. HardState is always the current one, changed or not. Entries may begin
+// at or below the group's last index: they then supersede the entry at their first index and all after it.
+type Save struct {
+	Group     raft.GroupID
+	HardState raft.HardState
+	Entries   []raft.Entry
+}
+
+// Stats counts since Open.
+type Stats struct {
+	Segments int    // files, the prepared one included
+	Bytes    int64  // that they take on disk
+	Appends  uint64 // frames written
+	Syncs    uint64
+}
+
+// Log is the durable log of all groups of a host. One goroutine at a time appends; Entries, Prepare and Stats may be
+// called meanwhile by others.
+//
+// Locks are taken in the order preparing, writing, rotation, mu.
+type Log struct {
+	folder
+	options   Options
+	recovered []Recovered
+	firstSeq  uint64 // of the oldest segment
+
+	preparing   sync.Mutex // held by Prepare
+	preparedLSN uint64     // where the log was when Prepare last ran
+
+	writing   sync.Mutex // held by Append; guards what follows
+	buf       []byte     // the frame that is being made; reused
+	staged    []staged   // what the frame does to the index; reused
+	seed      uint32
+	tail      *segment // replaced under rotation too
+	offset    int64    // where the next frame goes
+	lsn       uint64   // of the next frame
+	crc       uint32   // of the last frame
+	unvouched bool     // nothing on disk yet says that the last frame is durable
+
+	rotation sync.Mutex // guards what follows
+	next     *segment   // prepared; nil if there is none
+
+	mu       sync.RWMutex // guards what follows, and the durable part of every group
+	groups   map[raft.GroupID]*group
+	segments []*segment // in use, by seq
+	stats    Stats
+	err      error // why the log has stopped
+}
+
+// staged is an effect on the index of the frame that is being made: a hard state, or entries.
+type staged struct {
+	group     *group
+	hardState raft.HardState
+	entries   []raft.Entry // nil for a hard state
+	span      span         // offset is in the frame's payload
+}
+
+const (
+	// recordBytesMax is about how much data is put into one record, because a record is read back as a whole.
+	recordBytesMax = 64 << 10
+	// bufBytesKept is the largest buffer that is kept from one batch to the next.
+	bufBytesKept = 16 << 20
+)
+
+// Groups returns what was found at Open, ascending by group. The caller owns it.
+func (l *Log) Groups() []Recovered { return l.recovered }
+
+// Append makes a batch durable with one write and one sync, and returns when it is. If it fails nothing is known of
+// the batch, and every later call fails. What is in the log already is not written again; a batch of nothing new does
+// no I/O. The log does not keep batch or what is in it.
+func (l *Log) Append(batch []Save) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if err := l.failure(); err != nil {
+		return err
+	}
+	records := l.encode(batch)
+	if records == 0 {
+		return nil
+	}
+	at, err := l.writeFrame(records)
+	if err != nil {
+		return l.fail(err)
+	}
+	l.unvouched = true
+	l.publish(at)
+	return nil
+}
+
+// encode puts the batch's records behind the frame header's place in buf and lists what they do in staged.
+func (l *Log) encode(batch []Save) (records uint32) {
+	l.resetBuf()
+	l.staged = l.staged[:0]
+	for i := range batch {
+		s := &batch[i]
+		g := l.groups[s.Group]
+		if g == nil {
+			if s.HardState == (raft.HardState{}) && len(s.Entries) == 0 {
+				continue
+			}
+			g = newGroup()
+			l.mu.Lock()
+			l.groups[s.Group] = g
+			l.mu.Unlock()
+		}
+		checkSave(g, s)
+		// The state goes first: a log must never hold entries of a term that its server has not yet reached.
+		if s.HardState != g.stagedState {
+			l.buf = wire.AppendStateRecord(l.buf, s.Group, s.HardState)
+			l.staged = append(l.staged, staged{group: g, hardState: s.HardState})
+			g.stagedState = s.HardState
+		}
+		l.encodeEntries(g, s)
+	}
+	return uint32(len(l.staged))
+}
+
+func (l *Log) encodeEntries(g *group, s *Save) {
+	for rest := s.Entries; len(rest) > 0; {
+		n, bytes := 1, len(rest[0].Data)
+		for n < len(rest) && bytes+len(rest[n].Data) <= recordBytesMax {
+			bytes += len(rest[n].Data)
+			n++
+		}
+		start := len(l.buf)
+		l.buf = wire.AppendEntriesRecord(l.buf, s.Group, rest[:n])
+		l.staged = append(l.staged, staged{group: g, entries: rest[:n], span: span{
+			first:  rest[0].Index,
+			offset: uint32(start),
+			length: uint32(len(l.buf) - start),
+			crc:    crc32.Checksum(l.buf[start:], castagnoli),
+		}})
+		g.stagedLast = rest[n-1].Index
+		rest = rest[n:]
+	}
+}
+
+// checkSave asserts what the core guarantees of a Save, before it is on disk for ever.
+func checkSave(g *group, s *Save) {
+	was, is := g.stagedState, s.HardState
+	must.Be(is.CurrentTerm >= was.CurrentTerm, "term of group %d never falls: %d after %d",
+		s.Group, is.CurrentTerm, was.CurrentTerm)
+	must.Be(is.CurrentTerm > was.CurrentTerm || was.VotedFor == 0 || is.VotedFor == was.VotedFor,
+		"group %d votes once in term %d: %d after %d", s.Group, is.CurrentTerm, is.VotedFor, was.VotedFor)
+	if len(s.Entries) == 0 {
+		return
+	}
+	first := s.Entries[0].Index
+	must.Be(first >= g.first && first <= g.stagedLast+1, "entries of group %d follow its log %d..%d: first is %d",
+		s.Group, g.first, g.stagedLast, first)
+	term := s.Entries[0].Term
+	for i := range s.Entries {
+		e := &s.Entries[i]
+		// A branch, because the arguments of an assertion cost an allocation each.
+		if e.Index != first+raft.Index(i) || e.Term < term || e.Term > is.CurrentTerm {
+			must.Be(false, "entries of group %d are contiguous from %d and of ascending terms up to %d: %d has term %d",
+				s.Group, first, is.CurrentTerm, e.Index, e.Term)
+		}
+		term = e.Term
+	}
+}
+
+func (l *Log) resetBuf() {
+	if cap(l.buf) < frameHeaderBytes || cap(l.buf) > bufBytesKept {
+		l.buf = make([]byte, 0, 16*blockBytes)
+	}
+	l.buf = l.buf[:frameHeaderBytes]
+}
+
+// writeFrame writes and syncs the frame in buf, and returns where it is.
+func (l *Log) writeFrame(records uint32) (at int64, err error) {
+	f := frame{payload: len(l.buf) - frameHeaderBytes, records: records}
+	size := f.bytes()
+	must.Be(size <= frameBytesMax, "a batch has at most %d bytes: %d", frameBytesMax, size)
+	if l.offset+size > l.tail.size {
+		if err := l.rotate(size); err != nil {
+			return 0, err
+		}
+	}
+	at = l.offset
+	f.prevCRC, f.seq, f.lsn, f.syncedLSN = l.crc, l.tail.seq, l.lsn, l.lsn
+	f.seal(l.buf, l.seed)
+	l.buf = appendZeroes(l.buf, int(size)-len(l.buf))
+	if _, err := l.tail.file.WriteAt(l.buf, at); err != nil {
+		return 0, err
+	}
+	if err := l.tail.file.Sync(); err != nil {
+		return 0, err
+	}
+	l.offset, l.crc = at+size, f.crc
+	l.lsn++
+	l.mu.Lock()
+	l.stats.Appends++
+	l.stats.Syncs++
+	l.mu.Unlock()
+	return at, nil
+}
+
+func appendZeroes(b []byte, n int) []byte {
+	var zeroes [blockBytes]byte // n is less than a block
+	return append(b, zeroes[:n]...)
+}
+
+// publish makes the index tell of the frame at offset at, which is durable now.
+func (l *Log) publish(at int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.staged {
+		s := &l.staged[i]
+		if s.entries == nil {
+			s.group.hardState = s.hardState
+			continue
+		}
+		s.span.segment = uint32(l.tail.seq - l.firstSeq)
+		s.span.offset += uint32(at)
+		s.group.appendEntries(s.entries, s.span)
+	}
+	clear(l.staged) // lets go of the caller's entries
+}
+
+// rotate starts the next segment, which has room for a frame of frameBytes.
+func (l *Log) rotate(frameBytes int64) error {
+	l.rotation.Lock()
+	defer l.rotation.Unlock()
+	s, size := l.next, blockBytes+frameBytes
+	if s == nil {
+		const temp = segmentPrefix + "append" + tempSuffix
+		seq := l.tail.seq + 1
+		size = max(size, min(segmentBytesSmall, l.options.SegmentBytes))
+		f, err := l.createBlank(temp, size)
+		if err != nil {
+			return err
+		}
+		if err := l.name(temp, seq); err != nil {
+			return err
+		}
+		s = &segment{seq: seq, file: f, size: size}
+	} else if s.size < size {
+		if err := fillZeroes(s.file, s.size, size); err != nil {
+			return err
+		}
+		s.size = size
+	}
+	if err := l.start(s, header{firstLSN: l.lsn, syncedLSN: l.lsn, prevCRC: l.crc}); err != nil {
+		return err
+	}
+	l.next, l.tail, l.offset = nil, s, blockBytes
+	l.mu.Lock()
+	l.segments = append(l.segments, s)
+	l.stats.Syncs++
+	l.mu.Unlock()
+	return nil
+}
+
+// Prepare does what need not be done while somebody waits: it makes the next segment ready, and it notes on disk that
+// the last frame is durable once nothing was appended from one call to the next. Call it now and then, from one
+// goroutine; it may block for as long as writing a segment takes. An error that wraps ErrFailed has stopped the log;
+// after any other one (the disk is full, say) the log goes on while its segment has room: raise an alarm, call again.
+func (l *Log) Prepare() error {
+	l.preparing.Lock()
+	defer l.preparing.Unlock()
+	if err := l.vouchIfIdle(); err != nil {
+		return err
+	}
+	l.rotation.Lock()
+	ready := l.next != nil
+	l.rotation.Unlock()
+	if ready {
+		return nil
+	}
+	const temp = segmentPrefix + "prepare" + tempSuffix
+	f, err := l.createBlank(temp, l.options.SegmentBytes)
+	if err != nil {
+		return fmt.Errorf("wal: prepare a segment: %w", err)
+	}
+	l.rotation.Lock()
+	defer l.rotation.Unlock()
+	seq := l.tail.seq + 1
+	if err := l.name(temp, seq); err != nil {
+		f.Close()
+		// What the folder holds after a crash is unknown now, and a later success would say nothing of it.
+		return l.fail(err)
+	}
+	l.next = &segment{seq: seq, file: f, size: l.options.SegmentBytes}
+	return nil
+}
+
+// vouchIfIdle notes that the last frame is durable if it is the one that was the last when Prepare last ran.
+func (l *Log) vouchIfIdle() error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if err := l.failure(); err != nil {
+		return err
+	}
+	idle := l.lsn == l.preparedLSN
+	l.preparedLSN = l.lsn
+	if !idle {
+		return nil
+	}
+	return l.vouch()
+}
+
+// vouch writes a frame of no records: its syncedLSN tells recovery that the frame before it was durable, so that
+// damage to that one cannot pass for an interrupted write.
+func (l *Log) vouch() error {
+	if !l.unvouched {
+		return nil
+	}
+	l.resetBuf()
+	if _, err := l.writeFrame(0); err != nil {
+		return l.fail(err)
+	}
+	l.unvouched = false
+	return nil
+}
+
+// Stats returns the counts so far.
+func (l *Log) Stats() Stats {
+	l.rotation.Lock()
+	defer l.rotation.Unlock()
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	st := l.stats
+	for _, s := range l.segments {
+		st.Segments++
+		st.Bytes += s.size
+	}
+	if l.next != nil {
+		st.Segments++
+		st.Bytes += l.next.size
+	}
+	return st
+}
+
+// Close notes that the log is durable and closes its files. Later calls fail with ErrClosed. What Append has
+// acknowledged is durable with or without it.
+func (l *Log) Close() error {
+	l.preparing.Lock()
+	defer l.preparing.Unlock()
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	l.rotation.Lock()
+	next := l.next
+	l.next = nil
+	l.rotation.Unlock()
+	var err error
+	if l.failure() == nil {
+		err = l.vouch()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = ErrClosed
+	segments := l.segments
+	if next != nil {
+		segments = append(segments, next)
+	}
+	for _, s := range segments {
+		if errClose := s.file.Close(); err == nil && errClose != nil {
+			err = fmt.Errorf("wal: %w", errClose)
+		}
+	}
+	return err
+}
+
+// fail stops the log for good and returns the error of all later calls. After a failed write or sync the kernel may
+// have dropped what was written and report success the next time, so trying again would acknowledge what is not there.
+func (l *Log) fail(cause error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.err = fmt.Errorf("wal: %w: %w", ErrFailed, cause)
+	}
+	return l.err
+}
+
+func (l *Log) failure() error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.err
+}
+
+// Open recovers the log in dir, or makes an empty one. It takes no lock: the caller sees to it that a folder has one
+// log. It fails with an error that wraps ErrCorrupt if bytes are damaged that were durable, and with one that wraps
+// ErrUnsupported if a newer version wrote them; nothing is changed then.
+func Open(fs vfs.FS, dir string, o Options) (*Log, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	l := &Log{
+		folder:   folder{fs: fs, dir: dir, id: o.ID},
+		options:  o,
+		seed:     logSeed(o.ID),
+		groups:   make(map[raft.GroupID]*group),
+		firstSeq: 1,
+	}
+	if err := fs.MkdirAll(dir); err != nil {
+		return nil, fmt.Errorf("wal: %w", err)
+	}
+	r := recovery{log: l}
+	if err := r.run(); err != nil {
+		r.closeFiles()
+		return nil, err
+	}
+	return l, nil
+}

@@ -1,0 +1,107 @@
+package wal
+
+import (
+	"fmt"
+	"hash/crc32"
+
+	"github.com/balsa-raft/balsa/internal/must"
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/wire"
+)
+
+// Entries returns a group's entries from index from on, at most to index to and about bytesMax bytes of them by
+// raft.Entry.Size, but at least one. It fails with ErrNotFound if the log does not reach from `from` to `to`. Any other
+// failure stops the log: an acknowledged entry that cannot be read is lost. The caller owns the entries, whose
+// Data share memory.
+func (l *Log) Entries(g raft.GroupID, from, to raft.Index, bytesMax uint64) ([]raft.Entry, error) {
+	must.Be(from <= to, "a range of entries is not empty: %d..%d", from, to)
+	pieces, err := l.plan(g, from, to, bytesMax)
+	if err != nil {
+		return nil, err
+	}
+	var es []raft.Entry
+	var bytes uint64
+	for _, p := range pieces {
+		got, err := p.read(l, g)
+		if err != nil {
+			return nil, l.fail(err)
+		}
+		for i := range got {
+			if got[i].Index < from {
+				continue
+			}
+			if got[i].Index > p.last {
+				break
+			}
+			bytes += got[i].Size()
+			if len(es) > 0 && bytes > bytesMax {
+				return es, nil
+			}
+			es = append(es, got[i])
+		}
+	}
+	return es, nil
+}
+
+// piece is a record to read, of which the entries up to last are wanted.
+type piece struct {
+	span
+	segment *segment
+	last    raft.Index
+}
+
+// plan lists the records to read. It takes them from the index at one moment: entries that are superseded while they
+// are read may be returned, but never a mixture with those that supersede them.
+func (l *Log) plan(id raft.GroupID, from, to raft.Index, bytesMax uint64) ([]piece, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.err != nil {
+		return nil, l.err
+	}
+	g := l.groups[id]
+	if g == nil {
+		return nil, fmt.Errorf("wal: group %d: %w: %d..%d of an empty log", id, ErrNotFound, from, to)
+	}
+	if from < g.first || to > g.last {
+		return nil, fmt.Errorf("wal: group %d: %w: %d..%d of a log %d..%d", id, ErrNotFound, from, to, g.first, g.last)
+	}
+	var pieces []piece
+	var bytes uint64
+	for k := g.find(from); k < len(g.spans) && g.spans[k].first <= to; k++ {
+		if len(pieces) > 0 && bytes >= bytesMax {
+			break
+		}
+		p := piece{span: g.spans[k], last: to}
+		p.segment = l.segments[p.span.segment]
+		if k+1 < len(g.spans) {
+			p.last = min(to, g.spans[k+1].first-1)
+		}
+		if p.first >= from { // else nearly all of it may be below from
+			bytes += uint64(p.length)
+		}
+		pieces = append(pieces, p)
+	}
+	return pieces, nil
+}
+
+// read reads the record back and verifies that it is still what was written.
+func (p piece) read(l *Log, id raft.GroupID) ([]raft.Entry, error) {
+	b := make([]byte, p.length)
+	if _, err := p.segment.file.ReadAt(b, int64(p.offset)); err != nil {
+		return nil, fmt.Errorf("read group %d from entry %d: %w", id, p.first, err)
+	}
+	reason := "its checksum fails"
+	if crc32.Checksum(b, castagnoli) == p.crc {
+		r, rest, err := wire.DecodeRecord(b)
+		if err == nil && len(rest) == 0 && r.Kind == wire.RecordEntries && r.Group == id && r.Entries[0].Index == p.first {
+			return r.Entries, nil
+		}
+		reason = "it is not the record that was written there"
+	}
+	return nil, &CorruptError{
+		File:   l.path(segmentName(p.segment.seq)),
+		Offset: int64(p.offset),
+		Reason: "a record was read back: " + reason,
+		Lost:   []Range{{Group: id, First: p.first, Last: p.last}},
+	}
+}

@@ -1,0 +1,134 @@
+package wal
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/balsa-raft/balsa/vfs"
+)
+
+// resume makes the log ready to append: in a segment of its own, which begins with the held frame. It never appends
+// behind what a crash may have torn, because bytes of the torn write that stand further on could join the chain again.
+func (r *recovery) resume(blank bool) error {
+	l := r.log
+	h := header{firstLSN: r.lsn, syncedLSN: r.lsn, prevCRC: r.crc}
+	if r.held != nil {
+		h.firstLSN, h.prevCRC = r.held.lsn, r.held.prevCRC
+	}
+	seq := uint64(1)
+	if n := len(r.segments); n > 0 {
+		seq = r.segments[n-1].seq + 1
+		if r.segments[n-1].header.firstLSN == h.firstLSN {
+			// Nothing before the cut is in it. Replacing it keeps restarts from leaving a segment each.
+			seq, r.segments = seq-1, r.segments[:n-1]
+		}
+	}
+	s := &segment{seq: seq}
+	if err := r.makeSegment(s, h, blank); err != nil {
+		return fmt.Errorf("wal: make %s: %w", l.path(segmentName(seq)), err)
+	}
+	for _, f := range r.segments {
+		l.segments = append(l.segments, &f.segment)
+	}
+	l.segments = append(l.segments, s)
+	l.tail, l.lsn = s, r.lsn
+	l.offset, l.crc = blockBytes, r.crc
+	if r.held != nil {
+		l.offset, l.crc = blockBytes+r.held.bytes(), r.held.crc
+		if err := r.settle(); err != nil {
+			return err
+		}
+	}
+	l.stats.Syncs++
+	l.recovered = l.describe()
+	r.closeOthers()
+	return nil
+}
+
+// makeSegment makes s, complete and synced before it gets its name: until then recovery would find what it found now.
+func (r *recovery) makeSegment(s *segment, h header, blank bool) error {
+	const temp = segmentPrefix + "open" + tempSuffix
+	l := r.log
+	for _, name := range r.temps {
+		if err := l.fs.Remove(l.path(name)); err != nil {
+			return err
+		}
+	}
+	if err := r.makeBlank(s, temp, blank); err != nil {
+		return err
+	}
+	if r.held != nil {
+		if err := r.repeatHeld(s); err != nil {
+			return err
+		}
+	}
+	if err := l.start(s, h); err != nil {
+		return err
+	}
+	if r.spare != nil && !blank && r.spare.seq != s.seq {
+		if err := l.fs.Remove(r.path(r.spare)); err != nil {
+			return err
+		}
+	}
+	return l.name(temp, s.seq)
+}
+
+// makeBlank gives s a file of zeros named temp, for which it takes the blank spare segment if there is one.
+func (r *recovery) makeBlank(s *segment, temp string, blank bool) (err error) {
+	l := r.log
+	if blank {
+		s.file, s.size = r.spare.file, r.spare.size
+		err = l.fs.Rename(r.path(r.spare), l.path(temp))
+	} else {
+		s.size = min(segmentBytesSmall, l.options.SegmentBytes)
+		if s.file, err = l.createBlank(temp, s.size); err == nil {
+			r.opened = append(r.opened, s.file)
+		}
+	}
+	if err != nil || r.held == nil {
+		return err
+	}
+	if size := blockBytes + r.held.bytes(); size > s.size {
+		err = fillZeroes(s.file, s.size, size)
+		s.size = size
+	}
+	return err
+}
+
+// repeatHeld writes the held frame as the first one of s.
+func (r *recovery) repeatHeld(s *segment) error {
+	h := r.held
+	b := make([]byte, h.bytes())
+	copy(b[frameHeaderBytes:], h.payload)
+	h.seq = s.seq
+	h.seal(b, r.log.seed)
+	h.in, h.at = &found{segment: *s}, blockBytes
+	_, err := s.file.WriteAt(b, h.at)
+	return err
+}
+
+// closeOthers closes the files that are not part of the log.
+func (r *recovery) closeOthers() {
+	for _, f := range r.opened {
+		if !slices.ContainsFunc(r.log.segments, func(s *segment) bool { return s.file == vfs.File(f) }) {
+			f.Close() // it was only read, so its error says nothing
+		}
+	}
+}
+
+// describe is what Groups returns.
+func (l *Log) describe() []Recovered {
+	rs := make([]Recovered, 0, len(l.groups))
+	for id, g := range l.groups {
+		rs = append(rs, Recovered{
+			Group:      id,
+			HardState:  g.hardState,
+			FirstIndex: g.first,
+			LastIndex:  g.last,
+			Terms:      slices.Clone(g.terms),
+		})
+	}
+	sort.Slice(rs, func(i, k int) bool { return rs[i].Group < rs[k].Group })
+	return rs
+}
