@@ -1,10 +1,15 @@
 package balsa
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
+	"github.com/balsa-raft/balsa/host"
 	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/transport"
 	"github.com/balsa-raft/balsa/vfs"
 )
 
@@ -55,6 +60,102 @@ type Config struct {
 	FS vfs.FS
 }
 
+func (c Config) withDefaults() Config {
+	if c.HeartbeatInterval == 0 {
+		c.HeartbeatInterval = 100 * time.Millisecond
+	}
+	if c.ElectionTimeout == 0 {
+		c.ElectionTimeout = max(time.Second, 10*c.HeartbeatInterval)
+	}
+	if c.CommandBytesMax == 0 {
+		c.CommandBytesMax = 8 << 20
+	}
+	if c.PendingBytesMax == 0 {
+		c.PendingBytesMax = 64 << 20
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.FS == nil {
+		c.FS = vfs.OS()
+	}
+	if self := slices.IndexFunc(c.Members, func(m Member) bool { return m.ID == c.ID }); c.Listen == "" && self >= 0 {
+		c.Listen = c.Members[self].Address
+	}
+	return c
+}
+
+// validate names the first field that cannot work.
+func (c Config) validate() error {
+	switch {
+	case c.Dir == "":
+		return errors.New("balsa: Config.Dir is empty: name a folder for this member's data")
+	case c.ID == 0:
+		return errors.New("balsa: Config.ID is zero: give this member an id, one of Config.Members'")
+	case !slices.ContainsFunc(c.Members, func(m Member) bool { return m.ID == c.ID }):
+		return fmt.Errorf("balsa: Config.Members does not have this member, id %d", c.ID)
+	case c.HeartbeatInterval < time.Millisecond:
+		return fmt.Errorf("balsa: Config.HeartbeatInterval %v is less than 1ms", c.HeartbeatInterval)
+	case c.ElectionTimeout < 3*c.HeartbeatInterval:
+		return fmt.Errorf("balsa: Config.ElectionTimeout %v is less than three heartbeats of %v", c.ElectionTimeout, c.HeartbeatInterval)
+	case c.CommandBytesMax < 0 || c.CommandBytesMax > commandBytesLimit:
+		return fmt.Errorf("balsa: Config.CommandBytesMax %d is not within 1..%d", c.CommandBytesMax, commandBytesLimit)
+	case c.PendingBytesMax < 0:
+		return fmt.Errorf("balsa: Config.PendingBytesMax %d is negative", c.PendingBytesMax)
+	}
+	seen := map[string]bool{}
+	for _, m := range c.Members {
+		id := fmt.Sprint(m.ID)
+		if m.ID == 0 || m.Address == "" || seen[id] || seen[m.Address] {
+			return fmt.Errorf("balsa: Config.Members: member %d at %q has no id or address, or shares one with another", m.ID, m.Address)
+		}
+		seen[id], seen[m.Address] = true, true
+	}
+	return nil
+}
+
+// commandBytesLimit is what a frame between members can carry.
+const commandBytesLimit = 48 << 20
+
+// ticksPerHeartbeat is how finely time is cut: election timeouts differ by whole ticks.
+const ticksPerHeartbeat = 10
+
+func (c Config) tick() time.Duration {
+	return max(c.HeartbeatInterval/ticksPerHeartbeat, time.Millisecond)
+}
+
+func (c Config) host() host.Config {
+	return host.Config{
+		FS: c.FS, Dir: c.Dir, ID: c.ID, ClusterID: c.ClusterID, Rand: newRand(), Epoch: epoch(),
+		Tick: c.tick(), CommandBytesMax: c.CommandBytesMax, PendingBytesMax: c.PendingBytesMax, Logger: c.Logger,
+	}
+}
+
+func (c Config) raft() raft.Config {
+	var voters []NodeID
+	for _, m := range c.Members {
+		voters = append(voters, m.ID)
+	}
+	slices.Sort(voters)
+	return raft.Config{
+		Configuration:       raft.Configuration{Voters: voters},
+		HeartbeatTicks:      int(c.HeartbeatInterval / c.tick()),
+		ElectionTicks:       int(c.ElectionTimeout / c.tick()),
+		UncommittedBytesMax: uint64(c.PendingBytesMax),
+	}
+}
+
+func (c Config) transport(incarnation uint64) transport.Config {
+	peers := map[NodeID]string{}
+	for _, m := range c.Members {
+		peers[m.ID] = m.Address
+	}
+	return transport.Config{
+		ID: c.ID, ClusterID: c.ClusterID, Incarnation: incarnation,
+		Listen: c.Listen, Peers: peers, Logger: c.Logger,
+	}
+}
+
 // Level says how fresh a read must be.
 type Level uint8
 
@@ -87,6 +188,7 @@ type Status struct {
 	LogBytes      int64 // on disk
 	Members       []Member
 	LeaderChanges uint64 // seen since start
+	Pending       int    // proposals that wait here for their outcome
 	Peers         []PeerStatus
 }
 

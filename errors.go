@@ -1,23 +1,23 @@
 package balsa
 
-import "errors"
+import "github.com/balsa-raft/balsa/host"
 
 var (
 	// ErrNotCommitted is returned by Propose when the command has certainly not taken effect and never will:
 	// it is safe to propose again.
-	ErrNotCommitted = errors.New("balsa: proposal not committed")
+	ErrNotCommitted = host.ErrNotCommitted
 	// ErrUnknownOutcome is returned by Propose when the context ended, or the node closed, while the command may be in
 	// the log: it may have taken effect, or may still do so. Read the state before proposing it again.
-	ErrUnknownOutcome = errors.New("balsa: outcome of the proposal unknown")
+	ErrUnknownOutcome = host.ErrUnknownOutcome
 	// ErrNoLeader is wrapped by errors of calls that ended while this member knew of no leader.
-	ErrNoLeader = errors.New("balsa: no leader")
+	ErrNoLeader = host.ErrNoLeader
 	// ErrOverloaded is returned, wrapped in ErrNotCommitted, when a limit in bytes is reached: try again later.
-	ErrOverloaded = errors.New("balsa: overloaded")
+	ErrOverloaded = host.ErrOverloaded
 	// ErrTooLarge is returned, wrapped in ErrNotCommitted, when a command exceeds Config.CommandBytesMax.
-	ErrTooLarge = errors.New("balsa: command too large")
+	ErrTooLarge = host.ErrTooLarge
 	// ErrClosed is returned by every call once Close has begun.
-	ErrClosed = errors.New("balsa: closed")
+	ErrClosed = host.ErrClosed
 	// ErrFailed is wrapped by every call once the node has stopped by itself: its disk failed, its log is
 	// damaged, its state machine returned an error, or an invariant of Raft was found broken. Node.Err says which.
-	ErrFailed = errors.New("balsa: stopped after a failure")
+	ErrFailed = host.ErrFailed
 )

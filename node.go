@@ -1,43 +1,176 @@
 package balsa
 
-import "context"
+import (
+	"context"
+	cryptorand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/balsa-raft/balsa/host"
+	"github.com/balsa-raft/balsa/transport"
+)
 
 // Node is one member's handle on the replicated state machine. It is safe for concurrent use.
 type Node[C, R any] struct {
+	config    Config
+	machine   *machine[C, R]
+	host      *host.Host
+	group     *host.Group
+	transport *transport.Transport
+
+	done chan struct{}
+	once sync.Once
+	err  error // why done is closed; written before
 }
 
-// waiter is a caller of Propose on this member.
-type waiter[R any] struct {
-	value R
-}
+// soleGroup is the group of a Node: a Node has one.
+const soleGroup = 1
 
 // Open starts this member: it recovers its log from config.Dir (or starts a new one), replays it into machine and takes
 // part in the cluster. It returns as soon as the member is running, which may be before there is a leader.
-func Open[C, R any](ctx context.Context, config Config, machine StateMachine[C, R]) (*Node[C, R], error) {
-	panic("not yet")
+func Open[C, R any](ctx context.Context, config Config, user StateMachine[C, R]) (*Node[C, R], error) {
+	config = config.withDefaults()
+	if err := errors.Join(ctx.Err(), config.validate()); err != nil {
+		return nil, err
+	}
+	n := &Node[C, R]{
+		config:  config,
+		machine: &machine[C, R]{user: user, codec: codecFor[C]()},
+		done:    make(chan struct{}),
+	}
+	h, err := host.Open(config.host())
+	if err != nil {
+		return nil, err
+	}
+	if err := n.join(h); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return n, nil
+}
+
+func (n *Node[C, R]) join(h *host.Host) (err error) {
+	n.host = h
+	if n.group, err = h.Join(soleGroup, n.config.raft(), n.machine); err != nil {
+		return err
+	}
+	n.group.OnStop(n.end)
+	if n.transport, err = transport.Listen(n.config.transport(h.Identity().Incarnation), h); err != nil {
+		return err
+	}
+	h.Connect(n.transport)
+	h.Start()
+	return nil
+}
+
+// end marks the node as stopped, for the first reason that it is given.
+func (n *Node[C, R]) end(err error) {
+	n.once.Do(func() {
+		n.err = err
+		close(n.done)
+	})
 }
 
 // Propose replicates the command and returns its result once this member has applied it. It may be called on any
 // member. It ends with a Result, or with an error that wraps ErrNotCommitted (no effect, now or ever: propose
 // again) or ErrUnknownOutcome (ctx ended first); see the errors of this package.
 func (n *Node[C, R]) Propose(ctx context.Context, command C) (Result[R], error) {
-	panic("not yet")
+	w := &waiter[R]{}
+	w.Owner = w
+	var err error
+	if w.Data, err = n.machine.codec.Append(make([]byte, host.HeaderBytes, host.HeaderBytes+240), command); err != nil {
+		return Result[R]{}, fmt.Errorf("%w: encode the command: %w", ErrNotCommitted, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return Result[R]{}, fmt.Errorf("%w: %w", ErrNotCommitted, err)
+	}
+	if err := n.group.Propose(&w.Proposal); err != nil {
+		return Result[R]{}, err
+	}
+	var index Index
+	select {
+	case <-w.Done():
+		index, err = n.group.Outcome(&w.Proposal)
+	case <-ctx.Done():
+		if index, err = n.group.Abandon(&w.Proposal); err != nil {
+			err = fmt.Errorf("%w: %w", err, ctx.Err())
+		}
+	}
+	if err != nil {
+		return Result[R]{}, err
+	}
+	return Result[R]{Value: w.value, Index: index}, nil
 }
 
 // Read waits until this member's state machine is as fresh as level demands, and returns the index up to which it
 // has then at least been applied. The caller reads the machine itself, after Read has returned.
 func (n *Node[C, R]) Read(ctx context.Context, level Level) (Index, error) {
-	panic("not yet")
+	if level == Local {
+		if err := n.group.Err(); err != nil {
+			return 0, err
+		}
+		return Index(n.machine.applied.Load()), nil
+	}
+	r, err := n.group.Read()
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case <-r.Done():
+		return r.Index()
+	case <-ctx.Done():
+		r.Abandon()
+		if n.group.Status().Leader == 0 {
+			return 0, fmt.Errorf("%w: %w", ErrNoLeader, ctx.Err())
+		}
+		return 0, fmt.Errorf("balsa: the leader did not confirm the read: %w", ctx.Err())
+	}
 }
 
 // Status returns the member's view of the cluster.
-func (n *Node[C, R]) Status() Status { panic("not yet") }
+func (n *Node[C, R]) Status() Status {
+	s := n.group.Status()
+	log := n.host.LogStats()
+	status := Status{
+		ID: s.ID, ClusterID: n.config.ClusterID, Leader: s.Leader, Term: s.Term, Role: s.Role.String(),
+		CommitIndex: s.CommitIndex, AppliedIndex: s.AppliedIndex, DurableIndex: s.DurableIndex,
+		FirstIndex: s.FirstIndex, LastIndex: s.LastIndex, LogBytes: log.Bytes,
+		Members: n.config.Members, LeaderChanges: s.LeaderChanges, Pending: s.Pending,
+	}
+	for _, p := range s.Peers {
+		status.Peers = append(status.Peers, PeerStatus(p))
+	}
+	return status
+}
 
 // Done is closed when the node has stopped, by Close or by a failure.
-func (n *Node[C, R]) Done() <-chan struct{} { panic("not yet") }
+func (n *Node[C, R]) Done() <-chan struct{} { return n.done }
 
 // Err says why the node stopped: ErrClosed, or an error that wraps ErrFailed. It is nil while the node runs.
-func (n *Node[C, R]) Err() error { panic("not yet") }
+func (n *Node[C, R]) Err() error {
+	select {
+	case <-n.done:
+		return n.err
+	default:
+		return nil
+	}
+}
 
 // Close stops the member and waits until everything it started has ended. What was acknowledged is durable.
-func (n *Node[C, R]) Close() error { panic("not yet") }
+func (n *Node[C, R]) Close() error {
+	n.end(ErrClosed)
+	return errors.Join(n.transport.Close(), n.host.Close())
+}
+
+// newRand returns randomness that differs between members and between starts.
+func newRand() *rand.Rand {
+	var seed [16]byte
+	cryptorand.Read(seed[:]) // never fails
+	return rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])))
+}
+
+// epoch is larger at every start, as long as the wall clock is not set back between two of them.
+func epoch() uint64 { return uint64(time.Now().UnixNano()) }

@@ -64,8 +64,10 @@ func (r RefuseReason) String() string {
 	return fmt.Sprintf("RefuseReason(%d)", uint8(r))
 }
 
-// Refused names proposals that are certainly not in any log. They are safe to propose again.
+// Refused names proposals that were given in Term and are certainly not in any log. With RefusedNotLeader, Term has lost its
+// leader: they can be proposed again, in a later term. A refusal may arrive twice, and after its proposals were given again.
 type Refused struct {
+	Term   Term
 	IDs    []uint64
 	Reason RefuseReason
 }

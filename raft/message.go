@@ -58,7 +58,7 @@ type ForwardProposals struct {
 // ForwardReply refuses forwarded proposals: none of IDs was appended. There is no reply to accepted ones, the
 // log itself brings them back.
 type ForwardReply struct {
-	Term   Term
+	Term   Term // the request's
 	IDs    []uint64
 	Reason RefuseReason
 }

@@ -89,10 +89,9 @@ func (r *Raft) refuse(from NodeID, m ForwardProposals, reason RefuseReason) {
 	for i := range ids {
 		ids[i] = m.Proposals[i].ID
 	}
-	r.sendWhenTermDurable(from, ForwardReply{Term: r.currentTerm, IDs: ids, Reason: reason})
+	r.sendWhenTermDurable(from, ForwardReply{Term: m.Term, IDs: ids, Reason: reason})
 }
 
 func (r *Raft) onForwardReply(m ForwardReply) {
-	r.updateTerm(m.Term)
-	r.effects.Refused = append(r.effects.Refused, Refused{IDs: m.IDs, Reason: m.Reason})
+	r.effects.Refused = append(r.effects.Refused, Refused{Term: m.Term, IDs: m.IDs, Reason: m.Reason})
 }

@@ -30,6 +30,12 @@ type PeerStatus struct {
 	Active     bool // heard within an election timeout
 }
 
+// Leader is the leader of Term, zero while none is known.
+func (r *Raft) Leader() NodeID { return r.leader }
+
+// Term is currentTerm.
+func (r *Raft) Term() Term { return r.currentTerm }
+
 // Status returns the server's state.
 func (r *Raft) Status() Status {
 	s := Status{

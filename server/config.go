@@ -47,6 +47,8 @@ type Config struct {
 
 	// ListenClients are the addresses (host:port) to answer clients on.
 	ListenClients []string
+	// ListenHTTP are addresses (host:port) to answer HTTP alone on, as /health and /metrics for probes; none by default.
+	ListenHTTP []string
 	// AdvertiseClientURLs are the URLs by which clients reach this member; by default those of ListenClients.
 	AdvertiseClientURLs []string
 	// ListenPeer is the address (host:port) to answer peers on; by default that of this member's first peer URL.

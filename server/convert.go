@@ -6,8 +6,8 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 )
 
-// The requests of this file have passed check.go. The byte slices of messages and commands are shared, not copied:
-// neither side changes them.
+// The byte slices of messages, commands and the store's answers are shared, not copied: nobody changes them. What is
+// converted may be nonsense; kv's Check says so before it is used.
 
 func rangeRequest(r *pb.RangeRequest) kv.RangeRequest {
 	return kv.RangeRequest{

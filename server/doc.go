@@ -4,9 +4,8 @@
 //
 // # The life of a request
 //
-// sniff.go tells gRPC from HTTP by a connection's first bytes. kv.go answers the KV service: a write is checked
-// (check.go), turned into a kv.Command (convert.go), proposed to the node, and its kv.Response is turned back; a
-// linearizable read first waits at the node until this member is fresh enough, a serializable one does not.
+// sniff.go tells gRPC from HTTP by a connection's first bytes. kv.go answers the KV service: a write is turned
+// into a kv.Command (convert.go), checked, proposed to the node, and its kv.Response is turned back; a linearizable read first waits at the node until this member is fresh enough, a serializable one does not.
 // errors.go says which error a client sees: text and code are etcd's, because clients compare them.
 //
 // # What clients rely on

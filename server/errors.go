@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/balsa-raft/balsa"
+	"github.com/balsa-raft/balsa/kv"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -61,7 +62,27 @@ func contextError(ctx context.Context) error {
 	return rpctypes.ErrGRPCDeadlineExceeded
 }
 
+// storeErrors says which of etcd's errors each of the store's is.
+var storeErrors = []struct{ store, client error }{
+	{kv.ErrEmptyKey, rpctypes.ErrGRPCEmptyKey},
+	{kv.ErrKeyNotFound, rpctypes.ErrGRPCKeyNotFound},
+	{kv.ErrValueProvided, rpctypes.ErrGRPCValueProvided},
+	{kv.ErrLeaseProvided, rpctypes.ErrGRPCLeaseProvided},
+	{kv.ErrTooManyOps, rpctypes.ErrGRPCTooManyOps},
+	{kv.ErrDuplicateKey, rpctypes.ErrGRPCDuplicateKey},
+	{kv.ErrInvalidSortOption, rpctypes.ErrGRPCInvalidSortOption},
+	{kv.ErrCompacted, rpctypes.ErrGRPCCompacted},
+	{kv.ErrFutureRevision, rpctypes.ErrGRPCFutureRev},
+	{kv.ErrLeaseNotFound, rpctypes.ErrGRPCLeaseNotFound},
+	{kv.ErrInvalidCompare, status.Error(codes.InvalidArgument, "etcdserver: invalid comparison in txn request")},
+}
+
 // storeError is what the client sees when the store refused a request.
 func storeError(err error) error {
-	return status.Error(codes.Unknown, err.Error())
+	for _, e := range storeErrors {
+		if errors.Is(err, e.store) {
+			return e.client
+		}
+	}
+	return status.Error(codes.Internal, err.Error())
 }

@@ -37,13 +37,14 @@ func (s *kvService) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeRes
 }
 
 func (s *kvService) doRange(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, error) {
-	if err := checkRange(r); err != nil {
-		return nil, err
+	request := rangeRequest(r)
+	if err := request.Check(); err != nil {
+		return nil, storeError(err)
 	}
 	if err := s.ready(ctx, r.Serializable); err != nil {
 		return nil, err
 	}
-	got, err := s.store.Range(rangeRequest(r))
+	got, err := s.store.Range(request)
 	if err != nil {
 		return nil, storeError(err)
 	}
@@ -63,9 +64,6 @@ func (s *kvService) Put(ctx context.Context, r *pb.PutRequest) (*pb.PutResponse,
 }
 
 func (s *kvService) put(ctx context.Context, r *pb.PutRequest) (*pb.PutResponse, error) {
-	if err := checkPut(r); err != nil {
-		return nil, err
-	}
 	got, err := s.propose(ctx, r, kv.Command{Put: putRequest(r)})
 	if err != nil {
 		return nil, err
@@ -86,9 +84,6 @@ func (s *kvService) DeleteRange(ctx context.Context, r *pb.DeleteRangeRequest) (
 }
 
 func (s *kvService) deleteRange(ctx context.Context, r *pb.DeleteRangeRequest) (*pb.DeleteRangeResponse, error) {
-	if err := checkDeleteRange(r); err != nil {
-		return nil, err
-	}
 	got, err := s.propose(ctx, r, kv.Command{DeleteRange: deleteRangeRequest(r)})
 	if err != nil {
 		return nil, err
@@ -107,9 +102,6 @@ func (s *kvService) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse,
 }
 
 func (s *kvService) txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error) {
-	if err := checkTxn(r, s.config.MaxTxnOps); err != nil {
-		return nil, err
-	}
 	got, err := s.runTxn(ctx, r)
 	if err != nil {
 		return nil, err
@@ -126,37 +118,39 @@ func (s *kvService) txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse,
 // runTxn sends a transaction through the log unless it only reads.
 func (s *kvService) runTxn(ctx context.Context, r *pb.TxnRequest) (*kv.TxnResponse, error) {
 	request := txnRequest(r)
-	if readOnly, serializable := txnReads(r); readOnly {
-		if err := s.ready(ctx, serializable); err != nil {
+	if !request.ReadOnly() {
+		got, err := s.propose(ctx, r, kv.Command{Txn: request})
+		if err != nil {
 			return nil, err
 		}
-		got, err := s.store.ReadTxn(*request)
-		if err != nil {
-			return nil, storeError(err)
-		}
-		return &got, nil
+		return got.Txn, nil
 	}
-	got, err := s.propose(ctx, r, kv.Command{Txn: request})
-	if err != nil {
+	if err := request.Check(s.limits()); err != nil {
+		return nil, storeError(err)
+	}
+	if err := s.ready(ctx, serializable(r)); err != nil {
 		return nil, err
 	}
-	return got.Txn, nil
+	got, err := s.store.ReadTxn(*request)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return &got, nil
 }
 
-// txnReads reports whether a transaction can change nothing, and whether it may then be answered from local state:
-// only if it has reads and all of them ask for it.
-func txnReads(r *pb.TxnRequest) (readOnly, serializable bool) {
-	serializable = len(r.Success)+len(r.Failure) > 0
+// serializable reports whether a transaction that only reads may be answered from local state: if it has reads
+// and all of them ask for it.
+func serializable(r *pb.TxnRequest) bool {
+	reads := 0
 	for _, branch := range [][]*pb.RequestOp{r.Success, r.Failure} {
 		for _, op := range branch {
-			read := op.GetRequestRange()
-			if read == nil {
-				return false, false
+			if !op.GetRequestRange().GetSerializable() {
+				return false
 			}
-			serializable = serializable && read.Serializable
+			reads++
 		}
 	}
-	return true, serializable
+	return reads > 0
 }
 
 // Compact ignores Physical: space comes back by itself.
@@ -187,6 +181,9 @@ func (s *member) ready(ctx context.Context, serializable bool) error {
 
 // propose replicates a command and returns the store's answer to it. The errors it returns are the client's.
 func (s *member) propose(ctx context.Context, request proto.Message, command kv.Command) (*kv.Response, error) {
+	if err := command.Check(s.limits()); err != nil {
+		return nil, storeError(err)
+	}
 	if proto.Size(request) > s.config.MaxRequestBytes {
 		return nil, rpctypes.ErrGRPCRequestTooLarge
 	}
@@ -207,6 +204,8 @@ func (s *member) propose(ctx context.Context, request proto.Message, command kv.
 	}
 	return &result.Value, nil
 }
+
+func (s *member) limits() kv.Limits { return kv.Limits{TxnOpsMax: s.config.MaxTxnOps} }
 
 // deadline bounds how long a request may wait for the cluster. A client that has set an earlier end itself costs nothing.
 func (s *member) deadline(ctx context.Context) (context.Context, context.CancelFunc) {

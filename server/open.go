@@ -2,14 +2,29 @@ package server
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/balsa-raft/balsa"
 	"github.com/balsa-raft/balsa/kv"
 )
 
-var _ node = (*balsa.Node[kv.Command, kv.Response])(nil)
-
 // openNode starts the replicated store of config.
 func openNode(ctx context.Context, config Config) (node, store, error) {
-	panic("not yet")
+	peers, err := config.peers()
+	if err != nil {
+		return nil, nil, err
+	}
+	st := kv.New()
+	n, err := balsa.Open[kv.Command, kv.Response](ctx, balsa.Config{
+		Dir: config.Dir, ID: balsa.NodeID(config.ID), ClusterID: config.ClusterID,
+		Members: peers, Listen: config.ListenPeer,
+		HeartbeatInterval: config.HeartbeatInterval, ElectionTimeout: config.ElectionTimeout,
+		// An encoded command is shorter than the request that it was made from, but for a few bytes an operation.
+		CommandBytesMax: max(2*config.MaxRequestBytes, 8<<20),
+		Logger:          config.Logger,
+	}, st)
+	if err != nil {
+		return nil, nil, fmt.Errorf("server: start member %s: %w", config.Name, err)
+	}
+	return n, st, nil
 }

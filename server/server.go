@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -44,23 +45,22 @@ func Open(ctx context.Context, config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	listeners, err := listen(config.ListenClients)
+	listeners, err := listen(slices.Concat(config.ListenClients, config.ListenHTTP))
 	if err != nil {
 		return nil, err
 	}
+	clients := listeners[:len(config.ListenClients)]
 	if len(config.AdvertiseClientURLs) == 0 {
-		for _, l := range listeners {
+		for _, l := range clients {
 			config.AdvertiseClientURLs = append(config.AdvertiseClientURLs, "http://"+l.Addr().String())
 		}
 	}
 	n, st, err := openNode(ctx, config)
 	if err != nil {
-		for _, l := range listeners {
-			l.Close()
-		}
+		closeAll(listeners)
 		return nil, err
 	}
-	return serve(config, n, st, listeners), nil
+	return serve(config, n, st, clients, listeners[len(clients):]), nil
 }
 
 func listen(addresses []string) ([]net.Listener, error) {
@@ -68,9 +68,7 @@ func listen(addresses []string) ([]net.Listener, error) {
 	for _, address := range addresses {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
-			for _, l := range out {
-				l.Close()
-			}
+			closeAll(out)
 			return nil, fmt.Errorf("server: cannot listen for clients: %w", err)
 		}
 		out = append(out, l)
@@ -78,8 +76,14 @@ func listen(addresses []string) ([]net.Listener, error) {
 	return out, nil
 }
 
+func closeAll(ls []net.Listener) {
+	for _, l := range ls {
+		l.Close()
+	}
+}
+
 // serve starts the services over a node that runs. It owns the node and the listeners from here on.
-func serve(config Config, n node, st store, listeners []net.Listener) *Server {
+func serve(config Config, n node, st store, clients, httpOnly []net.Listener) *Server {
 	s := &Server{
 		member: &member{
 			config: config, node: n, store: st,
@@ -92,17 +96,12 @@ func serve(config Config, n node, st store, listeners []net.Listener) *Server {
 	}
 	s.grpc = s.newGRPC()
 	s.http = &http.Server{Handler: s.httpHandler(), ReadHeaderTimeout: sniffTimeout, MaxHeaderBytes: 64 << 10}
-	for _, l := range listeners {
-		sn := newSniffer(l)
-		s.sniffers = append(s.sniffers, sn)
-		s.start(func() { s.grpc.Serve(sn.grpc) })
-		s.start(func() { s.http.Serve(sn.http) })
-		s.start(func() {
-			if err := sn.serve(); err != nil {
-				config.Logger.Error("stopped accepting clients; restart this member", "address", l.Addr().String(), "error", err)
-			}
-		})
-		config.Logger.Info("serving client traffic", "address", l.Addr().String(), "traffic", "grpc+http")
+	for _, l := range clients {
+		s.serveClients(l)
+	}
+	for _, l := range httpOnly {
+		s.start(func() { s.http.Serve(l) })
+		config.Logger.Info("serving client traffic", "address", l.Addr().String(), "traffic", "http")
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -112,15 +111,31 @@ func serve(config Config, n node, st store, listeners []net.Listener) *Server {
 			close(s.ready)
 		}
 	})
+	s.start(func() { s.watchNode(ctx) })
+	return s
+}
+
+func (s *Server) serveClients(l net.Listener) {
+	sn := newSniffer(l)
+	s.sniffers = append(s.sniffers, sn)
+	s.start(func() { s.grpc.Serve(sn.grpc) })
+	s.start(func() { s.http.Serve(sn.http) })
 	s.start(func() {
-		select {
-		case <-n.Done():
-			s.health.Shutdown()
-			config.Logger.Error("this member has stopped", "error", n.Err())
-		case <-ctx.Done():
+		if err := sn.serve(); err != nil {
+			s.config.Logger.Error("stopped accepting clients; restart this member", "address", l.Addr().String(), "error", err)
 		}
 	})
-	return s
+	s.config.Logger.Info("serving client traffic", "address", l.Addr().String(), "traffic", "grpc+http")
+}
+
+// watchNode tells clients and operators when the member stops by itself.
+func (s *Server) watchNode(ctx context.Context) {
+	select {
+	case <-s.node.Done():
+		s.health.Shutdown()
+		s.config.Logger.Error("this member has stopped", "error", s.node.Err())
+	case <-ctx.Done():
+	}
 }
 
 func (s *Server) newGRPC() *grpc.Server {

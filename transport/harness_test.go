@@ -316,3 +316,5 @@ func frameOf(packets ...wire.Packet) []byte {
 	seal(b)
 	return b
 }
+
+func newSilentLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }

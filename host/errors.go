@@ -1,0 +1,25 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+)
+
+var errLeaderOverloaded = fmt.Errorf("%w: %w: the leader's log has too much that is not committed", ErrNotCommitted, ErrOverloaded)
+
+var (
+	// ErrNotCommitted says that a command has certainly not taken effect and never will: it is safe to propose again.
+	ErrNotCommitted = errors.New("balsa: proposal not committed")
+	// ErrUnknownOutcome says that a command may have taken effect, or may still do so.
+	ErrUnknownOutcome = errors.New("balsa: outcome of the proposal unknown")
+	// ErrNoLeader is wrapped by errors of calls that ended while this member knew of no leader.
+	ErrNoLeader = errors.New("balsa: no leader")
+	// ErrOverloaded is wrapped by errors of calls that a limit refused: try again later.
+	ErrOverloaded = errors.New("balsa: overloaded")
+	// ErrTooLarge is wrapped by errors of proposals over the limit of one command.
+	ErrTooLarge = errors.New("balsa: command too large")
+	// ErrClosed is returned once Close has begun.
+	ErrClosed = errors.New("balsa: closed")
+	// ErrFailed is wrapped by every call once the host, or the group, has stopped by itself.
+	ErrFailed = errors.New("balsa: stopped after a failure")
+)

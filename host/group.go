@@ -1,0 +1,119 @@
+package host
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/balsa-raft/balsa/raft"
+)
+
+// Group is one replicated state machine on this host.
+type Group struct {
+	id      raft.GroupID
+	host    *Host
+	machine Machine
+	onStop  func(error) // called by the shard when the group stops by itself; may be nil
+	origin  uint64      // marks the proposals of this incarnation
+
+	// Owned by the shard.
+	raft        *raft.Raft
+	active      bool            // has had input since its effects were last carried out
+	held        []*Proposal     // to be given to the core
+	refusedTerm raft.Term       // in this term its leader has refused proposals: wait for a later one
+	batch       []raft.Proposal // scratch
+	applied     raft.Index
+	readers     readers
+
+	// Owned by the applier.
+	appliedTerm raft.Term
+	entries     []Entry // scratch
+
+	readsWaiting atomic.Int64
+	leader       atomic.Uint64
+	statusMu     sync.Mutex
+	status       raft.Status
+	changes      uint64 // of the leader, seen since start
+
+	// mu guards the proposals that wait here, and the fields of Proposal that say so.
+	mu           sync.Mutex
+	waiting      map[uint64]*Proposal
+	lastID       uint64
+	pendingBytes int
+	stopped      error // why nothing is accepted any more
+
+	down atomic.Bool // stopped is set
+}
+
+// OnStop sets what is called, once, when the group stops by itself. It is called before Start.
+func (g *Group) OnStop(f func(error)) { g.onStop = f }
+
+// Status is a group's state as it last was published: at least once a tick.
+type Status struct {
+	raft.Status
+	LeaderChanges uint64 // seen since start
+	Pending       int    // proposals that wait here for their outcome
+}
+
+// Status returns the group's state.
+func (g *Group) Status() Status {
+	g.mu.Lock()
+	pending := len(g.waiting)
+	g.mu.Unlock()
+	g.statusMu.Lock()
+	defer g.statusMu.Unlock()
+	return Status{Status: g.status, LeaderChanges: g.changes, Pending: pending}
+}
+
+// publish makes the core's state visible to others. Called by the shard.
+func (g *Group) publish() {
+	s := g.raft.Status()
+	g.leader.Store(uint64(s.Leader))
+	g.statusMu.Lock()
+	defer g.statusMu.Unlock()
+	if s.Leader != g.status.Leader && s.Leader != 0 {
+		g.changes++
+	}
+	g.status = s
+}
+
+// Err says why the group has stopped, or is nil.
+func (g *Group) Err() error {
+	if !g.down.Load() {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.stopped
+}
+
+// stop ends all that waits in the group with err, and refuses what comes. It is the last that happens to it.
+func (g *Group) stop(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.stopped != nil {
+		return
+	}
+	g.stopped = err
+	g.down.Store(true)
+	for _, id := range slices.Sorted(maps.Keys(g.waiting)) {
+		p := g.waiting[id]
+		g.finish(p, 0, fmt.Errorf("%w: %w", g.undecided(p), err))
+	}
+}
+
+// fail stops the group because of err.
+func (g *Group) fail(err error) {
+	if g.Err() != nil {
+		return
+	}
+	err = fmt.Errorf("%w: %w", ErrFailed, err)
+	g.host.logger.Error("the group has stopped", "group", uint64(g.id), "error", err)
+	g.stop(err)
+	g.failReads(err)
+	if g.onStop != nil {
+		g.onStop(err)
+	}
+}

@@ -1,0 +1,241 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path"
+	"sync"
+	"time"
+
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/vfs"
+	"github.com/balsa-raft/balsa/wal"
+	"github.com/balsa-raft/balsa/wire"
+)
+
+// Transport carries packets to other members. It may lose them.
+type Transport interface {
+	// Send never blocks. It has copied what it needs when it returns.
+	Send(to raft.NodeID, p wire.Packet)
+}
+
+// Rand is where a host's randomness comes from. *rand.Rand of math/rand/v2 satisfies it; it is used by one goroutine at a time.
+type Rand interface {
+	raft.Rand
+	Uint64() uint64
+}
+
+// Config is what a host is opened with. The first group of fields is required.
+type Config struct {
+	FS        vfs.FS
+	Dir       string // made if it is not there
+	ID        raft.NodeID
+	ClusterID uint64
+	Rand      Rand
+	// Epoch is larger at every start than at any before; the wall clock in nanoseconds will do.
+	Epoch uint64
+
+	Tick            time.Duration // one unit of the core's time; 10 ms by default
+	CommandBytesMax int           // 8 MiB by default
+	PendingBytesMax int           // of proposals that wait, a group; 64 MiB by default
+	Log             wal.Options
+	Logger          *slog.Logger // none by default
+}
+
+// inboxBytesMax bounds the peers' messages that wait for the shard. Those over it are dropped, as if the network had lost them.
+const inboxBytesMax = 64 << 20
+
+func (c Config) withDefaults() Config {
+	if c.Tick == 0 {
+		c.Tick = 10 * time.Millisecond
+	}
+	if c.CommandBytesMax == 0 {
+		c.CommandBytesMax = 8 << 20
+	}
+	if c.PendingBytesMax == 0 {
+		c.PendingBytesMax = 64 << 20
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Host is one member: a data folder, a log, and the groups that it takes part in.
+type Host struct {
+	config    Config
+	logger    *slog.Logger
+	identity  Identity
+	lock      io.Closer
+	log       *wal.Log
+	transport Transport
+
+	shard    *Shard
+	writer   *Writer
+	applier  *Applier
+	reader   *Reader
+	preparer *Preparer
+
+	shells shells
+
+	mu  sync.Mutex
+	err error // why the host has stopped
+}
+
+// Open opens the data folder of a member and recovers its log. Groups are added with Join; then Start sets the host going. An error says what is
+// wrong with the folder; nothing is left open then.
+func Open(config Config) (_ *Host, err error) {
+	config = config.withDefaults()
+	fsys, dir := config.FS, config.Dir
+	if err := fsys.MkdirAll(dir); err != nil {
+		return nil, fmt.Errorf("balsa: make the data folder: %w", err)
+	}
+	lock, err := fsys.Lock(path.Join(dir, "lock"))
+	if err != nil {
+		return nil, fmt.Errorf("balsa: the data folder %s is in use: %w", dir, err)
+	}
+	defer func() {
+		if err != nil {
+			lock.Close()
+		}
+	}()
+	want := Identity{ClusterID: config.ClusterID, Member: config.ID, Incarnation: config.Rand.Uint64()}
+	identity, err := openIdentity(fsys, dir, want)
+	if err != nil {
+		return nil, err
+	}
+	log, err := wal.Open(fsys, path.Join(dir, "wal"), config.Log)
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{config: config, logger: config.Logger, identity: identity, lock: lock, log: log}
+	h.shard = &Shard{host: h, inbox: newInbox[input](), tick: config.Tick}
+	h.writer = &Writer{host: h, inbox: newInbox[saveWork]()}
+	h.applier = &Applier{host: h, inbox: newInbox[applyWork]()}
+	h.reader = &Reader{host: h, inbox: newInbox[loadWork]()}
+	h.preparer = &Preparer{host: h, inbox: newInbox[struct{}]()}
+	return h, nil
+}
+
+// Join makes the host a member of a group, whose machine is fed from the beginning of the log. It is called before Start. Of config
+// the host sets ID, Epoch and Rand.
+func (h *Host) Join(id raft.GroupID, config raft.Config, machine Machine) (*Group, error) {
+	config.ID, config.Epoch, config.Rand = h.config.ID, h.config.Epoch, h.config.Rand
+	state := raft.LogState{First: 1}
+	for _, found := range h.log.Groups() {
+		if found.Group == id {
+			state = raft.LogState{HardState: found.HardState, First: found.FirstIndex, Last: found.LastIndex, Runs: found.Terms}
+		}
+	}
+	core, err := raft.New(config, state)
+	if err != nil {
+		return nil, err
+	}
+	g := &Group{
+		id: id, host: h, machine: machine, origin: h.config.Rand.Uint64(), raft: core,
+		readers: readers{asked: map[raft.ReadID][]*Read{}}, waiting: map[uint64]*Proposal{},
+	}
+	g.publish()
+	h.shard.groups = append(h.shard.groups, g)
+	return g, nil
+}
+
+// Connect gives the host its way to the others. It is called once, before Start or the first Step.
+func (h *Host) Connect(t Transport) { h.transport = t }
+
+// Identity is who the data folder belongs to.
+func (h *Host) Identity() Identity { return h.identity }
+
+// LogStats describes the log on disk.
+func (h *Host) LogStats() wal.Stats { return h.log.Stats() }
+
+// Receive takes packets from another member. The transport's readers call it; what it is given belongs to the host.
+func (h *Host) Receive(from raft.NodeID, batch []wire.Packet) {
+	for i := range batch {
+		g := h.group(batch[i].Group)
+		if g == nil {
+			continue // not, or no longer, here
+		}
+		in := input{kind: inputMessage, group: g, from: from, message: batch[i].Message}
+		h.shard.inbox.put(in, messageBytes(in.message), inboxBytesMax)
+	}
+}
+
+// messageBytes is about what a message occupies while it waits.
+func messageBytes(m raft.Message) int {
+	const overhead = 256
+	size := uint64(overhead)
+	switch m := m.(type) {
+	case raft.AppendEntries:
+		for i := range m.Entries {
+			size += m.Entries[i].Size()
+		}
+	case raft.ForwardProposals:
+		for i := range m.Proposals {
+			size += uint64(len(m.Proposals[i].Data)) + 32
+		}
+	}
+	return int(size)
+}
+
+// Unreachable takes in that the connection to a peer broke or could not be made.
+func (h *Host) Unreachable(peer raft.NodeID) {
+	h.shard.inbox.put(input{kind: inputUnreachable, from: peer}, 0, 0)
+}
+
+// group finds a group. The list does not change after Start.
+func (h *Host) group(id raft.GroupID) *Group {
+	for _, g := range h.shard.groups {
+		if g.id == id {
+			return g
+		}
+	}
+	return nil
+}
+
+// observe reports what people want to know of a group.
+func (h *Host) observe(g *Group, e raft.Event) {
+	level := slog.LevelDebug
+	switch e.Kind {
+	case raft.EventLeader, raft.EventQuorumLost, raft.EventCandidate, raft.EventTruncated:
+		level = slog.LevelInfo
+	case raft.EventFollower:
+		if e.Node != 0 {
+			level = slog.LevelInfo
+		}
+	}
+	h.logger.Log(context.Background(), level, e.String(), "group", uint64(g.id))
+}
+
+// Err says why the host has stopped, or is nil.
+func (h *Host) Err() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.err
+}
+
+// fail stops the host for good: after a failed write nothing is known of the disk.
+func (h *Host) fail(err error) {
+	h.mu.Lock()
+	first := h.err == nil
+	if first {
+		h.err = fmt.Errorf("%w: %w", ErrFailed, err)
+	}
+	h.mu.Unlock()
+	if first {
+		h.logger.Error("this member has stopped: its log failed", "error", err)
+		h.shard.inbox.put(input{kind: inputFailed, err: err}, 0, 0)
+	}
+}
+
+// shutdown ends every wait and closes the data folder. No part is stepped any more.
+func (h *Host) shutdown() error {
+	for _, g := range h.shard.groups {
+		g.stop(ErrClosed)
+	}
+	h.shard.close(ErrClosed)
+	return errors.Join(h.log.Close(), h.lock.Close())
+}

@@ -1,0 +1,64 @@
+package host
+
+import "sync"
+
+// inbox is a part's queue: anybody puts, the part takes everything at once.
+type inbox[T any] struct {
+	wake chan struct{} // holds a token when the part should look; read by the part's goroutine only
+
+	mu     sync.Mutex
+	items  []T
+	bytes  int // of the items, as their senders count them
+	closed bool
+}
+
+func newInbox[T any]() *inbox[T] { return &inbox[T]{wake: make(chan struct{}, 1)} }
+
+// put adds an item, and wakes the part if it may be idle. It reports false and adds nothing once the inbox is closed, and,
+// with a limit, if the items that wait have reached limit bytes.
+func (q *inbox[T]) put(item T, bytes, limit int) bool {
+	q.mu.Lock()
+	if q.closed || limit > 0 && q.bytes >= limit {
+		q.mu.Unlock()
+		return false
+	}
+	q.items = append(q.items, item)
+	q.bytes += bytes
+	first := len(q.items) == 1
+	q.mu.Unlock()
+	if first {
+		q.poke()
+	}
+	return true
+}
+
+// poke wakes the part although nothing was put.
+func (q *inbox[T]) poke() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns all items and keeps spare, emptied, for the next ones.
+func (q *inbox[T]) take(spare []T) []T {
+	clear(spare) // or what the items point to would live until the slots are used again
+	q.mu.Lock()
+	items := q.items
+	q.items, q.bytes = spare[:0], 0
+	q.mu.Unlock()
+	return items
+}
+
+// close refuses what comes from now on.
+func (q *inbox[T]) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+}
+
+func (q *inbox[T]) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items) == 0
+}

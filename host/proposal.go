@@ -1,0 +1,189 @@
+package host
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/balsa-raft/balsa/raft"
+)
+
+// HeaderBytes is how much room a proposal's Data leaves at its front for the host: who proposed it, and its number there.
+//
+//	origin u64 | id u64 | command
+//
+// Origin is drawn anew at every start, so that a number is never taken for one of an earlier incarnation.
+const HeaderBytes = 16
+
+// Proposal is a command on its way through the log, and its caller's place to wait. Use it once.
+type Proposal struct {
+	// Data is HeaderBytes of room and then the command. It belongs to the host from Propose on.
+	Data []byte
+	// Owner is the caller's, for its Machine; the host does not look at it.
+	Owner any
+
+	done chan struct{} // closed with the outcome
+
+	// Guarded by Group.mu.
+	id       uint64
+	term     raft.Term // in which the core was given it; 0 while it is held back here
+	finished bool
+	index    raft.Index
+	err      error
+}
+
+func (p *Proposal) size() int { return len(p.Data) }
+
+// Propose hands in a proposal. Without an error the outcome comes with Wait or Abandon.
+func (g *Group) Propose(p *Proposal) error {
+	if n := len(p.Data) - HeaderBytes; n > g.host.config.CommandBytesMax {
+		return fmt.Errorf("%w: %w: %d bytes, the limit is %d", ErrNotCommitted, ErrTooLarge, n, g.host.config.CommandBytesMax)
+	}
+	g.mu.Lock()
+	if g.stopped != nil {
+		defer g.mu.Unlock()
+		return fmt.Errorf("%w: %w", ErrNotCommitted, g.stopped)
+	}
+	if g.pendingBytes > 0 && g.pendingBytes+p.size() > g.host.config.PendingBytesMax {
+		g.mu.Unlock()
+		return fmt.Errorf("%w: %w: %d bytes of proposals wait here, the limit is %d",
+			ErrNotCommitted, ErrOverloaded, g.pendingBytes, g.host.config.PendingBytesMax)
+	}
+	g.lastID++
+	p.id = g.lastID
+	p.done = make(chan struct{})
+	g.waiting[p.id] = p
+	g.pendingBytes += p.size()
+	g.mu.Unlock()
+
+	binary.LittleEndian.PutUint64(p.Data, g.origin)
+	binary.LittleEndian.PutUint64(p.Data[8:], p.id)
+	g.host.shard.inbox.put(input{group: g, kind: inputProposal, proposal: p}, 0, 0)
+	return nil
+}
+
+// Done is closed when the outcome is known.
+func (p *Proposal) Done() <-chan struct{} { return p.done }
+
+// Outcome returns a finished proposal's place in the log, or why it has none.
+func (g *Group) Outcome(p *Proposal) (raft.Index, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return p.index, p.err
+}
+
+// Abandon ends the wait for a proposal's outcome: it is what it is by now.
+func (g *Group) Abandon(p *Proposal) (raft.Index, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !p.finished {
+		g.finish(p, 0, g.undecided(p))
+	}
+	return p.index, p.err
+}
+
+// undecided is the error of a proposal whose wait ends without an outcome. Called with mu held.
+func (g *Group) undecided(p *Proposal) error {
+	switch {
+	case p.term != 0:
+		return ErrUnknownOutcome
+	case g.leader.Load() == 0:
+		return fmt.Errorf("%w: %w", ErrNotCommitted, ErrNoLeader)
+	}
+	return ErrNotCommitted
+}
+
+// finish gives a proposal its outcome, once. Called with mu held.
+func (g *Group) finish(p *Proposal, i raft.Index, err error) {
+	if p.finished {
+		return
+	}
+	p.finished, p.index, p.err = true, i, err
+	delete(g.waiting, p.id)
+	g.pendingBytes -= p.size()
+	close(p.done)
+}
+
+// proposeBytesMax bounds the proposals that are given to the core at once, except that one is always given: forwarded, they
+// travel in one message.
+const proposeBytesMax = 1 << 20
+
+// proposeHeld gives the core what waits here, if a leader is known. Called by the shard.
+func (g *Group) proposeHeld() {
+	for len(g.held) > 0 && g.raft.Leader() != 0 && g.raft.Term() > g.refusedTerm {
+		n, size := 0, 0
+		g.batch = g.batch[:0]
+		g.mu.Lock()
+		for ; n < len(g.held) && (n == 0 || size+g.held[n].size() <= proposeBytesMax); n++ {
+			if p := g.held[n]; !p.finished {
+				g.batch = append(g.batch, raft.Proposal{ID: p.id, Data: p.Data})
+				size += p.size()
+			}
+		}
+		g.giveBatch(g.held[:n])
+		g.mu.Unlock()
+		clear(g.held[:n])
+		g.held = g.held[n:]
+	}
+	if len(g.held) == 0 {
+		g.held = g.held[:0:0]
+	}
+}
+
+// giveBatch proposes g.batch, which is what is left of ps. The lock is held throughout: whoever sees an entry of a later term applied must
+// find the term of every proposal that was given before.
+func (g *Group) giveBatch(ps []*Proposal) {
+	if len(g.batch) == 0 {
+		return
+	}
+	term, err := g.raft.Propose(g.batch...)
+	for _, p := range ps {
+		switch {
+		case p.finished:
+		case err != nil:
+			g.finish(p, 0, errLeaderOverloaded)
+		default:
+			p.term = term
+		}
+	}
+}
+
+// refused takes back proposals that the leader did not append. Called by the shard.
+func (g *Group) refused(r raft.Refused) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, id := range r.IDs {
+		p := g.waiting[id]
+		switch {
+		case p == nil || p.term != r.Term: // an old refusal; the proposal has an outcome or has been given again
+		case r.Reason == raft.RefusedOverloaded:
+			g.finish(p, 0, errLeaderOverloaded)
+		default:
+			p.term = 0
+			g.held = append(g.held, p)
+			g.refusedTerm = max(g.refusedTerm, r.Term)
+		}
+	}
+}
+
+// proposalOf finds the proposal of a committed entry, if it was made here and somebody waits for it. Called by the applier with mu held.
+func (g *Group) proposalOf(data []byte) *Proposal {
+	if len(data) < HeaderBytes || binary.LittleEndian.Uint64(data) != g.origin {
+		return nil
+	}
+	return g.waiting[binary.LittleEndian.Uint64(data[8:])]
+}
+
+// passed takes back the proposals that were given in a term before t and have not been applied: now that an entry of t is, they never
+// will be. The shard proposes them again. Called by the applier with mu held.
+func (g *Group) passed(t raft.Term) []*Proposal {
+	var ps []*Proposal
+	for _, id := range slices.Sorted(maps.Keys(g.waiting)) {
+		if p := g.waiting[id]; p.term != 0 && p.term < t {
+			p.term = 0
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}

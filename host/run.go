@@ -1,0 +1,72 @@
+package host
+
+import (
+	"sync"
+	"time"
+)
+
+// shells are the goroutines that run the parts of a host. They hold no state and make no decision: everything is in the Steps.
+type shells struct {
+	stop    chan struct{}
+	stopped sync.WaitGroup
+}
+
+// Start sets the host going.
+func (h *Host) Start() {
+	h.shells.stop = make(chan struct{})
+	h.shells.stopped.Go(h.shard.run)
+	h.shells.stopped.Go(func() { h.loop(h.writer.inbox.wake, h.writer.Step) })
+	h.shells.stopped.Go(func() { h.loop(h.applier.inbox.wake, h.applier.Step) })
+	h.shells.stopped.Go(func() { h.loop(h.reader.inbox.wake, h.reader.Step) })
+	h.shells.stopped.Go(func() { h.loop(h.preparer.inbox.wake, func() bool { h.preparer.Step(); return false }) })
+}
+
+// loop steps a part whenever it is woken.
+func (h *Host) loop(wake <-chan struct{}, step func() bool) {
+	for {
+		select {
+		case <-h.shells.stop:
+			return
+		case <-wake:
+		}
+		for step() {
+			if h.stopping() {
+				return
+			}
+		}
+	}
+}
+
+func (s *Shard) run() {
+	start := time.Now()
+	ticker := time.NewTicker(s.tick)
+	defer ticker.Stop()
+	for !s.host.stopping() {
+		if s.Step(time.Since(start)) {
+			continue
+		}
+		select {
+		case <-s.host.shells.stop:
+		case <-s.inbox.wake:
+		case <-ticker.C:
+		}
+	}
+}
+
+func (h *Host) stopping() bool {
+	select {
+	case <-h.shells.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// Close stops the host and ends every wait. The caller closes the transport first, or messages go nowhere.
+func (h *Host) Close() error {
+	if h.shells.stop != nil {
+		close(h.shells.stop)
+		h.shells.stopped.Wait()
+	}
+	return h.shutdown()
+}

@@ -1,0 +1,203 @@
+package host
+
+import (
+	"errors"
+	"time"
+
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/wire"
+)
+
+// inputKind says what has come in.
+type inputKind uint8
+
+const (
+	inputMessage inputKind = iota + 1
+	inputProposal
+	inputRead
+	inputPersisted
+	inputApplied
+	inputLoaded
+	inputUnreachable
+	inputFailed
+)
+
+// input is one thing that has come in for a group: a union, by kind.
+type input struct {
+	kind  inputKind
+	group *Group // nil for inputUnreachable, and for inputFailed of the whole host
+
+	from     raft.NodeID // inputMessage, inputUnreachable
+	message  raft.Message
+	proposal *Proposal
+	read     *Read
+	seq      uint64 // inputPersisted
+	index    raft.Index
+	load     raft.Load // inputLoaded
+	entries  []raft.Entry
+	err      error // inputFailed
+}
+
+// Shard owns the cores of its groups: only Step touches them.
+type Shard struct {
+	host   *Host
+	inbox  *inbox[input]
+	groups []*Group // in the order of their ids
+
+	batch  []input  // scratch
+	active []*Group // those with effects to carry out
+
+	tick   time.Duration
+	ticked time.Duration // when time was last told to the cores
+}
+
+// Step gives the cores all that has come in, and the time, and carries out their effects. It reports whether there is more to do.
+func (s *Shard) Step(now time.Duration) (more bool) {
+	s.batch = s.inbox.take(s.batch)
+	for i := range s.batch {
+		s.accept(&s.batch[i])
+	}
+	s.passTime(now)
+	for _, g := range s.active {
+		g.active = false
+		if g.Err() == nil {
+			g.proposeHeld()
+			g.askHeld()
+			s.carryOut(g)
+		}
+	}
+	clear(s.active)
+	s.active = s.active[:0]
+	return !s.inbox.empty()
+}
+
+// passTime tells the cores how many ticks have passed. Messages come first: after a pause of the process, what had arrived meanwhile
+// must count before the time that it took. For the same reason a long pause counts as one tick.
+func (s *Shard) passTime(now time.Duration) {
+	if now < s.ticked+s.tick {
+		return
+	}
+	if s.ticked += s.tick; now >= s.ticked+s.tick {
+		s.ticked = now
+	}
+	for _, g := range s.groups {
+		if g.Err() == nil {
+			g.raft.Tick()
+			g.dropAbandoned()
+			s.activate(g)
+		}
+	}
+}
+
+func (s *Shard) activate(g *Group) {
+	if !g.active {
+		g.active = true
+		s.active = append(s.active, g)
+	}
+}
+
+func (s *Shard) accept(in *input) {
+	g := in.group
+	switch {
+	case g == nil:
+		s.acceptForAll(in)
+		return
+	case g.Err() != nil:
+		s.acceptStopped(in)
+		return
+	}
+	s.activate(g)
+	switch in.kind {
+	case inputMessage:
+		s.receive(g, in)
+	case inputProposal:
+		g.held = append(g.held, in.proposal)
+	case inputRead:
+		g.readers.held = append(g.readers.held, in.read)
+	case inputPersisted:
+		g.raft.Persisted(in.seq)
+	case inputApplied:
+		g.applied = in.index
+		g.raft.Applied(in.index)
+		g.readApplied()
+	case inputLoaded:
+		g.raft.Loaded(in.load, in.entries)
+	case inputFailed:
+		g.fail(in.err)
+	}
+}
+
+func (s *Shard) acceptForAll(in *input) {
+	for _, g := range s.groups {
+		switch {
+		case g.Err() != nil:
+		case in.kind == inputUnreachable:
+			g.raft.Unreachable(in.from)
+			s.activate(g)
+		case in.kind == inputFailed:
+			g.fail(in.err)
+		}
+	}
+}
+
+// acceptStopped ends what comes in for a group that has stopped.
+func (s *Shard) acceptStopped(in *input) {
+	if in.kind == inputRead {
+		in.group.endReads([]*Read{in.read}, 0, in.group.Err())
+	}
+}
+
+func (s *Shard) receive(g *Group, in *input) {
+	err := g.raft.Receive(in.from, in.message)
+	var bad *raft.BadMessageError
+	switch {
+	case errors.As(err, &bad):
+		s.host.logger.Warn("a message was ignored", "group", uint64(g.id), "error", err)
+	case err != nil:
+		g.fail(err)
+	}
+}
+
+// carryOut starts everything that the core wants done. Disk and network run in parallel (§10.2.1): the core has withheld what must wait.
+func (s *Shard) carryOut(g *Group) {
+	e := g.raft.Effects()
+	for _, m := range e.Messages {
+		s.host.transport.Send(m.To, wire.Packet{Group: g.id, Message: m.Message})
+	}
+	if e.Save != nil {
+		s.host.writer.put(g, e.Save)
+	}
+	if len(e.Apply) > 0 {
+		s.host.applier.inbox.put(applyWork{group: g, entries: e.Apply}, 0, 0)
+	}
+	for _, l := range e.Load {
+		s.host.reader.inbox.put(loadWork{group: g, load: l}, 0, 0)
+	}
+	for _, r := range e.Reads {
+		g.confirmed(r)
+	}
+	for _, r := range e.Refused {
+		g.refused(r)
+	}
+	if len(e.Aborted) > 0 {
+		g.aborted(e.Aborted)
+	}
+	for _, ev := range e.Events {
+		s.host.observe(g, ev)
+	}
+	g.publish()
+}
+
+// close ends the reads that wait; the proposals have been ended.
+func (s *Shard) close(err error) {
+	s.inbox.close()
+	s.batch = s.inbox.take(s.batch)
+	for i := range s.batch {
+		if s.batch[i].kind == inputRead {
+			s.batch[i].group.readers.held = append(s.batch[i].group.readers.held, s.batch[i].read)
+		}
+	}
+	for _, g := range s.groups {
+		g.failReads(err)
+	}
+}

@@ -1,0 +1,53 @@
+package host
+
+import "time"
+
+// Part names one of the parts of a host, for those who step them themselves.
+type Part uint8
+
+// The parts.
+const (
+	PartShard Part = iota
+	PartWriter
+	PartApplier
+	PartReader
+	PartPreparer
+	PartCount
+)
+
+func (p Part) String() string {
+	return [...]string{"shard", "writer", "applier", "reader", "preparer"}[p]
+}
+
+// Step lets one part do what has come in for it, instead of the goroutines of Start. now is the time since some fixed moment; it
+// never falls. It reports whether there is more to do. One call runs at a time.
+func (h *Host) Step(p Part, now time.Duration) (more bool) {
+	switch p {
+	case PartShard:
+		return h.shard.Step(now)
+	case PartWriter:
+		return h.writer.Step()
+	case PartApplier:
+		return h.applier.Step()
+	case PartReader:
+		return h.reader.Step()
+	case PartPreparer:
+		h.preparer.Step()
+	}
+	return false
+}
+
+// Idle reports whether nothing has come in for the part. Only the shard has to be stepped all the same, because time passes.
+func (h *Host) Idle(p Part) bool {
+	switch p {
+	case PartShard:
+		return h.shard.inbox.empty()
+	case PartWriter:
+		return h.writer.inbox.empty()
+	case PartApplier:
+		return h.applier.inbox.empty()
+	case PartReader:
+		return h.reader.inbox.empty()
+	}
+	return len(h.preparer.inbox.wake) == 0
+}

@@ -1,0 +1,60 @@
+package balsa
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/balsa-raft/balsa/host"
+)
+
+// machine gives the typed StateMachine the host's entries.
+type machine[C, R any] struct {
+	user    StateMachine[C, R]
+	codec   Codec[C]
+	applied atomic.Uint64
+}
+
+// waiter is a caller of Propose on this member.
+type waiter[R any] struct {
+	host.Proposal
+	value R
+}
+
+// Apply implements host.Machine.
+func (m *machine[C, R]) Apply(batch []host.Entry) error {
+	var bad error
+	err := m.user.Apply(func(yield func(Entry[C, R]) bool) {
+		for i := range batch {
+			e, err := m.decode(&batch[i])
+			if err != nil {
+				bad = err
+				return
+			}
+			if !yield(e) {
+				bad = fmt.Errorf("the state machine left its batch before entry %d", batch[i].Index)
+				return
+			}
+		}
+	})
+	if err == nil {
+		err = bad
+	}
+	if err != nil {
+		return fmt.Errorf("apply: %w", err)
+	}
+	m.applied.Store(uint64(batch[len(batch)-1].Index))
+	return nil
+}
+
+func (m *machine[C, R]) decode(e *host.Entry) (Entry[C, R], error) {
+	c, err := m.codec.Decode(e.Command)
+	if err != nil {
+		// Skipping it would make this member differ from those that can read it.
+		return Entry[C, R]{}, fmt.Errorf("entry %d is not a command that this program can read: %w", e.Index, err)
+	}
+	entry := Entry[C, R]{Index: e.Index, Command: c}
+	if e.Proposal != nil {
+		entry.waiter = e.Proposal.Owner.(*waiter[R])
+	}
+	return entry, nil
+}

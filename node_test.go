@@ -1,0 +1,306 @@
+package balsa_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/balsa-raft/balsa"
+)
+
+// adder is a counter whose sum may be read from other goroutines.
+type adder struct {
+	mu   sync.Mutex
+	sum  int
+	seen []int
+}
+
+func (a *adder) Apply(batch iter.Seq[balsa.Entry[int, int]]) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for e := range batch {
+		a.sum += e.Command
+		a.seen = append(a.seen, e.Command)
+		e.Reply(a.sum)
+	}
+	return nil
+}
+
+func (a *adder) value() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sum
+}
+
+// cluster is members in this process, over loopback and folders of the test.
+type cluster struct {
+	t        *testing.T
+	dir      string
+	members  []balsa.Member
+	nodes    []*balsa.Node[int, int]
+	machines []*adder
+}
+
+func newCluster(t *testing.T, n int) *cluster {
+	t.Helper()
+	c := &cluster{t: t, dir: t.TempDir(), nodes: make([]*balsa.Node[int, int], n), machines: make([]*adder, n)}
+	for i := range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.members = append(c.members, balsa.Member{ID: balsa.NodeID(i + 1), Address: l.Addr().String()})
+		l.Close()
+	}
+	for i := range n {
+		c.start(i)
+	}
+	t.Cleanup(func() {
+		for i := range n {
+			c.stop(i)
+		}
+	})
+	return c
+}
+
+func (c *cluster) config(i int) balsa.Config {
+	return balsa.Config{
+		Dir: filepath.Join(c.dir, fmt.Sprint(i)), ID: balsa.NodeID(i + 1), ClusterID: 7, Members: c.members,
+		HeartbeatInterval: 20 * time.Millisecond, ElectionTimeout: 200 * time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler),
+	}
+}
+
+func (c *cluster) start(i int) {
+	c.t.Helper()
+	c.machines[i] = &adder{}
+	n, err := balsa.Open(c.t.Context(), c.config(i), c.machines[i])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.nodes[i] = n
+}
+
+func (c *cluster) stop(i int) {
+	if c.nodes[i] == nil {
+		return
+	}
+	if err := c.nodes[i].Close(); err != nil {
+		c.t.Errorf("close member %d: %v", i, err)
+	}
+	c.nodes[i] = nil
+}
+
+func (c *cluster) add(i, n int) int {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
+	defer cancel()
+	r, err := c.nodes[i].Propose(ctx, n)
+	if err != nil {
+		c.t.Fatalf("propose at member %d: %v", i, err)
+	}
+	return r.Value
+}
+
+func (c *cluster) read(i int) int {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := c.nodes[i].Read(ctx, balsa.Linearizable); err != nil {
+		c.t.Fatalf("read at member %d: %v", i, err)
+	}
+	return c.machines[i].value()
+}
+
+func (c *cluster) leader() int {
+	c.t.Helper()
+	c.add(0, 0)
+	for i, n := range c.nodes {
+		if n != nil && n.Status().Role == "leader" {
+			return i
+		}
+	}
+	c.t.Fatal("a command was applied and nobody leads")
+	return 0
+}
+
+func TestEveryMemberProposesAndReads(t *testing.T) {
+	c := newCluster(t, 3)
+	sum := 0
+	for k := range 30 {
+		sum += k
+		if got := c.add(k%3, k); got != sum {
+			t.Fatalf("command %d: sum %d, want %d", k, got, sum)
+		}
+		if got := c.read((k + 1) % 3); got != sum {
+			t.Fatalf("read after command %d: %d, want %d", k, got, sum)
+		}
+	}
+}
+
+func TestAcknowledgedCommandsSurviveARestartOfAll(t *testing.T) {
+	c := newCluster(t, 3)
+	for k := 1; k <= 50; k++ {
+		c.add(k%3, k)
+	}
+	for i := range c.nodes {
+		c.stop(i)
+	}
+	for i := range c.nodes {
+		c.start(i)
+	}
+	for i := range c.nodes {
+		if got := c.read(i); got != 50*51/2 {
+			t.Fatalf("member %d reads %d, want %d", i, got, 50*51/2)
+		}
+	}
+}
+
+func TestWritesResumeWithoutTheLeader(t *testing.T) {
+	c := newCluster(t, 3)
+	c.add(1, 5)
+	leader := c.leader()
+	c.stop(leader)
+	i := (leader + 1) % 3
+	start := time.Now()
+	if got := c.add(i, 6); got != 11 {
+		t.Fatalf("sum %d, want 11", got)
+	}
+	t.Logf("writes resumed after %v", time.Since(start))
+	c.start(leader)
+	if got := c.read(leader); got != 11 {
+		t.Fatalf("the restarted member reads %d, want 11", got)
+	}
+}
+
+func TestConcurrentProposalsAreAllAppliedOnce(t *testing.T) {
+	c := newCluster(t, 3)
+	const workers, each = 32, 50
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for range each {
+				c.add(w%3, 1)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range c.nodes {
+		if got := c.read(i); got != workers*each {
+			t.Errorf("member %d: %d, want %d", i, got, workers*each)
+		}
+	}
+}
+
+func TestProposeSaysThatThereIsNoLeader(t *testing.T) {
+	c := newCluster(t, 3)
+	c.add(0, 1)
+	c.stop(1)
+	c.stop(2)
+	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	defer cancel()
+	_, err := c.nodes[0].Propose(ctx, 1)
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, balsa.ErrUnknownOutcome) && !errors.Is(err, balsa.ErrNotCommitted) {
+		t.Fatalf("propose without a majority: %v", err)
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err = c.nodes[0].Propose(ctx, 1); !errors.Is(err, balsa.ErrNotCommitted) || !errors.Is(err, balsa.ErrNoLeader) {
+		t.Fatalf("propose while no leader is known: %v", err)
+	}
+	if _, err := c.nodes[0].Read(ctx, balsa.Linearizable); !errors.Is(err, balsa.ErrNoLeader) {
+		t.Fatalf("read while no leader is known: %v", err)
+	}
+}
+
+func TestOpenRefusesWhatCannotWork(t *testing.T) {
+	c := newCluster(t, 1)
+	for name, change := range map[string]func(*balsa.Config){
+		"in use":             func(*balsa.Config) {},
+		"Dir is empty":       func(f *balsa.Config) { f.Dir = "" },
+		"ID is zero":         func(f *balsa.Config) { f.ID = 0 },
+		"does not have this": func(f *balsa.Config) { f.ID = 9 },
+		"less than three":    func(f *balsa.Config) { f.ElectionTimeout = f.HeartbeatInterval },
+		"shares one with":    func(f *balsa.Config) { f.Members = append(f.Members, f.Members[0]) },
+		"CommandBytesMax":    func(f *balsa.Config) { f.CommandBytesMax = 1 << 40 },
+		"address already in": func(f *balsa.Config) { f.Dir += "-other" },
+	} {
+		config := c.config(0)
+		config.Members = append([]balsa.Member(nil), config.Members...)
+		change(&config)
+		n, err := balsa.Open(t.Context(), config, &adder{})
+		if err == nil {
+			n.Close()
+			t.Errorf("%s: opened", name)
+		} else if !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	c.stop(0)
+	config := c.config(0)
+	config.ClusterID++
+	if _, err := balsa.Open(t.Context(), config, &adder{}); err == nil || !strings.Contains(err.Error(), "belongs to cluster") {
+		t.Errorf("a folder of another cluster: %v", err)
+	}
+}
+
+func TestCommandTooLargeIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	n, err := balsa.Open(t.Context(), balsa.Config{
+		Dir: dir, ID: 1, Members: []balsa.Member{{ID: 1, Address: "127.0.0.1:0"}}, CommandBytesMax: 100,
+		Logger: slog.New(slog.DiscardHandler),
+	}, discard{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if _, err := n.Propose(t.Context(), make([]byte, 101)); !errors.Is(err, balsa.ErrTooLarge) || !errors.Is(err, balsa.ErrNotCommitted) {
+		t.Errorf("101 bytes: %v", err)
+	}
+	if _, err := n.Propose(t.Context(), make([]byte, 100)); err != nil {
+		t.Errorf("100 bytes: %v", err)
+	}
+}
+
+type discard struct{}
+
+func (discard) Apply(batch iter.Seq[balsa.Entry[[]byte, struct{}]]) error {
+	for range batch {
+	}
+	return nil
+}
+
+type broken struct{}
+
+func (broken) Apply(batch iter.Seq[balsa.Entry[int, int]]) error { return errors.New("out of luck") }
+
+func TestAStateMachineThatFailsStopsItsMember(t *testing.T) {
+	n, err := balsa.Open(t.Context(), balsa.Config{
+		Dir: t.TempDir(), ID: 1, Members: []balsa.Member{{ID: 1, Address: "127.0.0.1:0"}}, Logger: slog.New(slog.DiscardHandler),
+	}, broken{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if _, err := n.Propose(t.Context(), 1); !errors.Is(err, balsa.ErrUnknownOutcome) {
+		t.Errorf("propose: %v", err)
+	}
+	<-n.Done()
+	if err := n.Err(); !errors.Is(err, balsa.ErrFailed) || !strings.Contains(err.Error(), "out of luck") {
+		t.Errorf("the node stopped because %v", err)
+	}
+	if _, err := n.Propose(t.Context(), 1); !errors.Is(err, balsa.ErrFailed) || !errors.Is(err, balsa.ErrNotCommitted) {
+		t.Errorf("propose afterwards: %v", err)
+	}
+	if _, err := n.Read(t.Context(), balsa.Linearizable); !errors.Is(err, balsa.ErrFailed) {
+		t.Errorf("read afterwards: %v", err)
+	}
+}
