@@ -4,6 +4,8 @@ import (
 	crand "crypto/rand"
 	"hash/maphash"
 	. "math/rand"
+	_ "net"     // want "host may not import net"
+	_ "os/exec" // want "host may not import os/exec"
 	"sync"
 	clock "time"
 )
