@@ -35,7 +35,7 @@ func newOSFile(f *os.File) (File, error) {
 // to another file meanwhile.
 func (f *osFile) Sync() error {
 	if err := f.conn.Control(f.fdatasync); err != nil {
-		return &fs.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
+		return &fs.PathError{Op: "fdatasync", Path: f.Name(), Err: fs.ErrClosed}
 	}
 	if f.err != nil {
 		return &fs.PathError{Op: "fdatasync", Path: f.Name(), Err: f.err}
