@@ -43,6 +43,7 @@ type Config struct {
 	PendingBytesMax int           // of proposals that wait, a group; 64 MiB by default
 	Log             wal.Options
 	Logger          *slog.Logger // none by default
+	Observer        Observer     // none by default
 }
 
 // inboxBytesMax bounds the peers' messages that wait for the shard. Those over it are dropped, as if the network had lost them.
@@ -208,6 +209,9 @@ func (h *Host) observe(g *Group, e raft.Event) {
 		}
 	}
 	h.logger.Log(context.Background(), level, e.String(), "group", uint64(g.id))
+	if h.config.Observer != nil {
+		h.config.Observer.Event(g.id, e)
+	}
 }
 
 // Err says why the host has stopped, or is nil.

@@ -37,13 +37,13 @@ func (h *Host) Step(p Part, now time.Duration) (more bool) {
 	return false
 }
 
-// Idle reports whether nothing has come in for the part. Only the shard has to be stepped all the same, because time passes.
+// Idle reports whether there is nothing to do for the part. Only the shard has to be stepped all the same, because time passes.
 func (h *Host) Idle(p Part) bool {
 	switch p {
 	case PartShard:
 		return h.shard.inbox.empty()
 	case PartWriter:
-		return h.writer.inbox.empty()
+		return h.writer.inbox.empty() && !h.writer.saved
 	case PartApplier:
 		return h.applier.inbox.empty()
 	case PartReader:

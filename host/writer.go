@@ -10,8 +10,9 @@ type Writer struct {
 	host  *Host
 	inbox *inbox[saveWork]
 
-	batch []saveWork // scratch
-	saves []wal.Save
+	batch []saveWork // being made durable, or durable and to be reported
+	saves []wal.Save // scratch
+	saved bool       // batch is durable
 }
 
 type saveWork struct {
@@ -24,22 +25,46 @@ func (w *Writer) put(g *Group, s *raft.Save) {
 	w.inbox.put(saveWork{group: g, seq: s.Seq, save: wal.Save{Group: g.id, HardState: s.HardState, Entries: s.Entries}}, 0, 0)
 }
 
-// Step makes everything that waits durable, of all groups, with one write and one sync. It reports whether there is more to do.
+// Step makes everything that waits durable, of all groups, with one write and one sync; the next Step reports it. These are two
+// steps because time passes between them, in which the shard may hand out what supersedes the batch. It reports whether there is
+// more to do.
 func (w *Writer) Step() (more bool) {
+	if w.saved {
+		w.report()
+		return !w.inbox.empty()
+	}
 	w.batch = w.inbox.take(w.batch)
 	if len(w.batch) == 0 || w.host.Err() != nil {
 		return false
 	}
+	if err := w.save(); err != nil {
+		w.host.fail(err) // nothing is known of what the disk has: nobody may be told that it is durable, now or later
+		return false
+	}
+	w.saved = true
+	return true
+}
+
+func (w *Writer) save() error {
 	w.saves = w.saves[:0]
 	for i := range w.batch {
 		w.saves = append(w.saves, w.batch[i].save)
 	}
-	err := w.host.log.Append(w.saves)
-	clear(w.saves)
-	if err != nil {
-		w.host.fail(err) // nothing is known of what the disk has: nobody may be told that it is durable, now or later
-		return false
+	defer clear(w.saves)
+	observer := w.host.config.Observer
+	if observer != nil {
+		observer.Saving(w.saves)
 	}
+	err := w.host.log.Append(w.saves)
+	if err == nil && observer != nil {
+		observer.Saved(w.saves)
+	}
+	return err
+}
+
+// report tells the cores what is durable.
+func (w *Writer) report() {
+	w.saved = false
 	for i := range w.batch {
 		// A group's later save covers its earlier ones.
 		if work := &w.batch[i]; i+1 == len(w.batch) || w.batch[i+1].group != work.group {
@@ -47,5 +72,4 @@ func (w *Writer) Step() (more bool) {
 		}
 	}
 	w.host.preparer.poke()
-	return !w.inbox.empty()
 }
