@@ -108,3 +108,17 @@ func BenchmarkRangeAll100KLimit500(b *testing.B) {
 		s.Range(RangeRequest{Key: []byte("/"), RangeEnd: []byte("0"), Limit: 500})
 	}
 }
+
+// BenchmarkCheckLargest checks the most puts and deletes that fit a request of the default size.
+func BenchmarkCheckLargest(b *testing.B) {
+	var level []Op
+	for i := range 60_000 {
+		level = append(level, deleteOp(fmt.Sprintf("%06d", 2*i)), putOp(fmt.Sprintf("%06d", 2*i+1), ""))
+	}
+	request := TxnRequest{Success: level}
+	for range b.N {
+		if err := request.Check(Limits{TxnOpsMax: 1 << 20}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

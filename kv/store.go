@@ -59,8 +59,8 @@ func (s *Store) Apply(batch iter.Seq[balsa.Entry[Command, Response]]) error {
 			s.yield()
 		}
 	}
-	// Twice what the batch added, so that a burst of writes can not outrun it.
-	s.trim(max(trimPerBatch, 2*(s.changes.len-changed)))
+	// A change takes two steps. Twice that for each that the batch brought: writes can not outrun it.
+	s.trim(max(trimPerBatch, 4*(s.changes.len-changed)))
 	return nil
 }
 
