@@ -51,7 +51,8 @@ type Save struct {
 type Stats struct {
 	Segments int    // files, the prepared one included
 	Bytes    int64  // that they take on disk
-	Appends  uint64 // frames written
+	Appends  uint64 // batches written
+	Written  uint64 // bytes of them, with headers and padding
 	Syncs    uint64
 }
 
@@ -65,8 +66,9 @@ type Log struct {
 	recovered []Recovered
 	firstSeq  uint64 // of the oldest segment
 
-	preparing   sync.Mutex // held by Prepare
-	preparedLSN uint64     // where the log was when Prepare last ran
+	preparing     sync.Mutex // held by Prepare; guards what follows
+	prepareErr    error      // of the last try
+	prepareFailed uint64     // how many bytes had been appended then
 
 	writing   sync.Mutex // held by Append; guards what follows
 	buf       []byte     // the frame that is being made; reused
@@ -76,7 +78,7 @@ type Log struct {
 	offset    int64    // where the next frame goes
 	lsn       uint64   // of the next frame
 	crc       uint32   // of the last frame
-	unvouched bool     // nothing on disk yet says that the last frame is durable
+	unvouched bool     // nothing on disk says that the last frame with records is durable
 
 	rotation sync.Mutex // guards what follows
 	next     *segment   // prepared; nil if there is none
@@ -99,6 +101,8 @@ type staged struct {
 const (
 	// recordBytesMax is about how much data is put into one record, because a record is read back as a whole.
 	recordBytesMax = 64 << 10
+	// prepareTries is how often Prepare tries for a segment while one is filled, if it fails.
+	prepareTries = 8
 	// bufBytesKept is the largest buffer that is kept from one batch to the next.
 	bufBytesKept = 16 << 20
 )
@@ -233,6 +237,7 @@ func (l *Log) writeFrame(records uint32) (at int64, err error) {
 	l.mu.Lock()
 	l.stats.Appends++
 	l.stats.Syncs++
+	l.stats.Written += uint64(size)
 	l.mu.Unlock()
 	return at, nil
 }
@@ -263,29 +268,18 @@ func (l *Log) publish(at int64) {
 func (l *Log) rotate(frameBytes int64) error {
 	l.rotation.Lock()
 	defer l.rotation.Unlock()
-	s, size := l.next, blockBytes+frameBytes
-	if s == nil {
-		const temp = segmentPrefix + "append" + tempSuffix
-		seq := l.tail.seq + 1
-		size = max(size, min(segmentBytesSmall, l.options.SegmentBytes))
-		f, err := l.createBlank(temp, size)
-		if err != nil {
+	s := l.next
+	l.next = nil // before anything can fail: it may be closed or half started then
+	if size := blockBytes + frameBytes; s == nil || s.size < size {
+		var err error
+		if s, err = l.replaceNext(s, max(size, min(segmentBytesSmall, l.options.SegmentBytes))); err != nil {
 			return err
 		}
-		if err := l.name(temp, seq); err != nil {
-			return err
-		}
-		s = &segment{seq: seq, file: f, size: size}
-	} else if s.size < size {
-		if err := fillZeroes(s.file, s.size, size); err != nil {
-			return err
-		}
-		s.size = size
 	}
 	if err := l.start(s, header{firstLSN: l.lsn, syncedLSN: l.lsn, prevCRC: l.crc}); err != nil {
 		return err
 	}
-	l.next, l.tail, l.offset = nil, s, blockBytes
+	l.tail, l.offset = s, blockBytes
 	l.mu.Lock()
 	l.segments = append(l.segments, s)
 	l.stats.Syncs++
@@ -293,14 +287,35 @@ func (l *Log) rotate(frameBytes int64) error {
 	return nil
 }
 
-// Prepare does what need not be done while somebody waits: it makes the next segment ready, and it notes on disk that
-// the last frame is durable once nothing was appended from one call to the next. Call it now and then, from one
-// goroutine; it may block for as long as writing a segment takes. An error that wraps ErrFailed has stopped the log;
-// after any other one (the disk is full, say) the log goes on while its segment has room: raise an alarm, call again.
+// replaceNext makes the next segment while Append waits. One that was prepared and is too small gives way: making
+// it larger would leave a doubt, after a failure, of whether its size is durable.
+func (l *Log) replaceNext(prepared *segment, size int64) (*segment, error) {
+	const temp = segmentPrefix + "append" + tempSuffix
+	if prepared != nil {
+		if err := prepared.file.Close(); err != nil {
+			return nil, err
+		}
+	}
+	f, err := l.createBlank(temp, size)
+	if err != nil {
+		return nil, err
+	}
+	seq := l.tail.seq + 1
+	if err := l.name(temp, seq); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &segment{seq: seq, file: f, size: size}, nil
+}
+
+// Prepare makes the next segment ready, so that Append need not wait for one. It does nothing if there is one; else it
+// blocks for as long as writing a segment takes, and Append goes on meanwhile. If it fails with an error that wraps
+// ErrFailed, the log has stopped; after any other one (the disk is full, say) the log goes on while its segment has
+// room, and calls that follow return the same error until enough was appended that trying again makes sense.
 func (l *Log) Prepare() error {
 	l.preparing.Lock()
 	defer l.preparing.Unlock()
-	if err := l.vouchIfIdle(); err != nil {
+	if err := l.failure(); err != nil {
 		return err
 	}
 	l.rotation.Lock()
@@ -309,11 +324,17 @@ func (l *Log) Prepare() error {
 	if ready {
 		return nil
 	}
+	written := l.Stats().Written
+	if l.prepareErr != nil && written-l.prepareFailed < uint64(l.options.SegmentBytes/prepareTries) {
+		return l.prepareErr
+	}
 	const temp = segmentPrefix + "prepare" + tempSuffix
 	f, err := l.createBlank(temp, l.options.SegmentBytes)
 	if err != nil {
-		return fmt.Errorf("wal: prepare a segment: %w", err)
+		l.prepareErr, l.prepareFailed = fmt.Errorf("wal: prepare a segment: %w", err), written
+		return l.prepareErr
 	}
+	l.prepareErr = nil
 	l.rotation.Lock()
 	defer l.rotation.Unlock()
 	seq := l.tail.seq + 1
@@ -326,23 +347,19 @@ func (l *Log) Prepare() error {
 	return nil
 }
 
-// vouchIfIdle notes that the last frame is durable if it is the one that was the last when Prepare last ran.
-func (l *Log) vouchIfIdle() error {
+// Vouch notes on disk that the last frame is durable, unless something there says so already. The next Append would
+// note it too; so call it when the log has been idle for some seconds. Until then recovery cannot tell damage to the
+// last frame from an interrupted write. It costs a write and a sync.
+func (l *Log) Vouch() error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	if err := l.failure(); err != nil {
 		return err
 	}
-	idle := l.lsn == l.preparedLSN
-	l.preparedLSN = l.lsn
-	if !idle {
-		return nil
-	}
 	return l.vouch()
 }
 
-// vouch writes a frame of no records: its syncedLSN tells recovery that the frame before it was durable, so that
-// damage to that one cannot pass for an interrupted write.
+// vouch writes a frame of no records. Its syncedLSN is what matters.
 func (l *Log) vouch() error {
 	if !l.unvouched {
 		return nil

@@ -10,9 +10,9 @@ import (
 )
 
 // Entries returns a group's entries from index from on, at most to index to and about bytesMax bytes of them by
-// raft.Entry.Size, but at least one. It fails with ErrNotFound if the log does not reach from `from` to `to`. Any other
-// failure stops the log: an acknowledged entry that cannot be read is lost. The caller owns the entries, whose
-// Data share memory.
+// raft.Entry.Size, but at least one. It fails with ErrNotFound if the log does not hold from, which it may have done when
+// the caller last looked: another leader's entries supersede. Any other failure stops the log, for what was acknowledged
+// and cannot be read is lost. The caller owns the entries, whose Data share memory.
 func (l *Log) Entries(g raft.GroupID, from, to raft.Index, bytesMax uint64) ([]raft.Entry, error) {
 	must.Be(from <= to, "a range of entries is not empty: %d..%d", from, to)
 	pieces, err := l.plan(g, from, to, bytesMax)
@@ -62,9 +62,10 @@ func (l *Log) plan(id raft.GroupID, from, to raft.Index, bytesMax uint64) ([]pie
 	if g == nil {
 		return nil, fmt.Errorf("wal: group %d: %w: %d..%d of an empty log", id, ErrNotFound, from, to)
 	}
-	if from < g.first || to > g.last {
+	if from < g.first || from > g.last {
 		return nil, fmt.Errorf("wal: group %d: %w: %d..%d of a log %d..%d", id, ErrNotFound, from, to, g.first, g.last)
 	}
+	to = min(to, g.last)
 	var pieces []piece
 	var bytes uint64
 	for k := g.find(from); k < len(g.spans) && g.spans[k].first <= to; k++ {

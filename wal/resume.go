@@ -12,6 +12,10 @@ import (
 // behind what a crash may have torn, because bytes of the torn write that stand further on could join the chain again.
 func (r *recovery) resume(blank bool) error {
 	l := r.log
+	if r.held != nil && r.held.records == 0 {
+		// It only said that the frame before it was durable, which the new segment's header says too.
+		r.lsn, r.crc, r.held = r.held.lsn, r.held.prevCRC, nil
+	}
 	h := header{firstLSN: r.lsn, syncedLSN: r.lsn, prevCRC: r.crc}
 	if r.held != nil {
 		h.firstLSN, h.prevCRC = r.held.lsn, r.held.prevCRC
@@ -66,7 +70,7 @@ func (r *recovery) makeSegment(s *segment, h header, blank bool) error {
 	if err := l.start(s, h); err != nil {
 		return err
 	}
-	if r.spare != nil && !blank && r.spare.seq != s.seq {
+	if r.spare != nil && r.spare.seq != s.seq { // it is torn, or too small
 		if err := l.fs.Remove(r.path(r.spare)); err != nil {
 			return err
 		}
@@ -74,24 +78,24 @@ func (r *recovery) makeSegment(s *segment, h header, blank bool) error {
 	return l.name(temp, s.seq)
 }
 
-// makeBlank gives s a file of zeros named temp, for which it takes the blank spare segment if there is one.
+// makeBlank gives s a file of zeros named temp, for which it takes the blank spare segment if that is large enough.
 func (r *recovery) makeBlank(s *segment, temp string, blank bool) (err error) {
 	l := r.log
-	if blank {
+	s.size = min(segmentBytesSmall, l.options.SegmentBytes)
+	if r.held != nil {
+		s.size = max(s.size, blockBytes+r.held.bytes())
+	}
+	if blank && r.spare.size >= s.size {
 		s.file, s.size = r.spare.file, r.spare.size
-		err = l.fs.Rename(r.path(r.spare), l.path(temp))
-	} else {
-		s.size = min(segmentBytesSmall, l.options.SegmentBytes)
-		if s.file, err = l.createBlank(temp, s.size); err == nil {
-			r.opened = append(r.opened, s.file)
+		if err := l.fs.Rename(r.path(r.spare), l.path(temp)); err != nil {
+			return err
 		}
+		r.spare = nil
+		// Else a crash could give the old name back to a file that is half made into another segment.
+		return l.fs.SyncDir(l.dir)
 	}
-	if err != nil || r.held == nil {
-		return err
-	}
-	if size := blockBytes + r.held.bytes(); size > s.size {
-		err = fillZeroes(s.file, s.size, size)
-		s.size = size
+	if s.file, err = l.createBlank(temp, s.size); err == nil {
+		r.opened = append(r.opened, s.file)
 	}
 	return err
 }

@@ -122,22 +122,19 @@ func (d folder) createBlank(temp string, size int64) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := fillZeroes(f, 0, size); err != nil {
+	if err := fillZeroes(f, size); err != nil {
 		// The file was never in use, so its failure says nothing of the log: give back the room.
 		return nil, errors.Join(err, f.Close(), d.fs.Remove(name))
 	}
 	return f, nil
 }
 
-// fillZeroes writes zeros in [from, to) and syncs them.
-func fillZeroes(f vfs.File, from, to int64) error {
-	zeroes := make([]byte, min(zeroesBytes, to-from))
-	for from < to {
-		n, err := f.WriteAt(zeroes[:min(int64(len(zeroes)), to-from)], from)
-		if err != nil {
+func fillZeroes(f vfs.File, size int64) error {
+	zeroes := make([]byte, min(zeroesBytes, size))
+	for at := int64(0); at < size; at += int64(len(zeroes)) {
+		if _, err := f.WriteAt(zeroes[:min(int64(len(zeroes)), size-at)], at); err != nil {
 			return err
 		}
-		from += int64(n)
 	}
 	return f.Sync()
 }
