@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -156,7 +155,9 @@ func (m *member) waitConnected(t testing.TB, id raft.NodeID) {
 
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !cond(); runtime.Gosched() {
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for end := time.Now().Add(patience); !cond(); <-poll.C {
 		if time.Now().After(end) {
 			t.Fatalf("did not happen: %s", what)
 		}

@@ -15,18 +15,19 @@ import (
 
 // inbound is a connection that a peer dialled.
 type inbound struct {
-	conn net.Conn
-	idle time.Duration
+	conn     net.Conn
+	interval time.Duration // of looking for signs of life
 
 	// Of the goroutine that reads.
 	deadlineSet, ponged time.Time
+	silent              int // intervals without a sign of life
 
 	once   sync.Once
 	closed chan struct{}
 }
 
 func newInbound(conn net.Conn, idle time.Duration) *inbound {
-	return &inbound{conn: conn, idle: idle, closed: make(chan struct{})}
+	return &inbound{conn: conn, interval: idle / silentMax, closed: make(chan struct{})}
 }
 
 func (in *inbound) close() {
@@ -38,23 +39,40 @@ func (in *inbound) close() {
 
 // Read reads from the connection for the frame reader, and shows the other side that it did.
 func (in *inbound) Read(b []byte) (int, error) {
-	// Deadlines are not free, and reads are many: it is enough that one is nearly right.
-	if now := time.Now(); now.Sub(in.deadlineSet) > in.idle/8 {
-		in.deadlineSet = now
-		in.conn.SetReadDeadline(now.Add(in.idle))
-	}
-	n, err := in.conn.Read(b)
-	if now := time.Now(); n > 0 && now.Sub(in.ponged) >= pongInterval {
-		in.ponged = now
-		in.conn.SetWriteDeadline(now.Add(in.idle))
-		if _, err := in.conn.Write([]byte{0}); err != nil {
-			return n, err
+	for {
+		// Deadlines are not free, and reads are many: it is enough that one is nearly right.
+		if now := time.Now(); now.Sub(in.deadlineSet) > in.interval/4 {
+			in.deadlineSet = now
+			in.conn.SetReadDeadline(now.Add(in.interval))
 		}
+		n, err := in.conn.Read(b)
+		if n > 0 {
+			in.silent = 0
+			return n, in.pong()
+		}
+		if !isTimeout(err) {
+			return 0, err
+		}
+		if in.silent++; in.silent >= silentMax {
+			return 0, errSilent
+		}
+		in.deadlineSet = time.Time{}
 	}
-	return n, err
 }
 
-// meet admits conn as a stranger, unless the transport is closed.
+// pong shows the dialler a sign of life, if it has not lately.
+func (in *inbound) pong() error {
+	now := time.Now()
+	if now.Sub(in.ponged) < pongInterval {
+		return nil
+	}
+	in.ponged = now
+	in.conn.SetWriteDeadline(now.Add(in.interval))
+	_, err := in.conn.Write([]byte{0})
+	return err
+}
+
+// meet takes conn in as a stranger, unless the transport is closed.
 func (t *Transport) meet(conn net.Conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -79,17 +97,14 @@ func (t *Transport) forget(conn net.Conn) {
 	}
 }
 
-// serve finds out who dialled conn and hands on what it sends, until it ends.
+// serve finds out who dialled conn, a stranger, and hands on what it sends, until it ends.
 func (t *Transport) serve(conn net.Conn) {
 	defer conn.Close()
-	if !t.meet(conn) {
-		return
-	}
 	conn.SetDeadline(time.Now().Add(t.config.HandshakeTimeout))
 	p, err := t.welcome(conn)
 	t.forget(conn)
 	if err != nil {
-		if t.ctx.Err() == nil {
+		if !errors.Is(err, net.ErrClosed) { // closed here: it gave way, which is told already, or all is closed
 			t.refused.Add(1)
 			t.log.warn("refused a connection", "from", hostOf(conn), "cause", err)
 		}

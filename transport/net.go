@@ -22,6 +22,11 @@ func tcp() network {
 	}
 }
 
+func isTimeout(err error) bool {
+	ne := net.Error(nil)
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
 // plain strips err of what net puts around it: addresses that the caller names anyway, and ports that differ from one
 // attempt to the next, so that the same cause has the same text.
 func plain(err error) error {

@@ -149,8 +149,10 @@ func (p *peer) connect() (net.Conn, error) {
 	return conn, nil
 }
 
-// Why a connection was ended from here.
+// Why a connection ended.
 var (
+	errSilent    = errors.New("no sign of life for too long")
+	errHungUp    = errors.New("the peer closed it")
 	errMoved     = errors.New("the peer was removed, or its address changed")
 	errRestarted = errors.New("the peer has restarted")
 )
@@ -210,28 +212,25 @@ func (p *peer) write(conn net.Conn) {
 // watch reads signs of life until there are none, and asks for them. It sets no deadline on the writer: closing the
 // connection, which it does, ends a write that does not.
 func (p *peer) watch(conn net.Conn) {
-	idle := p.t.config.IdleTimeout
-	interval := min(pingInterval, idle/4)
+	interval := min(pingInterval, p.t.config.IdleTimeout/silentMax)
+	patience := int(p.t.config.IdleTimeout / interval)
 	var b [64]byte
-	heard := time.Now()
-	for {
-		now := time.Now()
-		if now.Sub(heard) >= idle {
-			p.out.breakOff(fmt.Errorf("no sign of life for %v", idle))
-			break
-		}
-		conn.SetReadDeadline(now.Add(interval))
+	for silent := 0; ; {
+		conn.SetReadDeadline(time.Now().Add(interval))
 		n, err := conn.Read(b[:])
 		if n > 0 {
-			heard = time.Now()
+			silent = 0
 			continue
 		}
-		if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
+		if isTimeout(err) {
 			p.out.wantPing()
-			continue
+			if silent++; silent < patience {
+				continue
+			}
+			err = errSilent
 		}
 		if err == io.EOF {
-			err = errors.New("the peer closed it")
+			err = errHungUp
 		}
 		p.out.breakOff(plain(err))
 		break

@@ -15,7 +15,11 @@ func (t *Transport) accept() {
 		conn, err := t.listener.Accept()
 		if err == nil {
 			pause.reset()
-			t.running.Go(func() { t.serve(conn) })
+			if t.meet(conn) {
+				t.running.Go(func() { t.serve(conn) })
+			} else {
+				conn.Close()
+			}
 			continue
 		}
 		if t.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {

@@ -94,6 +94,9 @@ const (
 	// pingInterval is how long a dialler hears nothing before it writes something to be answered, unless its
 	// IdleTimeout asks for more haste.
 	pingInterval = 500 * time.Millisecond
+	// silentMax is in how many parts an IdleTimeout is waited for. A process that was stopped finds all its deadlines
+	// passed when it goes on; it must look for what has arrived meanwhile before it calls its peers silent.
+	silentMax = 4
 	// pongInterval is how often an acceptor shows signs of life at most.
 	pongInterval = 100 * time.Millisecond
 
