@@ -47,7 +47,7 @@ func (r *Raft) save() {
 	s := &Save{HardState: r.hardState()}
 	if d.lastHanded < r.log.last {
 		es, ok := r.log.cached(d.lastHanded+1, r.log.last, ^uint64(0))
-		must.Be(ok, "entries from %d on, not yet saved, are in memory", d.lastHanded+1)
+		must.Be1(ok, "entries from %d on, not yet saved, are in memory", d.lastHanded+1)
 		s.Entries = es
 	}
 	d.seq++
@@ -60,7 +60,7 @@ func (r *Raft) save() {
 // truncate removes entry i and all behind it from the log, and from what is known to be, or to become, durable: saves
 // that are under way hold versions of them that no longer count.
 func (r *Raft) truncate(i Index) {
-	must.Be(i > r.commitIndex, "truncation at %d keeps the committed entries up to %d", i, r.commitIndex)
+	must.Be2(i > r.commitIndex, "truncation at %d keeps the committed entries up to %d", i, r.commitIndex)
 	r.log.truncateFrom(i)
 	d := &r.disk
 	d.lastHanded = min(d.lastHanded, i-1)
@@ -74,7 +74,7 @@ func (r *Raft) truncate(i Index) {
 // Persisted tells that every Save up to seq is durable.
 func (r *Raft) Persisted(seq uint64) {
 	d := &r.disk
-	must.Be(seq <= d.seq, "save %d was handed out, the last is %d", seq, d.seq)
+	must.Be2(seq <= d.seq, "save %d was handed out, the last is %d", seq, d.seq)
 	n := 0
 	for n < len(d.saves) && d.saves[n].seq <= seq {
 		d.term = d.saves[n].hardState

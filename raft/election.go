@@ -8,6 +8,15 @@ func (r *Raft) resetElectionTimer() {
 	r.electionTimeout = r.config.ElectionTicks + r.config.Rand.IntN(r.config.ElectionTicks)
 }
 
+// firstElectionTimeout is shorter: a server that has just started asks soon, by pre-vote, which disturbs nobody if there is a leader.
+// A group of one need not wait for anybody.
+func (r *Raft) firstElectionTimeout() int {
+	if voters := r.config.Configuration.Voters; len(voters) == 1 && voters[0] == r.config.ID {
+		return 1
+	}
+	return r.config.HeartbeatTicks + r.config.Rand.IntN(r.config.ElectionTicks/2)
+}
+
 // hearsLeader reports whether a current leader was heard within the minimum election timeout (§4.2.3). Without it, a server
 // that cannot hear the leader could depose it again and again although all others can.
 func (r *Raft) hearsLeader() bool {

@@ -46,7 +46,7 @@ func (l *log) run(i Index) int {
 
 func (l *log) lastTerm() Term {
 	t, ok := l.term(l.last)
-	must.Be(ok || l.last == 0, "the last entry %d has a term", l.last)
+	must.Be1(ok || l.last == 0, "the last entry %d has a term", l.last)
 	return t
 }
 
@@ -66,9 +66,9 @@ func (l *log) upToDate(lastTerm Term, lastIndex Index) bool {
 func (l *log) append(es ...Entry) {
 	for i := range es {
 		e := &es[i]
-		must.Be(e.Index == l.last+1, "entry %d follows %d", e.Index, l.last)
+		must.Be2(e.Index == l.last+1, "entry %d follows %d", e.Index, l.last)
 		if n := len(l.runs); n == 0 || l.runs[n-1].Term != e.Term {
-			must.Be(n == 0 || l.runs[n-1].Term < e.Term, "terms do not fall along the log: %d at %d", e.Term, e.Index)
+			must.Be2(n == 0 || l.runs[n-1].Term < e.Term, "terms do not fall along the log: %d at %d", e.Term, e.Index)
 			l.runs = append(l.runs, TermRun{Term: e.Term, First: e.Index})
 		}
 		l.last = e.Index
@@ -141,7 +141,7 @@ func (l *log) conflict(index Index) (Term, Index) {
 		return 0, l.last + 1
 	}
 	t, ok := l.term(index)
-	must.Be(ok && index > 0, "entry %d conflicts, so it exists", index)
+	must.Be1(ok && index > 0, "entry %d conflicts, so it exists", index)
 	return t, l.runs[l.run(index)].First
 }
 

@@ -56,7 +56,7 @@ func (p *peer) heartbeat() {
 
 // probeAt makes the peer be probed at next.
 func (p *peer) probeAt(next Index) {
-	must.Be(next > p.matchIndex, "nextIndex %d is behind matchIndex %d", next, p.matchIndex)
+	must.Be2(next > p.matchIndex, "nextIndex %d is behind matchIndex %d", next, p.matchIndex)
 	p.probing, p.probeSent, p.loading = true, false, false
 	p.nextIndex = next
 	p.inflight, p.inflightBytes = p.inflight[:0], 0

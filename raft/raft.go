@@ -98,7 +98,7 @@ func New(config Config, s LogState) (*Raft, error) {
 	r.disk = durability{term: s.HardState, handed: s.HardState, lastHanded: s.Last, index: s.Last}
 	r.reads.lastSeq = config.Epoch
 	r.proposals = proposals{lastSeq: config.Epoch, taken: map[NodeID]uint64{}, startTerm: s.HardState.CurrentTerm}
-	r.resetElectionTimer()
+	r.electionTimeout = r.firstElectionTimeout()
 	r.previous = r.state()
 	r.checkState()
 	return r, nil
@@ -179,7 +179,8 @@ func (r *Raft) Tick() {
 
 // Applied tells that the state machine has executed the entries up to i, of those handed out in Effects.Apply.
 func (r *Raft) Applied(i Index) {
-	must.Be(i > r.lastApplied && i <= r.applying, "applied %d is one of %d..%d that were handed out", i, r.lastApplied+1, r.applying)
+	must.Be2(i > r.lastApplied, "applied %d was not applied before, up to %d", i, r.lastApplied)
+	must.Be2(i <= r.applying, "applied %d was handed out, up to %d", i, r.applying)
 	r.lastApplied = i
 	if i == r.applying {
 		r.applyingBytes = 0

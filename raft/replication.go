@@ -90,6 +90,7 @@ func (r *Raft) onAppendEntries(from NodeID, m AppendEntries) error {
 	}
 	r.leaderUnreachable = false
 	r.resetElectionTimer()
+	newRound := m.ReadSeq > r.ack.readSeq
 	r.ack.readSeq = max(r.ack.readSeq, m.ReadSeq)
 	r.ack.prev = m.PrevLogIndex
 
@@ -120,8 +121,8 @@ func (r *Raft) onAppendEntries(from NodeID, m AppendEntries) error {
 	// The leader may count us only for what survives a crash (§3.8).
 	r.ack.match = max(r.ack.match, match)
 	r.ack.pending = r.ack.match > r.disk.index
-	if !r.ack.pending || len(m.Entries) == 0 {
-		// A heartbeat is answered at once, whatever the disk does: it says that we live and what is durable by now.
+	if !r.ack.pending || len(m.Entries) == 0 || newRound {
+		// A heartbeat, and a round of reads, is answered at once, whatever the disk does: that we live, and what is durable by now.
 		r.sendAcknowledgement()
 	}
 	return nil
