@@ -144,6 +144,7 @@ func (s *Server) newGRPC() *grpc.Server {
 		grpc.MaxRecvMsgSize(c.MaxRequestBytes + grpcOverheadBytes),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: c.KeepAliveMinTime}),
 		grpc.UnknownServiceHandler(unimplemented),
+		grpc.ConnectionTimeout(sniffTimeout),
 		// A goroutine a call would grow its stack anew each time; these have grown theirs already.
 		grpc.NumStreamWorkers(streamWorkers),
 		grpc.SharedWriteBuffer(true), // an idle connection holds no buffer
@@ -207,6 +208,9 @@ func (s *Server) Close() error {
 		}
 		// The node goes before Stop: calls that wait on it end, and Stop waits for calls.
 		err := s.node.Close()
+		for _, sn := range s.sniffers {
+			sn.closeConns()
+		}
 		s.grpc.Stop()
 		s.http.Close()
 		s.wait.Wait()

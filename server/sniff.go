@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -31,10 +33,13 @@ type sniffer struct {
 	closed context.Context // done once Close has begun
 	cancel context.CancelFunc
 	wait   sync.WaitGroup
+
+	mu   sync.Mutex
+	open map[*sniffedConn]bool // handed to a server and not closed yet
 }
 
 func newSniffer(l net.Listener) *sniffer {
-	s := &sniffer{listener: l, grpc: newLane(l.Addr()), http: newLane(l.Addr()), sniffing: make(chan struct{}, sniffingMax)}
+	s := &sniffer{listener: l, grpc: newLane(l.Addr()), http: newLane(l.Addr()), sniffing: make(chan struct{}, sniffingMax), open: map[*sniffedConn]bool{}}
 	s.closed, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -93,7 +98,11 @@ func (s *sniffer) sort(c net.Conn) {
 	if isGRPC {
 		to = s.grpc
 	}
-	to.give(&sniffedConn{Conn: c, seen: seen})
+	told := &sniffedConn{Conn: c, seen: seen, sniffer: s}
+	s.mu.Lock()
+	s.open[told] = true
+	s.mu.Unlock()
+	to.give(told)
 }
 
 // sniff reads until the bytes can only be a preface, or cannot be one, and returns what it has read.
@@ -120,6 +129,17 @@ func (s *sniffer) Close() error {
 	s.http.Close()
 	s.wait.Wait()
 	return err
+}
+
+// closeConns closes the connections that servers still have. gRPC's does not know those that have not finished their
+// handshake, and would wait for them.
+func (s *sniffer) closeConns() {
+	s.mu.Lock()
+	open := slices.Collect(maps.Keys(s.open))
+	s.mu.Unlock()
+	for _, c := range open {
+		c.Close()
+	}
 }
 
 // lane is the net.Listener of one of the two protocols.
@@ -184,7 +204,16 @@ func (l *lane) drain() {
 // sniffedConn gives back the bytes that were read to tell the protocol.
 type sniffedConn struct {
 	net.Conn
-	seen []byte // owned by Read, which one goroutine at a time calls
+	seen    []byte // owned by Read, which one goroutine at a time calls
+	sniffer *sniffer
+}
+
+// Close closes the connection.
+func (c *sniffedConn) Close() error {
+	c.sniffer.mu.Lock()
+	delete(c.sniffer.open, c)
+	c.sniffer.mu.Unlock()
+	return c.Conn.Close()
 }
 
 func (c *sniffedConn) Read(b []byte) (int, error) {

@@ -27,8 +27,13 @@ func newView(n node, clusterID, memberID uint64) *view {
 	return v
 }
 
-// refresh asks the node again if what is known is old. Callers that find another at it use what is there.
+// refresh asks the node again if what is known is old, or is that there is no leader: the first response after an
+// election would else name a term before it. Callers that find another at it use what is there.
 func (v *view) refresh() {
+	if v.leader.Load() == 0 {
+		v.ask()
+		return
+	}
 	now := int64(time.Since(v.start))
 	if now-v.asked.Load() < int64(viewAgeMax) || !v.refreshing.CompareAndSwap(false, true) {
 		return
@@ -39,7 +44,9 @@ func (v *view) refresh() {
 
 func (v *view) ask() {
 	s := v.node.Status()
-	v.term.Store(uint64(s.Term))
+	for term := v.term.Load(); uint64(s.Term) > term && !v.term.CompareAndSwap(term, uint64(s.Term)); term = v.term.Load() {
+		// Two may ask at once; the term that clients see must not fall.
+	}
 	v.leader.Store(uint64(s.Leader))
 	v.asked.Store(int64(time.Since(v.start)))
 }
