@@ -19,81 +19,149 @@ func (v *version) bytes() int64 { return versionBytes + int64(len(v.value)) }
 
 // versionBytes and chainBytes are about what a version and a key cost besides the bytes of the value and the key.
 const (
-	versionBytes = 64
-	chainBytes   = 128
+	versionBytes = 80
+	chainBytes   = 160
 )
 
 // chain is a key with its versions. The latest is inline: most keys have one, and most reads want it.
 type chain struct {
 	key    string
 	latest version
-	older  []version // ascending
+	older  history
+}
+
+// newest returns the newest version, or tombstone, that is not newer than the revision; nil if there is none.
+func (c *chain) newest(revision int64) *version {
+	if c.latest.mod <= revision {
+		return &c.latest
+	}
+	return c.older.newest(revision)
 }
 
 // at returns the version that a read at the revision sees, or nil if the key is not there at that time.
 func (c *chain) at(revision int64) *version {
-	v := &c.latest
-	if v.mod > revision {
-		n := c.countUpTo(revision)
-		if n == 0 {
-			return nil
-		}
-		v = &c.older[n-1]
-	}
-	if v.tombstone() {
+	v := c.newest(revision)
+	if v == nil || v.tombstone() {
 		return nil
 	}
 	return v
 }
 
-// countUpTo returns how many of the older versions are from the revision or before.
-func (c *chain) countUpTo(revision int64) int {
-	return sort.Search(len(c.older), func(i int) bool { return c.older[i].mod > revision })
-}
-
 // push makes v the latest version.
 func (c *chain) push(v version) {
 	if c.latest.mod != 0 {
-		c.older = append(c.older, c.latest)
+		c.older.push(c.latest)
 	}
 	c.latest = v
 }
 
 // oldest returns the oldest version that is still held.
 func (c *chain) oldest() *version {
-	if len(c.older) > 0 {
-		return &c.older[0]
+	if len(c.older.blocks) > 0 {
+		return &c.older.blocks[0][0]
 	}
 	return &c.latest
+}
+
+// each calls visit with all versions, oldest first.
+func (c *chain) each(visit func(*version)) {
+	for _, block := range c.older.blocks {
+		for i := range block {
+			visit(&block[i])
+		}
+	}
+	visit(&c.latest)
 }
 
 // trim drops the versions that no read at floor or later sees, and returns the bytes it freed. It keeps a tombstone
 // if that is what a read at floor finds.
 func (c *chain) trim(floor int64) int64 {
-	n := len(c.older)
-	if c.latest.mod > floor {
-		n = c.countUpTo(floor) - 1
+	if c.latest.mod <= floor {
+		return c.older.dropBlocks(len(c.older.blocks))
 	}
-	if n <= 0 {
-		return 0
-	}
-	return c.drop(n)
+	return c.older.trim(floor)
 }
 
-// drop drops the n oldest of the older versions and returns the bytes it freed.
-func (c *chain) drop(n int) int64 {
-	var freed int64
-	for i := range c.older[:n] {
-		freed += c.older[i].bytes()
+// history is the versions of a key that have been superseded, in ascending order. Its blocks bound what has to be
+// moved when a version is added to, or dropped from, a key that has millions.
+type history struct {
+	blocks [][]version // none is empty
+}
+
+const versionsPerBlock = 512
+
+func (h *history) push(v version) {
+	last := len(h.blocks) - 1
+	if last < 0 || len(h.blocks[last]) >= versionsPerBlock {
+		h.blocks = append(h.blocks, nil)
+		last++
 	}
-	switch rest := len(c.older) - n; {
-	case rest == 0:
-		c.older = nil
-	case rest <= n:
-		c.older = append(make([]version, 0, rest), c.older[n:]...)
-	default:
-		clear(c.older[:n]) // or else the array under the slice would keep the values alive
-		c.older = c.older[n:]
+	h.blocks[last] = append(h.blocks[last], v)
+}
+
+// find returns the place of the newest version that is not newer than the revision, and false if there is none.
+func (h *history) find(revision int64) (block, i int, ok bool) {
+	block = sort.Search(len(h.blocks), func(i int) bool { return h.blocks[i][0].mod > revision }) - 1
+	if block < 0 {
+		return 0, 0, false
+	}
+	versions := h.blocks[block]
+	i = sort.Search(len(versions), func(i int) bool { return versions[i].mod > revision }) - 1
+	return block, i, true
+}
+
+func (h *history) newest(revision int64) *version {
+	block, i, ok := h.find(revision)
+	if !ok {
+		return nil
+	}
+	return &h.blocks[block][i]
+}
+
+// trim drops what comes before the newest version that is not newer than floor, and returns the bytes it freed.
+func (h *history) trim(floor int64) int64 {
+	block, i, ok := h.find(floor)
+	if !ok {
+		return 0
+	}
+	return h.dropBlocks(block) + h.dropFirst(i)
+}
+
+// dropBlocks drops the first n blocks.
+func (h *history) dropBlocks(n int) (freed int64) {
+	for _, block := range h.blocks[:n] {
+		freed += bytesOf(block)
+	}
+	clear(h.blocks[:n]) // or else the array under the slice would keep them alive
+	h.blocks = h.blocks[n:]
+	if len(h.blocks) == 0 {
+		h.blocks = nil
 	}
 	return freed
+}
+
+// dropFirst drops the first n versions of the first block.
+func (h *history) dropFirst(n int) (freed int64) {
+	if n == 0 {
+		return 0
+	}
+	block := h.blocks[0]
+	if n == len(block) {
+		return h.dropBlocks(1)
+	}
+	freed = bytesOf(block[:n])
+	if rest := block[n:]; len(rest) <= n {
+		h.blocks[0] = append(make([]version, 0, len(rest)), rest...)
+	} else {
+		clear(block[:n]) // as in dropBlocks
+		h.blocks[0] = rest
+	}
+	return freed
+}
+
+func bytesOf(versions []version) (n int64) {
+	for i := range versions {
+		n += versions[i].bytes()
+	}
+	return n
 }

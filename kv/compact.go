@@ -92,8 +92,8 @@ func (s *Store) dropTombstone(c change) {
 	if !v.tombstone() || v.mod != c.revision {
 		return
 	}
-	if len(c.chain.older) > 0 {
-		s.bytes -= c.chain.drop(1)
+	if v != &c.chain.latest {
+		s.bytes -= c.chain.older.dropFirst(1)
 		return
 	}
 	s.bytes -= v.bytes() + chainBytes + int64(len(c.chain.key))

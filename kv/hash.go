@@ -65,34 +65,19 @@ func (v *view) hashKV(revision int64) (HashKVResponse, error) {
 // they are freed or not. It says whether any of them is kept.
 func (v *view) history(revision int64) (versions []hashed, anyKept bool) {
 	v.chains("", func(c *chain) bool {
-		now := c.at(revision)
-		for i := range len(c.older) + 1 {
-			ver, next := c.pair(i)
-			if ver.mod > revision {
-				break
-			}
-			superseded := next != nil && next.mod <= v.compacted
-			gone := ver.tombstone() && ver.mod < v.compacted
-			if superseded || gone {
-				continue
+		now, atCompaction := c.at(revision), c.newest(v.compacted)
+		c.each(func(ver *version) {
+			superseded := ver.mod <= v.compacted && ver != atCompaction
+			gone := ver.mod < v.compacted && ver.tombstone()
+			if ver.mod > revision || superseded || gone {
+				return
 			}
 			versions = append(versions, hashed{key: c.key, version: *ver, kept: ver == now})
 			anyKept = anyKept || ver == now
-		}
+		})
 		return true
 	})
 	return versions, anyKept
-}
-
-// pair returns the i-th version of the chain and the one after it, nil if there is none.
-func (c *chain) pair(i int) (v, next *version) {
-	switch {
-	case i == len(c.older):
-		return &c.latest, nil
-	case i == len(c.older)-1:
-		return &c.older[i], &c.latest
-	}
-	return &c.older[i], &c.older[i+1]
 }
 
 // appendEtcd appends what etcd hashes of a version: its revision, and the protocol buffer of the key and value.

@@ -490,7 +490,7 @@ func TestCompact(t *testing.T) {
 // the revision does not go back when the latest change is compacted away.
 func TestCompactKeepsTombstone(t *testing.T) {
 	s := storeOf(put("a", "1"), del("a"), compact(3))
-	if c := s.keys.find(b("a")); c == nil || !c.latest.tombstone() || len(c.older) != 0 {
+	if c := s.keys.find(b("a")); c == nil || !c.latest.tombstone() || len(c.older.blocks) != 0 {
 		t.Errorf("after a compaction at the tombstone the key has %+v, want the tombstone", c)
 	}
 	s = storeOf(put("a", "1"), del("a"), put("b", "1"), compact(4))
@@ -498,7 +498,7 @@ func TestCompactKeepsTombstone(t *testing.T) {
 		t.Errorf("after a compaction behind the tombstone the key has %+v, want nothing", c)
 	}
 	s = storeOf(put("a", "1"), del("a"), compact(3), put("a", "1"), compact(4))
-	if c := s.keys.find(b("a")); c == nil || len(c.older) != 0 || s.changes.len != 1 {
+	if c := s.keys.find(b("a")); c == nil || len(c.older.blocks) != 0 || s.changes.len != 1 {
 		t.Errorf("after the next compaction the key has %+v, want the put alone; %d changes", c, s.changes.len)
 	}
 	s = storeOf(put("a", "1"), del("a"), compact(3))
