@@ -1,0 +1,94 @@
+package transport
+
+import (
+	"testing"
+
+	"github.com/balsa-raft/balsa/wire"
+)
+
+// fill puts p until it finds no room, and checks the bound on the way.
+func fill(t *testing.T, o *outbox, p wire.Packet) (put int) {
+	t.Helper()
+	for o.put(p) == queued {
+		put++
+		if _, held := o.counts(); held > o.bytesMax {
+			t.Fatalf("%d bytes are held, the bound is %d", held, o.bytesMax)
+		}
+	}
+	return put
+}
+
+// The bound holds for what waits and what is being written together, and entries leave room for votes.
+func TestOutboxBound(t *testing.T) {
+	var o outbox
+	o.init(1<<20, 1<<20)
+	large, small := entries(1, 64<<10), numbered(1)
+	if n := fill(t, &o, large); n < 10 {
+		t.Errorf("room for %d packets of 64 KiB in 1 MiB", n)
+	}
+	if n := fill(t, &o, small); n < 100 {
+		t.Errorf("room for %d small packets beside large ones", n)
+	}
+	batch, ok := o.take(nil)
+	if !ok {
+		t.Fatal("not taken")
+	}
+	if o.put(large) != full || o.put(small) != full {
+		t.Error("what is being written is not counted")
+	}
+	o.wantPing()
+	o.take(batch)
+	if o.put(large) != queued {
+		t.Error("what was written is still counted")
+	}
+	if _, held := o.counts(); held < 64<<10 || held > 65<<10 {
+		t.Errorf("%d bytes are held", held)
+	}
+	if o.reset(); o.put(entries(1, 1<<20-100)) != queued {
+		t.Error("a packet nearly as large as the outbox found no room in an empty one")
+	}
+}
+
+// A packet that is refused for its size leaves no trace in the bytes.
+func TestOutboxTooLarge(t *testing.T) {
+	for _, before := range [][]wire.Packet{nil, {numbered(1)}, {entries(1, 900)}} {
+		var o, clean outbox
+		o.init(1<<20, 1000)
+		clean.init(1<<20, 1000)
+		for i, p := range append(before, numbered(2)) {
+			if i == len(before) && o.put(entries(1, 2000)) != tooLarge {
+				t.Fatal("not refused")
+			}
+			o.put(p)
+			clean.put(p)
+		}
+		got, _ := o.take(nil)
+		want, _ := clean.take(nil)
+		if string(got) != string(want) {
+			t.Errorf("after %d packets:\n got %x\nwant %x", len(before), got, want)
+		}
+	}
+}
+
+// Whoever breaks the connection first gives the cause, and it does not outlive the connection.
+func TestOutboxBroken(t *testing.T) {
+	var o outbox
+	o.init(1<<20, 1000)
+	o.put(numbered(1))
+	o.breakOff(errSilent)
+	o.breakOff(errHungUp)
+	if _, ok := o.take(nil); ok {
+		t.Error("taken from a broken outbox")
+	}
+	if err := o.reset(); err != errSilent {
+		t.Errorf("cause %v", err)
+	}
+	o.put(numbered(2))
+	batch, ok := o.take(nil)
+	if !ok || len(batch) != len(frameOf(numbered(2))) {
+		t.Errorf("took %x, %v", batch, ok)
+	}
+	if c, _ := o.counts(); c.droppedBroken != 1 {
+		t.Errorf("counts %+v", c)
+	}
+}
