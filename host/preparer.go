@@ -10,6 +10,10 @@ func (p *Preparer) poke() { p.inbox.poke() }
 
 // Step prepares what the log will need next.
 func (p *Preparer) Step() {
+	select {
+	case <-p.inbox.wake: // for those who step the parts themselves; a poke from now on wakes it again
+	default:
+	}
 	if p.host.Err() != nil {
 		return
 	}

@@ -161,6 +161,9 @@ func (s *Shard) receive(g *Group, in *input) {
 // carryOut starts everything that the core wants done. Disk and network run in parallel (§10.2.1): the core has withheld what must wait.
 func (s *Shard) carryOut(g *Group) {
 	e := g.raft.Effects()
+	for _, ev := range e.Events { // first, so that who watches hears of an election before the messages that follow from it
+		s.host.observe(g, ev)
+	}
 	for _, m := range e.Messages {
 		s.host.transport.Send(m.To, wire.Packet{Group: g.id, Message: m.Message})
 	}
@@ -181,9 +184,6 @@ func (s *Shard) carryOut(g *Group) {
 	}
 	if len(e.Aborted) > 0 {
 		g.aborted(e.Aborted)
-	}
-	for _, ev := range e.Events {
-		s.host.observe(g, ev)
 	}
 	g.publish()
 }

@@ -1,0 +1,369 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/balsa-raft/balsa/host"
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/vfs/memfs"
+	"github.com/balsa-raft/balsa/wal"
+)
+
+// checker knows of the whole cluster what no member can know, and checks after every step the properties that bind several members or
+// several incarnations. What it knows it has from the outside: messages on the wire, batches that are durable, commands that
+// are executed, and what members say of themselves.
+type checker struct {
+	w *world
+
+	leaders   map[raft.Term]leadership
+	votes     map[ballot]raft.NodeID
+	entries   map[place]linked                       // every entry that was ever seen
+	logs      map[raft.Term]map[raft.Index]raft.Term // of each term's leader, as far as it was sent
+	committed []committed                            // from index 1 on
+
+	written map[uint64]raft.Index // where a value's command was executed
+	refused map[uint64]bool       // values whose clients were told that they never will be
+}
+
+type leadership struct {
+	member      raft.NodeID
+	incarnation int
+}
+
+// ballot is one member's vote in one term.
+type ballot struct {
+	member raft.NodeID
+	term   raft.Term
+}
+
+type place struct {
+	index raft.Index
+	term  raft.Term
+}
+
+// linked is what an entry holds, and the term of the one before it.
+type linked struct {
+	sum      uint64
+	previous raft.Term
+}
+
+type committed struct {
+	term     raft.Term
+	in       raft.Term // in which it was first declared committed
+	executed bool      // and then state is that of the machine after it
+	state    uint64
+}
+
+func newChecker(w *world) *checker {
+	return &checker{
+		w:       w,
+		leaders: make(map[raft.Term]leadership),
+		votes:   make(map[ballot]raft.NodeID),
+		entries: make(map[place]linked),
+		logs:    make(map[raft.Term]map[raft.Index]raft.Term),
+		written: make(map[uint64]raft.Index),
+		refused: make(map[uint64]bool),
+	}
+}
+
+// committedTo is the last entry that was ever declared committed.
+func (c *checker) committedTo() raft.Index { return raft.Index(len(c.committed)) }
+
+func (c *checker) quorum() int { return len(c.w.members)/2 + 1 }
+
+// event takes in what a core says of itself.
+func (c *checker) event(m *member, e raft.Event) {
+	c.w.report.Events[e.Kind]++
+	if e.Kind != raft.EventLeader {
+		return
+	}
+	now := leadership{member: m.id, incarnation: m.incarnation}
+	if was, ok := c.leaders[e.Term]; ok && was != now {
+		c.w.fail("Election Safety", "term %d has two leaders: n%d in its %d. incarnation, and n%d in its %d.",
+			e.Term, was.member, was.incarnation, now.member, now.incarnation)
+	}
+	c.leaders[e.Term] = now
+	c.checkVote(m, e.Term, m.id, "leads the term")
+	for i, entry := range c.committed {
+		if has := m.disk.durable.at(raft.Index(i + 1)); entry.in < e.Term && has.term != entry.term {
+			c.w.fail("Leader Completeness", "n%d leads term %d without entry %d of term %d, which was committed in term %d; it has one of term %d",
+				m.id, e.Term, i+1, entry.term, entry.in, has.term)
+			return
+		}
+	}
+}
+
+// vote takes in that a member says to have voted.
+func (c *checker) vote(m *member, term raft.Term, candidate raft.NodeID, how string) {
+	b := ballot{member: m.id, term: term}
+	if was, ok := c.votes[b]; ok && was != candidate {
+		c.w.fail("Vote Once", "n%d has voted for n%d and for n%d in term %d", m.id, was, candidate, term)
+	}
+	c.votes[b] = candidate
+	c.checkVote(m, term, candidate, how)
+}
+
+// checkVote: what depends on a vote may be said when a crash would keep it.
+func (c *checker) checkVote(m *member, term raft.Term, candidate raft.NodeID, how string) {
+	h := m.disk.durable.hardState
+	if h.CurrentTerm < term || h.CurrentTerm == term && h.VotedFor != candidate {
+		c.w.fail("Durable First", "n%d %s %d and its vote for n%d is not durable: the disk has a vote for n%d in term %d",
+			m.id, how, term, candidate, h.VotedFor, h.CurrentTerm)
+	}
+}
+
+// checkTerm: a member that speaks in a term must not forget it.
+func (c *checker) checkTerm(m *member, term raft.Term, what string) {
+	if h := m.disk.durable.hardState; h.CurrentTerm < term {
+		c.w.fail("Durable First", "n%d sends %s in term %d, and the disk has term %d", m.id, what, term, h.CurrentTerm)
+	}
+}
+
+// sent takes in a message, at the moment that it leaves its sender.
+func (c *checker) sent(m *member, to raft.NodeID, msg raft.Message) {
+	if m.diskFailed && m.host.Err() != nil {
+		c.w.fail("Fail Stop", "n%d sends %T although its disk has failed", m.id, msg)
+	}
+	switch msg := msg.(type) {
+	case raft.RequestVote:
+		if !msg.PreVote {
+			c.vote(m, msg.Term, m.id, "asks for votes in term")
+		}
+	case raft.RequestVoteReply:
+		switch {
+		case msg.VoteGranted && !msg.PreVote:
+			c.vote(m, msg.Term, to, "grants a vote in term")
+		case !msg.VoteGranted:
+			c.checkTerm(m, msg.Term, "a refused vote")
+		}
+	case raft.AppendEntries:
+		c.checkVote(m, msg.Term, m.id, "leads term")
+		c.appended(m, &msg)
+	case raft.AppendEntriesReply:
+		c.checkTerm(m, msg.Term, "a reply to AppendEntries")
+		if msg.Success {
+			c.acknowledged(m, &msg)
+		}
+	case raft.ForwardProposals:
+		c.w.report.Forwards++
+	case raft.ForwardReply:
+		c.w.report.ForwardRefusals++
+		c.checkTerm(m, msg.Term, "a refusal")
+	case raft.ReadIndexReply:
+		c.checkTerm(m, msg.Term, "a read index")
+	}
+}
+
+// appended takes in what a leader says of its log.
+func (c *checker) appended(m *member, msg *raft.AppendEntries) {
+	if was := c.leaders[msg.Term]; was.member != m.id || was.incarnation != m.incarnation {
+		c.w.fail("Election Safety", "n%d sends AppendEntries in term %d, which it was not elected to lead", m.id, msg.Term)
+	}
+	log := c.logs[msg.Term]
+	if log == nil {
+		log = make(map[raft.Index]raft.Term)
+		c.logs[msg.Term] = log
+	}
+	note := func(i raft.Index, t raft.Term) {
+		if was, ok := log[i]; ok && was != t {
+			c.w.fail("Leader Append-Only", "n%d leads term %d, had entry %d of term %d and has one of term %d", m.id, msg.Term, i, was, t)
+		}
+		log[i] = t
+	}
+	note(msg.PrevLogIndex, msg.PrevLogTerm)
+	previous := msg.PrevLogTerm
+	for i := range msg.Entries {
+		e := &msg.Entries[i]
+		note(e.Index, e.Term)
+		c.see(m, e, previous)
+		previous = e.Term
+	}
+}
+
+// see takes in an entry wherever it is: if two logs contain an entry with the same index and term, then the logs are identical up to it.
+func (c *checker) see(m *member, e *raft.Entry, previous raft.Term) {
+	at, is := place{e.Index, e.Term}, linked{sumOf(e).sum, previous}
+	if was, ok := c.entries[at]; ok && was != is {
+		c.w.fail("Log Matching", "entry %d of term %d is not the same everywhere: n%d has one that follows term %d and hashes to %x, elsewhere it follows %d and hashes to %x",
+			e.Index, e.Term, m.id, is.previous, is.sum, was.previous, was.sum)
+	}
+	c.entries[at] = is
+}
+
+// acknowledged takes in that a follower says to have durably what its leader has.
+func (c *checker) acknowledged(m *member, msg *raft.AppendEntriesReply) {
+	want, ok := c.logs[msg.Term][msg.MatchIndex]
+	if has := m.disk.durable.at(msg.MatchIndex); !ok || has.term != want {
+		c.w.fail("Durable First", "n%d acknowledges entry %d in term %d, whose leader has one of term %d there; the disk has one of term %d of %d",
+			m.id, msg.MatchIndex, msg.Term, want, has.term, m.disk.durable.last())
+	}
+}
+
+// saved takes in that a batch is durable.
+func (c *checker) saved(m *member, batch []wal.Save) {
+	g := &m.disk.durable
+	for i := range batch {
+		for k := range batch[i].Entries {
+			e := &batch[i].Entries[k]
+			previous := g.at(e.Index - 1).term
+			if k > 0 {
+				previous = batch[i].Entries[k-1].Term
+			}
+			c.see(m, e, previous)
+		}
+		g.add(batch[i : i+1])
+	}
+}
+
+// observe takes in what a member says of itself after a step.
+func (c *checker) observe(m *member) {
+	s := m.group.Status()
+	if s.CommitIndex < m.commit {
+		c.w.fail("Commit Monotone", "n%d's commitIndex falls from %d to %d", m.id, m.commit, s.CommitIndex)
+	}
+	m.commit = s.CommitIndex
+	if s.CommitIndex <= c.committedTo() {
+		return
+	}
+	for i := c.committedTo() + 1; i <= s.CommitIndex; i++ {
+		term, ok := c.durableOnMajority(i)
+		if !ok {
+			c.w.fail("Committed Is Durable", "n%d says in term %d that entry %d is committed, and no majority has it on disk: %s",
+				m.id, s.Term, i, c.holders(i))
+			return
+		}
+		c.committed = append(c.committed, committed{term: term, in: s.Term})
+	}
+	if last := c.committed[len(c.committed)-1]; s.Role == raft.Leader && last.term != s.Term {
+		c.w.fail("Committed Is Durable", "n%d leads term %d and commits entry %d of term %d by counting replicas",
+			m.id, s.Term, s.CommitIndex, last.term)
+	}
+}
+
+// durableOnMajority is the term of the entry at i that a majority has on disk.
+func (c *checker) durableOnMajority(i raft.Index) (raft.Term, bool) {
+	for _, m := range c.w.members {
+		n, term := 0, m.disk.durable.at(i).term
+		for _, o := range c.w.members {
+			if term != 0 && o.disk.durable.at(i).term == term {
+				n++
+			}
+		}
+		if n >= c.quorum() {
+			return term, true
+		}
+	}
+	return 0, false
+}
+
+func (c *checker) holders(i raft.Index) (s string) {
+	for _, m := range c.w.members {
+		s += fmt.Sprintf(" n%d t%d", m.id, m.disk.durable.at(i).term)
+	}
+	return s
+}
+
+// applied takes in that a machine has executed a command.
+func (c *checker) applied(r *register, previous raft.Index, e *host.Entry, value uint64) {
+	m := r.m
+	c.w.mix(uint64(m.id), uint64(e.Index), r.state)
+	c.w.report.Applied++
+	if e.Index <= previous {
+		c.w.fail("Applied Once", "n%d executes entry %d after entry %d", m.id, e.Index, previous)
+		return
+	}
+	if e.Index > c.committedTo() {
+		c.w.fail("State Machine Safety", "n%d executes entry %d, and entries up to %d are committed", m.id, e.Index, c.committedTo())
+		return
+	}
+	known := &c.committed[e.Index-1]
+	switch {
+	case known.term != e.Term:
+		c.w.fail("State Machine Safety", "n%d executes entry %d of term %d, committed is one of term %d", m.id, e.Index, e.Term, known.term)
+	case known.executed && known.state != r.state:
+		c.w.fail("State Machine Safety", "n%d is in another state after entry %d than others were", m.id, e.Index)
+	case !known.executed:
+		known.executed, known.state = true, r.state
+		c.executed(e.Index, value)
+	}
+}
+
+// executed takes in a command's first execution anywhere.
+func (c *checker) executed(i raft.Index, value uint64) {
+	if was, ok := c.written[value]; ok {
+		c.w.fail("Exactly Once", "the write of %d takes effect at entry %d and again at entry %d", value, was, i)
+	}
+	if c.refused[value] {
+		c.w.fail("Outcome", "the write of %d was refused, and takes effect at entry %d", value, i)
+	}
+	c.written[value] = i
+}
+
+// wrote takes in what a client is told of its write.
+func (c *checker) wrote(op *operation) {
+	at, ok := c.written[op.Value]
+	switch op.Outcome {
+	case OutcomeApplied:
+		if !ok || at != op.Index {
+			c.w.fail("Outcome", "%v is said to be at entry %d; it is at %d", op, op.Index, at)
+		}
+	case OutcomeRefused:
+		c.refused[op.Value] = true
+		if ok {
+			c.w.fail("Outcome", "%v is refused, and has taken effect at entry %d", op, at)
+		}
+	}
+}
+
+// read takes in that a client may read.
+func (c *checker) read(op *operation) {
+	applied := op.m.group.Status().AppliedIndex
+	switch {
+	case op.Index < op.floor:
+		c.w.fail("Read Freshness", "%v reflects entry %d, and %d was committed before it began", op, op.Index, op.floor)
+	case op.Index > applied:
+		c.w.fail("Read Freshness", "%v is said to reflect entry %d, and %d is applied", op, op.Index, applied)
+	}
+}
+
+// recovered takes in how a member starts: with what was durable, and perhaps the batch that was being written when it died.
+func (c *checker) recovered(m *member) {
+	d := &m.disk
+	has, err := readImage(d.fs.CrashClone(memfs.CrashConfig{}), c.w.knobs.log())
+	if err != nil {
+		c.w.fail("Recovery", "what n%d has on disk after it has started cannot be read: %v", m.id, err)
+		return
+	}
+	with := d.durable.clone()
+	with.add(d.saving)
+	switch {
+	case has.equal(&d.durable):
+	case len(d.saving) > 0 && has.equal(&with):
+		c.saved(m, d.saving)
+	default:
+		c.w.fail("Recovery", "n%d starts with %v on disk; durable was %v, under way %s", m.id, &has, &d.durable, describeSaves(d.saving))
+		return
+	}
+	d.saving = nil
+	s := m.group.Status()
+	h := raft.HardState{CurrentTerm: s.Term, VotedFor: s.VotedFor}
+	if h != has.hardState || s.LastIndex != has.last() || s.LastTerm != has.at(has.last()).term {
+		c.w.fail("Recovery", "n%d starts as %v, and its disk has %v", m.id, s.Status, &has)
+	}
+}
+
+// audit compares what a member's disk would hold after a crash with what it must hold.
+func (c *checker) audit(m *member) {
+	has, err := readImage(m.disk.fs.CrashClone(memfs.CrashConfig{}), c.w.knobs.log())
+	switch {
+	case m.diskFailed:
+	case err != nil:
+		c.w.fail("Committed Is Durable", "a crash would leave n%d with a log that cannot be read: %v", m.id, err)
+	case !has.equal(&m.disk.durable):
+		c.w.fail("Committed Is Durable", "a crash would leave n%d with %v; durable is %v", m.id, &has, &m.disk.durable)
+	}
+}
+
+func (g *image) String() string {
+	return fmt.Sprintf("term %d, a vote for n%d and entries up to %d (t%d)", g.hardState.CurrentTerm, g.hardState.VotedFor, g.last(), g.at(g.last()).term)
+}

@@ -1,0 +1,270 @@
+package sim
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/balsa-raft/balsa/host"
+	"github.com/balsa-raft/balsa/raft"
+)
+
+// Outcome is how an operation ended for its client.
+type Outcome uint8
+
+const (
+	// OutcomeUnknown says that a write may have taken effect, or may still do so. A read without an answer is left out of a History.
+	OutcomeUnknown Outcome = iota
+	// OutcomeApplied says that a write took effect, or that a read returned Value.
+	OutcomeApplied
+	// OutcomeRefused says that a write took no effect and never will.
+	OutcomeRefused
+)
+
+func (o Outcome) String() string { return [...]string{"unknown", "applied", "refused"}[o] }
+
+// Operation is what a client did to a register: a write of a value that is unique in the run, or a read.
+type Operation struct {
+	Client  int
+	Member  raft.NodeID // that was asked
+	Key     int
+	Write   bool
+	Value   uint64 // zero, from a read: never written
+	Call    uint64 // Call and Return order the operations of a run: they are numbers of events
+	Return  uint64 // the largest there is if the outcome is unknown: the effect may come at any time
+	Outcome Outcome
+	Index   raft.Index // of an applied write, its place in the log; of a read, what its answer reflects
+}
+
+const never = ^uint64(0)
+
+// operation is one that is under way.
+type operation struct {
+	Operation
+	m           *member
+	incarnation int
+	floor       raft.Index // of a read: what was committed when it began
+	proposal    *host.Proposal
+	read        *host.Read
+	ended       bool
+	done        func(op *operation) // may be nil
+}
+
+// clients put and read registers on any member.
+type clients struct {
+	w       *world
+	stopped bool
+	lastID  uint64
+	history []Operation
+}
+
+func newClients(w *world) *clients { return &clients{w: w} }
+
+func (c *clients) start() {
+	for i := range c.w.knobs.clients {
+		c.think(i)
+	}
+}
+
+// think lets a client wait before its next operation.
+func (c *clients) think(client int) {
+	if !c.stopped {
+		c.w.after(between(c.w.rand, 0, c.w.knobs.think), func() { c.act(client) })
+	}
+}
+
+func (c *clients) act(client int) {
+	w := c.w
+	m := w.members[w.rand.IntN(len(w.members))]
+	if c.stopped || !m.up {
+		c.think(client)
+		return
+	}
+	key := w.rand.IntN(w.knobs.keys)
+	if w.rand.IntN(100) < w.knobs.readPart {
+		c.begin(c.read(client, m, key), client)
+		return
+	}
+	for range w.rand.IntN(w.knobs.burstMax) {
+		c.begin(c.write(client, m, w.rand.IntN(w.knobs.keys)), -1)
+	}
+	c.begin(c.write(client, m, key), client)
+}
+
+// begin gives an operation its time limit. With its end the client goes on, unless that is -1.
+func (c *clients) begin(op *operation, next int) {
+	if next >= 0 {
+		op.done = func(*operation) { c.think(next) }
+	}
+	if op.ended {
+		c.finished(op)
+		return
+	}
+	op.m.waits = append(op.m.waits, op)
+	limit := between(c.w.rand, 10*time.Millisecond, pick(c.w.rand, 200*time.Millisecond, 2*time.Second))
+	c.w.after(limit, func() {
+		if !op.ended && !c.stopped {
+			c.abandon(op)
+		}
+	})
+	op.m.wake()
+}
+
+func (c *clients) operation(client int, m *member, key int) *operation {
+	return &operation{
+		Operation:   Operation{Client: client, Member: m.id, Key: key, Call: c.w.steps, Return: never},
+		m:           m,
+		incarnation: m.incarnation,
+		floor:       c.w.checker.committedTo(),
+	}
+}
+
+// commandBytes is a command without its padding: value u64, key u8.
+const commandBytes = 9
+
+func (c *clients) write(client int, m *member, key int) *operation {
+	c.w.report.Writes++
+	op := c.operation(client, m, key)
+	c.lastID++
+	op.Write, op.Value = true, c.lastID
+	data := make([]byte, host.HeaderBytes+commandBytes+c.w.rand.IntN(c.w.knobs.valueBytes+1))
+	binary.LittleEndian.PutUint64(data[host.HeaderBytes:], op.Value)
+	data[host.HeaderBytes+8] = byte(key)
+	op.proposal = &host.Proposal{Data: data}
+	m.tell("is asked by client %d to put %d=%d (%d bytes)", client, key, op.Value, len(data))
+	if err := m.group.Propose(op.proposal); err != nil {
+		c.endWrite(op, 0, err)
+	}
+	return op
+}
+
+func (c *clients) read(client int, m *member, key int) *operation {
+	c.w.report.Reads++
+	op := c.operation(client, m, key)
+	m.tell("is asked by client %d to read %d, at least as of %d", client, key, op.floor)
+	var err error
+	if op.read, err = m.group.Read(); err != nil {
+		c.endRead(op, 0, err)
+	}
+	return op
+}
+
+// poll ends those of a member's operations that have an outcome.
+func (c *clients) poll(m *member) {
+	for i := 0; i < len(m.waits); i++ {
+		op := m.waits[i]
+		if !op.ended && !c.look(op) {
+			continue
+		}
+		m.waits = append(m.waits[:i], m.waits[i+1:]...)
+		i--
+		c.finished(op)
+		if !m.up {
+			return
+		}
+	}
+}
+
+// look takes the outcome, if there is one.
+func (c *clients) look(op *operation) bool {
+	if op.Write {
+		if !isClosed(op.proposal.Done()) {
+			return false
+		}
+		i, err := op.m.group.Outcome(op.proposal)
+		c.endWrite(op, i, err)
+		return true
+	}
+	if !isClosed(op.read.Done()) {
+		return false
+	}
+	i, err := op.read.Index()
+	c.endRead(op, i, err)
+	return true
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// abandon ends an operation whose client waits no longer.
+func (c *clients) abandon(op *operation) {
+	if op.Write {
+		i, err := op.m.group.Abandon(op.proposal)
+		c.endWrite(op, i, err)
+	} else {
+		op.read.Abandon()
+		c.endRead(op, 0, host.ErrNoLeader)
+	}
+	c.poll(op.m)
+}
+
+// lost ends an operation whose member has died.
+func (c *clients) lost(op *operation) {
+	if !op.ended {
+		op.ended = true
+		c.finished(op)
+	}
+}
+
+func (c *clients) endWrite(op *operation, i raft.Index, err error) {
+	op.ended = true
+	switch {
+	case err == nil:
+		op.Outcome, op.Index = OutcomeApplied, i
+	case errors.Is(err, host.ErrNotCommitted):
+		op.Outcome = OutcomeRefused
+	case !errors.Is(err, host.ErrUnknownOutcome):
+		c.w.fail("Outcome", "n%d ends a proposal with an error that has no outcome: %v", op.m.id, err)
+	}
+	if op.Outcome != OutcomeUnknown {
+		op.Return = c.w.steps
+	}
+	op.m.tell("tells client %d that %d=%d is %v at %d: %v", op.Client, op.Key, op.Value, op.Outcome, i, err)
+	c.w.checker.wrote(op)
+}
+
+func (c *clients) endRead(op *operation, i raft.Index, err error) {
+	op.ended = true
+	if err != nil {
+		op.m.tell("has no answer for client %d: %v", op.Client, err)
+		return
+	}
+	op.Outcome, op.Index, op.Return = OutcomeApplied, i, c.w.steps
+	op.Value = op.m.machine.values[op.Key]
+	op.m.tell("tells client %d that %d is %d, as of %d", op.Client, op.Key, op.Value, i)
+	c.w.checker.read(op)
+}
+
+// finished enters an operation in the history and lets its client go on.
+func (c *clients) finished(op *operation) {
+	w := c.w
+	w.mix(op.Value, uint64(op.Index), uint64(op.Outcome))
+	switch {
+	case !op.Write && op.Outcome != OutcomeApplied:
+		w.report.ReadsUnanswered++
+	case op.Write && op.Outcome == OutcomeRefused:
+		w.report.Refused++
+	case op.Write && op.Outcome == OutcomeUnknown:
+		w.report.Unknown++
+	}
+	if op.Write || op.Outcome == OutcomeApplied {
+		c.history = append(c.history, op.Operation)
+	}
+	if op.done != nil {
+		op.done(op)
+	}
+}
+
+func (op *operation) String() string {
+	if op.Write {
+		return fmt.Sprintf("the write %d=%d on n%d", op.Key, op.Value, op.Member)
+	}
+	return fmt.Sprintf("a read of %d on n%d", op.Key, op.Member)
+}

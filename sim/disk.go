@@ -1,0 +1,135 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/vfs/memfs"
+	"github.com/balsa-raft/balsa/wal"
+)
+
+const (
+	dataDir = "data"
+	logDir  = "data/wal"
+	group   = raft.GroupID(1) // the only one
+)
+
+// disk is what of a member outlives its process.
+type disk struct {
+	fs *memfs.FS
+
+	slow      time.Duration // what an operation takes at most, while slowUntil lies ahead
+	slowUntil time.Duration
+
+	// What its log must hold, for the checker.
+	durable image
+	saving  []wal.Save // given to the log and not known to be durable: a crash may or may not leave it there
+}
+
+// image is what a log holds.
+type image struct {
+	hardState raft.HardState
+	entries   []entrySum
+}
+
+// entrySum stands for an entry.
+type entrySum struct {
+	term raft.Term
+	sum  uint64 // of type and data
+}
+
+func sumOf(e *raft.Entry) entrySum {
+	return entrySum{term: e.Term, sum: mixBytes(uint64(e.Type), e.Data)}
+}
+
+func (g *image) last() raft.Index { return raft.Index(len(g.entries)) }
+
+// at returns entry i, or a zero one.
+func (g *image) at(i raft.Index) entrySum {
+	if i == 0 || i > g.last() {
+		return entrySum{}
+	}
+	return g.entries[i-1]
+}
+
+// add does what a batch does to a log.
+func (g *image) add(batch []wal.Save) {
+	for i := range batch {
+		g.hardState = batch[i].HardState
+		if es := batch[i].Entries; len(es) > 0 {
+			g.entries = g.entries[:es[0].Index-1]
+			for k := range es {
+				g.entries = append(g.entries, sumOf(&es[k]))
+			}
+		}
+	}
+}
+
+func (g *image) clone() image {
+	return image{hardState: g.hardState, entries: append([]entrySum(nil), g.entries...)}
+}
+
+func (g *image) equal(h *image) bool {
+	if g.hardState != h.hardState || len(g.entries) != len(h.entries) {
+		return false
+	}
+	for i := range g.entries {
+		if g.entries[i] != h.entries[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// readImage reads the log on a disk, which it changes: recovery does.
+func readImage(fs *memfs.FS, o wal.Options) (image, error) {
+	l, err := wal.Open(fs, logDir, o)
+	if err != nil {
+		return image{}, err
+	}
+	defer l.Close()
+	var g image
+	for _, found := range l.Groups() {
+		g.hardState = found.HardState
+		for next := found.FirstIndex; next <= found.LastIndex; {
+			es, err := l.Entries(found.Group, next, found.LastIndex, 1<<20)
+			if err != nil {
+				return image{}, err
+			}
+			for i := range es {
+				g.entries = append(g.entries, sumOf(&es[i]))
+			}
+			next += raft.Index(len(es))
+		}
+	}
+	return g, nil
+}
+
+// death says how a process ends.
+type death struct {
+	power bool    // the machine loses power; otherwise only the process ends
+	keep  float64 // the probability of what is unsynced to survive a power cut
+}
+
+func (d death) String() string {
+	switch {
+	case !d.power:
+		return "is killed"
+	case d.keep == 0:
+		return "loses power and everything unsynced"
+	case d.keep == 1:
+		return "loses power, the disk keeps everything"
+	}
+	return "loses power and some of what is unsynced"
+}
+
+// strike is a fault that waits for an operation of its member.
+type strike struct {
+	in    int    // operations on the disk and messages until it happens
+	death *death // nil: the operation fails
+}
+
+// changes reports whether an operation changes a disk. Crashes before others are crashes before the next that does.
+func changes(op memfs.Op) bool {
+	return op != memfs.OpReadAt && op != memfs.OpOpen && op != memfs.OpList && op != memfs.OpLock
+}

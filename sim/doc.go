@@ -1,0 +1,32 @@
+// Package sim runs a whole cluster in one goroutine, decided by one seed.
+//
+// Its members are package host's own code: each is opened on a disk in memory, joined to a group and stepped part by part. The
+// simulator takes the place of everything around them: the clock, the network, the disks, the clients, and the order in which
+// anything happens. It crashes members at any moment, also in the middle of a write, keeps disks, links and processes slow or
+// broken for a while, and checks after every step what must never happen; at the end it mends everything and checks
+// that the cluster goes on. The same seed gives the same run, so a failure is one number, and every bug begins as one:
+//
+//	go test ./sim -seeds=1000             # many runs
+//	go test ./sim -run Seeds -seed=42 -v  # one again, told step by step
+//
+// # Inside
+//
+//	world     virtual time and the queue of what happens next
+//	member    one member's process over its incarnations: started, stepped, paused, crashed
+//	disk      what of a member outlives its process, and how a crash strikes in the middle of an operation
+//	network   delay, loss, duplication, reordering and cuts, of encoded bytes
+//	client    proposals and reads on any member, and their history
+//	nemesis   what goes wrong, and when
+//	checker   what is known of the whole cluster, and the properties that no member can check alone
+//	recovery  the end of a run: everything is mended, and progress is demanded
+//
+// # What is checked
+//
+// Over all incarnations of all members: one leader a term; one vote a term and member, and nothing sent that depends on the disk before
+// it is durable there; equal entries and equal predecessors wherever index and term are equal; every later leader holds what is committed; what is
+// declared committed is durable on a majority, and was committed by an entry of the leader's own term; equal state at equal
+// applied indexes, each index once; what a disk holds after a crash is what was acknowledged; a member stops for good when its disk
+// failed. For clients: an applied proposal is where its outcome says, a refused one never takes effect, none takes effect
+// twice, and a read reflects everything that was committed before it began. At the end: a leader is elected and stays, every call
+// ends, and all members reach the same state.
+package sim

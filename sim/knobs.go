@@ -1,0 +1,136 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/balsa-raft/balsa/host"
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/wal"
+)
+
+// knobs are what a seed decides before the run begins. Limits are often tiny, so that what they guard happens all the time.
+type knobs struct {
+	members  int
+	duration time.Duration
+	faults   Faults
+
+	raft         raft.Config // ID, Epoch and Rand are the host's
+	segmentBytes int64
+	pendingBytes int
+
+	clients    int
+	keys       int
+	think      time.Duration // between two operations of a client, at most
+	readPart   int           // of 100 operations
+	burstMax   int           // writes that a client hands in at once
+	valueBytes int           // of padding, at most
+
+	faultEvery time.Duration // on average
+	onLeader   int           // of 100 faults, those that are aimed at the leader
+	latency    time.Duration // of the network, at most
+	loss       int           // of 1000 messages
+	duplicate  int           // of 1000 messages
+	late       int           // of 1000 messages
+	lateMax    time.Duration
+}
+
+const tick = 10 * time.Millisecond
+
+func drawKnobs(o Options, r *rand.Rand) knobs {
+	k := knobs{
+		members:  pick(r, 1, 3, 3, 3, 3, 5, 5, 5),
+		duration: time.Duration(4+r.IntN(9)) * time.Second,
+		faults:   drawFaults(r),
+		raft: raft.Config{
+			ElectionTicks:       pick(r, 10, 10, 20, 40),
+			AppendBytesMax:      pick[uint64](r, 1, 150, 1000, 0),
+			InflightBytesMax:    pick[uint64](r, 1, 300, 3000, 0),
+			UncommittedBytesMax: pick[uint64](r, 1500, 20_000, 0, 0),
+			ApplyBytesMax:       pick[uint64](r, 1, 500, 0),
+			CacheBytesMax:       pick[uint64](r, 1, 500, 5000, 0),
+		},
+		segmentBytes: pick[int64](r, 8<<10, 12<<10, 64<<10, 1<<20),
+		pendingBytes: pick(r, 400, 10_000, 0, 0),
+		clients:      1 + r.IntN(6),
+		keys:         1 + r.IntN(5),
+		think:        time.Duration(1+r.IntN(200)) * time.Millisecond,
+		readPart:     pick(r, 10, 30, 50, 80),
+		burstMax:     pick(r, 1, 1, 4, 20),
+		valueBytes:   pick(r, 0, 50, 500, 5000),
+		faultEvery:   time.Duration(50+r.IntN(1000)) * time.Millisecond,
+		onLeader:     pick(r, 0, 30, 60, 90),
+		latency:      pick(r, 500*time.Microsecond, 2*time.Millisecond, 10*time.Millisecond),
+		loss:         pick(r, 5, 50, 200),
+		duplicate:    pick(r, 10, 100, 400),
+		late:         pick(r, 2, 20, 100),
+		lateMax:      pick(r, 100*time.Millisecond, time.Second, 5*time.Second),
+	}
+	if o.Members != 0 {
+		k.members = o.Members
+	}
+	if o.Duration != 0 {
+		k.duration = o.Duration
+	}
+	if o.Faults != 0 {
+		k.faults = o.Faults
+	}
+	for id := 1; id <= k.members; id++ {
+		k.raft.Configuration.Voters = append(k.raft.Configuration.Voters, raft.NodeID(id))
+	}
+	return k
+}
+
+// drawFaults takes each kind of fault in or leaves it out: runs with few kinds reach states that a mixture of all hides.
+func drawFaults(r *rand.Rand) Faults {
+	if r.IntN(20) == 0 {
+		return FaultNone
+	}
+	part := pick(r, 20, 40, 60)
+	var f Faults
+	for one := Faults(1); one < FaultNone; one <<= 1 {
+		if r.IntN(100) < part {
+			f |= one
+		}
+	}
+	return f
+}
+
+func pick[T any](r *rand.Rand, choices ...T) T { return choices[r.IntN(len(choices))] }
+
+// between is a duration in [from, to).
+func between(r *rand.Rand, from, to time.Duration) time.Duration {
+	return from + time.Duration(r.Int64N(int64(max(1, to-from))))
+}
+
+const clusterID = 0xba15a
+
+// host is the configuration of one incarnation of a member.
+func (k *knobs) host(m *member) host.Config {
+	return host.Config{
+		FS: m.disk.fs, Dir: dataDir, ID: m.id, ClusterID: clusterID,
+		Rand: rand.New(rand.NewPCG(m.w.rand.Uint64(), m.w.rand.Uint64())),
+		// The wall clock in nanoseconds, which has moved on since the last start.
+		Epoch: uint64(m.w.now) + uint64(m.incarnation),
+		Tick:  tick, PendingBytesMax: k.pendingBytes, Log: k.log(), Logger: newLogger(m), Observer: m,
+	}
+}
+
+func (k *knobs) log() wal.Options { return wal.Options{SegmentBytes: k.segmentBytes, ID: clusterID} }
+
+// electionTimeout is the longest that a follower waits before it stands for election.
+func (k *knobs) electionTimeout() time.Duration {
+	return 2 * time.Duration(k.raft.ElectionTicks) * tick
+}
+
+func (k *knobs) String() string {
+	c := k.raft
+	return fmt.Sprintf("members %d, %v, faults %v every %v (%d%% on the leader); "+
+		"election %d ticks, append %d, inflight %d, uncommitted %d, apply %d, cache %d, segment %d, pending %d bytes; "+
+		"clients %d, keys %d, think %v, reads %d%%, burst %d, value %d bytes; latency %v, of 1000 messages %d lost, %d twice, %d late by %v",
+		k.members, k.duration, k.faults, k.faultEvery, k.onLeader,
+		c.ElectionTicks, c.AppendBytesMax, c.InflightBytesMax, c.UncommittedBytesMax, c.ApplyBytesMax, c.CacheBytesMax,
+		k.segmentBytes, k.pendingBytes, k.clients, k.keys, k.think, k.readPart, k.burstMax, k.valueBytes,
+		k.latency, k.loss, k.duplicate, k.late, k.lateMax)
+}

@@ -1,0 +1,358 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/balsa-raft/balsa/host"
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/vfs/memfs"
+	"github.com/balsa-raft/balsa/wal"
+	"github.com/balsa-raft/balsa/wire"
+)
+
+// member is one member over all its incarnations.
+type member struct {
+	w    *world
+	id   raft.NodeID
+	disk disk
+
+	incarnation int           // rises with each start
+	identity    host.Identity // of the data folder, once it has been opened
+
+	// Of the process that runs, if there is one.
+	up      bool
+	host    *host.Host
+	group   *host.Group
+	machine *register
+	started time.Duration
+	drift   int64 // how fast its clock goes, of 1000
+	due     [host.PartCount]bool
+	waits   []*operation
+
+	pausedUntil time.Duration
+	slowMachine time.Duration // its state machine is slow until then
+	strike      *strike
+	diskFailed  bool // an operation of this incarnation was made to fail
+	stopped     bool // it has stopped by itself and will be restarted
+	commit      raft.Index
+}
+
+func newMember(w *world, id raft.NodeID) *member {
+	return &member{w: w, id: id, disk: disk{fs: memfs.New()}}
+}
+
+func (m *member) String() string {
+	if !m.up {
+		return fmt.Sprintf("n%d is down", m.id)
+	}
+	s := m.group.Status().String()
+	if m.paused() {
+		s += " (paused)"
+	}
+	if err := m.host.Err(); err != nil {
+		s += " (" + err.Error() + ")"
+	}
+	return s
+}
+
+func (m *member) tell(format string, args ...any) {
+	if m.w.options.Story != nil {
+		m.w.tell("n%d %s", m.id, fmt.Sprintf(format, args...))
+	}
+}
+
+// died is what unwinds the stack of a process that has ended in the middle of something.
+type died struct{}
+
+// guard runs the member's code. Its death in the middle ends the call; anything else that panics is a broken invariant.
+func (m *member) guard(f func()) {
+	defer func() {
+		switch r := recover(); r.(type) {
+		case nil, died:
+		default:
+			m.w.fail("Assertion", "n%d: %v", m.id, r)
+			m.w.failure.Stack = string(debug.Stack())
+		}
+	}()
+	f()
+}
+
+// start begins a new incarnation.
+func (m *member) start() {
+	m.incarnation++
+	m.up, m.diskFailed, m.stopped, m.commit, m.pausedUntil = true, false, false, 0, 0
+	m.started = m.w.now
+	m.drift = 950 + m.w.rand.Int64N(101)
+	m.due = [host.PartCount]bool{}
+	m.disk.fs.SetHook(m.hook)
+	m.w.report.Starts++
+	m.tell("starts for the %d. time", m.incarnation)
+	m.guard(m.open)
+}
+
+func (m *member) open() {
+	h, err := host.Open(m.w.knobs.host(m))
+	if err != nil {
+		m.refused(err)
+		return
+	}
+	m.checkIdentity(h.Identity())
+	m.machine = newRegister(m)
+	g, err := h.Join(group, m.w.knobs.raft, m.machine)
+	if err != nil {
+		m.refused(err)
+		return
+	}
+	m.host, m.group = h, g
+	h.Connect(sender{m})
+	m.w.checker.recovered(m)
+	m.tell("recovered: %v", g.Status())
+	m.scheduleTick()
+}
+
+// refused takes in that the data folder could not be opened, which only a failing disk can bring about.
+func (m *member) refused(err error) {
+	if !m.diskFailed {
+		m.w.fail("Recovery", "n%d cannot start: %v", m.id, err)
+		return
+	}
+	m.tell("cannot start: %v", err)
+	m.die(death{})
+}
+
+func (m *member) checkIdentity(id host.Identity) {
+	if m.identity == (host.Identity{}) {
+		m.identity = id
+	}
+	if m.identity != id {
+		m.w.fail("Recovery", "n%d has another identity after a restart: %v, it was %v", m.id, id, m.identity)
+	}
+}
+
+// die ends the process now.
+func (m *member) die(d death) {
+	w := m.w
+	m.tell("%v", d)
+	w.mix(uint64(m.id), uint64(d.keep*1000))
+	if d.power {
+		w.report.PowerCuts++
+		m.disk.fs = m.disk.fs.CrashClone(memfs.CrashConfig{Probability: d.keep, Rand: w.rand})
+	} else {
+		w.report.Kills++
+		m.disk.fs = m.disk.fs.KillClone()
+	}
+	waits := m.waits
+	m.up, m.host, m.group, m.machine, m.waits, m.strike = false, nil, nil, nil, nil, nil
+	for _, op := range waits {
+		w.clients.lost(op)
+	}
+	if w.chaos {
+		w.after(pick(w.rand, between(w.rand, 0, 50*time.Millisecond), between(w.rand, 0, 3*time.Second)), m.restart)
+		w.network.broke(m)
+	}
+}
+
+func (m *member) restart() {
+	if !m.up {
+		m.start()
+	}
+}
+
+// hook sees every operation on the disk.
+func (m *member) hook(op memfs.Op, name string) error {
+	if !changes(op) {
+		return nil
+	}
+	m.w.mix(uint64(op))
+	if m.struck() {
+		m.diskFailed = true
+		m.w.report.DiskErrors++
+		m.tell("the disk fails to %v %s", op, name)
+		return syscall.EIO
+	}
+	return nil
+}
+
+// struck counts an operation. It reports whether the operation fails, and does not return if the process dies here.
+func (m *member) struck() bool {
+	s := m.strike
+	if s == nil {
+		return false
+	}
+	if s.in--; s.in > 0 {
+		return false
+	}
+	m.strike = nil
+	if s.death != nil {
+		m.w.report.DeathsInside++
+		m.die(*s.death)
+		panic(died{})
+	}
+	return true
+}
+
+func (m *member) paused() bool { return m.w.now < m.pausedUntil }
+
+// clock is the time that the process sees.
+func (m *member) clock() time.Duration { return (m.w.now - m.started) * time.Duration(m.drift) / 1000 }
+
+// scheduleTick steps the shard whenever its clock has gone on by a tick.
+func (m *member) scheduleTick() {
+	incarnation := m.incarnation
+	m.w.after(tick*1000/time.Duration(m.drift)+1, func() {
+		if m.up && m.incarnation == incarnation {
+			if !m.paused() {
+				m.step(host.PartShard)
+			}
+			if m.up {
+				m.scheduleTick()
+			}
+		}
+	})
+}
+
+// wake schedules the parts that have something to do.
+func (m *member) wake() {
+	for p := host.PartShard; m.up && p < host.PartCount; p++ {
+		if !m.due[p] && !m.host.Idle(p) {
+			m.due[p] = true
+			m.schedule(p, m.delay(p))
+		}
+	}
+}
+
+func (m *member) schedule(p host.Part, delay time.Duration) {
+	incarnation := m.incarnation
+	m.w.after(delay, func() {
+		switch {
+		case !m.up || m.incarnation != incarnation:
+		case m.paused():
+			m.schedule(p, m.pausedUntil-m.w.now)
+		default:
+			m.due[p] = false
+			m.step(p)
+		}
+	})
+}
+
+// delay is how long a part takes to come to its work, or to do it.
+func (m *member) delay(p host.Part) time.Duration {
+	r := m.w.rand
+	switch p {
+	case host.PartWriter, host.PartReader, host.PartPreparer:
+		if m.w.now < m.disk.slowUntil {
+			return between(r, 0, m.disk.slow)
+		}
+		return between(r, 10*time.Microsecond, time.Millisecond)
+	case host.PartApplier:
+		if m.w.now < m.slowMachine {
+			return between(r, 0, 500*time.Millisecond)
+		}
+	}
+	return between(r, time.Microsecond, 200*time.Microsecond)
+}
+
+// step lets a part do its work, and looks at what came of it.
+func (m *member) step(p host.Part) {
+	m.w.mix(uint64(m.id), uint64(p))
+	m.guard(func() { m.host.Step(p, m.clock()) })
+	if !m.up || m.w.failure != nil {
+		return
+	}
+	if p == host.PartShard {
+		m.w.checker.observe(m)
+	}
+	m.checkStopped()
+	m.w.clients.poll(m)
+	m.wake()
+}
+
+// checkStopped looks for a member that has stopped by itself.
+func (m *member) checkStopped() {
+	err := errors.Join(m.host.Err(), m.group.Err())
+	if err == nil || m.stopped {
+		return
+	}
+	m.stopped = true
+	if !m.diskFailed {
+		m.w.fail("Fail Stop", "n%d has stopped although its disk did not fail: %v", m.id, err)
+		return
+	}
+	incarnation := m.incarnation
+	m.w.after(between(m.w.rand, 0, time.Second), func() {
+		if m.up && m.incarnation == incarnation {
+			m.die(death{power: m.w.chance(500), keep: m.w.rand.Float64()})
+			m.restart()
+		}
+	})
+}
+
+// Event implements host.Observer.
+func (m *member) Event(_ raft.GroupID, e raft.Event) {
+	m.w.mix(uint64(m.id), uint64(e.Kind), uint64(e.Term), uint64(e.Node), uint64(e.Index))
+	m.tell("%v", e)
+	m.w.checker.event(m, e)
+}
+
+// Saving implements host.Observer.
+func (m *member) Saving(batch []wal.Save) {
+	m.disk.saving = append([]wal.Save(nil), batch...)
+}
+
+// Saved implements host.Observer.
+func (m *member) Saved(batch []wal.Save) {
+	m.w.report.Saves++
+	m.w.checker.saved(m, batch)
+	m.disk.saving = nil
+	if m.w.options.Story != nil {
+		m.tell("has made durable %s", describeSaves(batch))
+	}
+}
+
+// sender is a member's transport.
+type sender struct{ m *member }
+
+// Send implements host.Transport.
+func (s sender) Send(to raft.NodeID, p wire.Packet) {
+	m := s.m
+	if m.strike != nil && m.strike.death != nil {
+		m.struck()
+	}
+	m.w.network.send(m, to, p)
+}
+
+// logger watches for what correct members never say about each other.
+type logger struct{ m *member }
+
+func newLogger(m *member) *slog.Logger { return slog.New(logger{m}) }
+
+// Enabled implements slog.Handler.
+func (l logger) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+// Handle implements slog.Handler.
+func (l logger) Handle(_ context.Context, r slog.Record) error {
+	var text strings.Builder
+	text.WriteString(r.Message)
+	r.Attrs(func(a slog.Attr) bool {
+		fmt.Fprintf(&text, " %v", a)
+		return true
+	})
+	l.m.tell("logs: %s", &text)
+	if strings.HasPrefix(r.Message, "a message was ignored") {
+		l.m.w.fail("Assertion", "n%d: %s", l.m.id, &text)
+	}
+	return nil
+}
+
+// WithAttrs implements slog.Handler.
+func (l logger) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+// WithGroup implements slog.Handler.
+func (l logger) WithGroup(string) slog.Handler { return l }

@@ -1,0 +1,179 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/balsa-raft/balsa/raft"
+)
+
+// nemesis makes something go wrong now and then.
+func (w *world) nemesis() {
+	w.after(between(w.rand, 0, 2*w.knobs.faultEvery), func() {
+		if w.chaos {
+			w.harm()
+			w.nemesis()
+		}
+	})
+}
+
+// harm does one thing of those that are to go wrong in this run.
+func (w *world) harm() {
+	harms := []struct {
+		fault Faults
+		do    func(m *member)
+	}{
+		{FaultPower, w.harmPower},
+		{FaultKill, w.harmKill},
+		{FaultBlackout, w.harmBlackout},
+		{FaultPartition, w.harmPartition},
+		{FaultCut, w.harmCut},
+		{FaultPause, w.harmPause},
+		{FaultSlowDisk, w.harmSlowDisk},
+		{FaultDiskError, w.harmDisk},
+		{FaultSlowMachine, w.harmMachine},
+		{FaultRumour, w.harmRumour},
+	}
+	n := 0
+	for _, h := range harms {
+		if w.knobs.faults.has(h.fault) {
+			harms[n] = h
+			n++
+		}
+	}
+	if n > 0 {
+		harms[w.rand.IntN(n)].do(w.victim())
+	}
+	if m := w.members[w.rand.IntN(len(w.members))]; m.up && w.chance(200) {
+		w.checker.audit(m)
+	}
+}
+
+// victim is the leader or anybody.
+func (w *world) victim() *member {
+	if w.rand.IntN(100) < w.knobs.onLeader {
+		if m := w.leader(); m != nil {
+			return m
+		}
+	}
+	return w.members[w.rand.IntN(len(w.members))]
+}
+
+// leader is the member that leads the latest term, or nil.
+func (w *world) leader() (leader *member) {
+	var term raft.Term
+	for _, m := range w.members {
+		if !m.up {
+			continue
+		}
+		if s := m.group.Status(); s.Role == raft.Leader && s.Term >= term {
+			leader, term = m, s.Term
+		}
+	}
+	return leader
+}
+
+func (w *world) harmPower(m *member) {
+	keep := pick(w.rand, 0, 0, 0.5, w.rand.Float64(), 1)
+	w.kill(m, death{power: true, keep: keep})
+}
+
+func (w *world) harmKill(m *member) { w.kill(m, death{}) }
+
+// kill ends a process between two steps, or in the middle of one.
+func (w *world) kill(m *member, d death) {
+	if !m.up {
+		return
+	}
+	if w.chance(400) {
+		m.die(d)
+		return
+	}
+	m.strike = &strike{in: 1 + w.rand.IntN(pick(w.rand, 3, 20)), death: &d}
+	w.disarm(m)
+}
+
+// disarm takes a strike back that has not found its operation.
+func (w *world) disarm(m *member) {
+	s := m.strike
+	w.after(time.Second, func() {
+		if m.strike == s {
+			m.strike = nil
+		}
+	})
+}
+
+func (w *world) harmBlackout(*member) {
+	keep := pick(w.rand, 0, 0, 0.5, 1)
+	for _, m := range w.members {
+		if m.up {
+			m.die(death{power: true, keep: keep})
+		}
+	}
+}
+
+func (w *world) harmPartition(m *member) {
+	side := map[raft.NodeID]bool{m.id: true}
+	if w.chance(500) {
+		for _, o := range w.members {
+			side[o.id] = w.chance(500)
+		}
+	}
+	w.network.cutBetween(side)
+	w.report.Partitions++
+	w.tell("%v", w.network)
+	w.mendLater()
+}
+
+func (w *world) mendLater() {
+	longest := pick(w.rand, w.knobs.electionTimeout()/2, 2*w.knobs.electionTimeout(), 4*time.Second)
+	w.after(between(w.rand, 0, longest), func() {
+		if w.chaos {
+			w.network.mend()
+			w.tell("all links are mended")
+		}
+	})
+}
+
+func (w *world) harmCut(m *member) {
+	for _, o := range w.members {
+		if o != m && w.chance(500) {
+			w.network.link(m.id, o.id).cut = w.chance(500)
+			w.network.link(o.id, m.id).cut = w.chance(500)
+		}
+	}
+	w.report.Partitions++
+	w.tell("%v", w.network)
+	w.mendLater()
+}
+
+func (w *world) harmPause(m *member) {
+	if m.up {
+		w.report.Pauses++
+		m.pausedUntil = w.now + between(w.rand, 0, pick(w.rand, 50*time.Millisecond, 500*time.Millisecond, 3*time.Second))
+		m.tell("is paused until %v", m.pausedUntil)
+	}
+}
+
+func (w *world) harmSlowDisk(m *member) {
+	m.disk.slow = pick(w.rand, 20*time.Millisecond, 200*time.Millisecond, 2*time.Second)
+	m.disk.slowUntil = w.now + between(w.rand, 0, 4*time.Second)
+	m.tell("has a disk that takes up to %v until %v", m.disk.slow, m.disk.slowUntil)
+}
+
+func (w *world) harmDisk(m *member) {
+	if m.up {
+		m.strike = &strike{in: 1 + w.rand.IntN(10)}
+		w.disarm(m)
+	}
+}
+
+func (w *world) harmMachine(m *member) {
+	m.slowMachine = w.now + between(w.rand, 0, 4*time.Second)
+	m.tell("has a slow machine until %v", m.slowMachine)
+}
+
+func (w *world) harmRumour(m *member) {
+	if o := w.members[w.rand.IntN(len(w.members))]; o != m {
+		w.network.rumour(m, o.id)
+	}
+}

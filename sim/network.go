@@ -1,0 +1,138 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/wire"
+)
+
+// network carries packets between members, as bytes: nothing that one member holds is ever seen by another.
+type network struct {
+	w     *world
+	links [][]link // from, to
+}
+
+// link is one direction between two members.
+type link struct {
+	cut  bool
+	free time.Duration // when the last message that keeps its order arrives
+}
+
+func newNetwork(w *world) *network {
+	n := &network{w: w, links: make([][]link, len(w.members))}
+	for i := range n.links {
+		n.links[i] = make([]link, len(w.members))
+	}
+	return n
+}
+
+func (n *network) link(from, to raft.NodeID) *link { return &n.links[from-1][to-1] }
+
+// send takes a packet from a member.
+func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
+	w := n.w
+	w.checker.sent(from, to, p.Message)
+	if w.failure != nil {
+		return
+	}
+	b := wire.AppendPacket(nil, p)
+	if limit := wire.PacketSizeMax(p); len(b) > limit {
+		w.fail("Assertion", "a packet of %d bytes is over its bound of %d", len(b), limit)
+	}
+	w.mix(uint64(from.id), uint64(to))
+	w.trace = mixBytes(w.trace, b)
+	w.report.Messages++
+	k, faulty := &w.knobs, w.chaos
+	if n.link(from.id, to).cut || faulty && k.faults.has(FaultLoss) && w.chance(k.loss) {
+		w.report.Lost++
+		return
+	}
+	n.carry(from.id, to, b, faulty && k.faults.has(FaultDelay) && w.chance(k.late))
+	if faulty && k.faults.has(FaultDuplicate) && w.chance(k.duplicate) {
+		w.report.Duplicated++
+		n.carry(from.id, to, b, w.chance(100))
+	}
+}
+
+// carry makes the bytes arrive after a while.
+func (n *network) carry(from, to raft.NodeID, b []byte, late bool) {
+	w, l := n.w, n.link(from, to)
+	delay := between(w.rand, w.knobs.latency/10, w.knobs.latency)
+	switch {
+	case late:
+		delay += between(w.rand, 0, w.knobs.lateMax)
+	case !w.chaos || !w.knobs.faults.has(FaultReorder):
+		l.free = max(l.free, w.now+delay)
+		delay = l.free - w.now
+	}
+	w.after(delay, func() { n.arrive(from, to, b) })
+}
+
+func (n *network) arrive(from, to raft.NodeID, b []byte) {
+	w, m := n.w, n.w.member(to)
+	// What was under way when a link was cut may still arrive.
+	if !m.up || n.link(from, to).cut && w.chance(700) {
+		w.report.Lost++
+		return
+	}
+	p, err := wire.DecodePacket(slices.Clone(b))
+	if err != nil {
+		w.fail("Assertion", "a packet from n%d to n%d cannot be decoded: %v", from, to, err)
+		return
+	}
+	if w.options.Story != nil {
+		w.tell("n%d <- n%d %s", to, from, describeMessage(p.Message))
+	}
+	m.host.Receive(from, []wire.Packet{p})
+	m.wake()
+}
+
+// broke lets some of the others know that a member's connections have ended.
+func (n *network) broke(of *member) {
+	for _, m := range n.w.members {
+		if m != of && m.up && n.w.chance(500) {
+			n.w.after(between(n.w.rand, 0, 20*time.Millisecond), func() { n.rumour(m, of.id) })
+		}
+	}
+}
+
+func (n *network) rumour(m *member, of raft.NodeID) {
+	if m.up {
+		m.tell("hears that n%d cannot be reached", of)
+		m.host.Unreachable(of)
+		m.wake()
+	}
+}
+
+// mend makes all links whole.
+func (n *network) mend() {
+	for _, row := range n.links {
+		for i := range row {
+			row[i].cut = false
+		}
+	}
+}
+
+// cutBetween cuts both directions of the links that join one of the members of a to one outside of it.
+func (n *network) cutBetween(a map[raft.NodeID]bool) {
+	for _, m := range n.w.members {
+		for _, o := range n.w.members {
+			n.link(m.id, o.id).cut = a[m.id] != a[o.id]
+		}
+	}
+}
+
+func (n *network) String() string {
+	var cuts []string
+	for _, m := range n.w.members {
+		for _, o := range n.w.members {
+			if n.link(m.id, o.id).cut {
+				cuts = append(cuts, fmt.Sprintf("n%d->n%d", m.id, o.id))
+			}
+		}
+	}
+	return fmt.Sprintf("links cut: %v", cuts)
+}

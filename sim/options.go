@@ -1,0 +1,91 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Options of a run. What is zero is drawn by the seed.
+type Options struct {
+	Seed uint64
+	// Members is how many there are, up to 9: 1, 3 or 5 by the seed.
+	Members int
+	// Duration is how long faults and clients go on, in virtual time: some seconds by the seed. Mending comes on top.
+	Duration time.Duration
+	// Faults is what may go wrong: some of it by the seed.
+	Faults Faults
+	// Story takes a line for everything that happens. None by default.
+	Story io.Writer
+}
+
+func (o Options) validate() error {
+	if o.Members < 0 || o.Members > membersMax {
+		return fmt.Errorf("sim: Options.Members is %d: it must be 1 to %d, or zero for the seed to choose", o.Members, membersMax)
+	}
+	if o.Duration < 0 {
+		return fmt.Errorf("sim: Options.Duration is %v: it cannot be negative", o.Duration)
+	}
+	return nil
+}
+
+const membersMax = 9
+
+// Faults is a set of things that go wrong.
+type Faults uint32
+
+const (
+	// FaultPower takes the power from a member, at any moment: unsynced sectors, sizes and names survive one by one or not.
+	FaultPower Faults = 1 << iota
+	// FaultKill ends a member's process at any moment. Its disk keeps everything that was written.
+	FaultKill
+	// FaultBlackout takes the power from all members at once.
+	FaultBlackout
+	// FaultPartition cuts the members into two sets that do not hear each other.
+	FaultPartition
+	// FaultCut cuts single directions of single links.
+	FaultCut
+	// FaultPause stops a member's process and lets it go on later, as if no time had passed.
+	FaultPause
+	// FaultSlowDisk makes a member's writes and reads take long.
+	FaultSlowDisk
+	// FaultDiskError fails one operation on a member's disk. The member is restarted later.
+	FaultDiskError
+	// FaultSlowMachine makes a member's state machine take long.
+	FaultSlowMachine
+	// FaultRumour tells a member that another one cannot be reached, which is not so.
+	FaultRumour
+	// FaultLoss loses messages.
+	FaultLoss
+	// FaultDuplicate delivers messages twice, the second time perhaps much later.
+	FaultDuplicate
+	// FaultDelay delivers some messages seconds late: perhaps to another incarnation.
+	FaultDelay
+	// FaultReorder lets messages overtake each other. Without it a link keeps its order but for late messages.
+	FaultReorder
+	// FaultNone lets nothing go wrong.
+	FaultNone
+
+	faultsEnd
+)
+
+// AllFaults is everything that can go wrong.
+const AllFaults = FaultNone - 1
+
+var faultNames = [...]string{
+	"power", "kill", "blackout", "partition", "cut", "pause", "slow-disk", "disk-error", "slow-machine", "rumour",
+	"loss", "duplicate", "delay", "reorder", "none",
+}
+
+func (f Faults) has(one Faults) bool { return f&one != 0 }
+
+func (f Faults) String() string {
+	var names []string
+	for i, name := range faultNames {
+		if f.has(1 << i) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, "+")
+}

@@ -1,0 +1,78 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/balsa-raft/balsa/raft"
+)
+
+// Run runs one cluster and checks it. It fails with a *Violation when a property does not hold, and then the report is of the run so far.
+func Run(o Options) (*Report, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	w := newWorld(o)
+	w.tell("seed %d: %v", o.Seed, &w.knobs)
+	for _, m := range w.members {
+		m.start()
+	}
+	w.clients.start()
+	if w.knobs.faults != FaultNone {
+		w.nemesis()
+	}
+	w.run(w.knobs.duration, nil)
+	if w.failure == nil {
+		w.mend()
+		w.demandProgress()
+	}
+	if w.failure == nil {
+		w.demandPeace()
+	}
+	r := &w.report
+	r.Seed, r.Members, r.Steps, r.Time, r.Trace = o.Seed, len(w.members), w.steps, w.now, w.trace
+	r.Committed, r.History = w.checker.committedTo(), w.clients.history
+	if w.failure != nil {
+		return r, w.failure
+	}
+	return r, nil
+}
+
+// Report says what a run has seen.
+type Report struct {
+	Seed    uint64
+	Members int
+	Steps   uint64        // things that happened, one after the other
+	Time    time.Duration // virtual
+	Trace   uint64        // hash of everything that happened: the same for the same seed and the same code
+
+	Starts, PowerCuts, Kills   int
+	DeathsInside               int // of them, those in the middle of a step
+	Partitions, Pauses         int
+	DiskErrors                 int
+	Messages, Lost, Duplicated int
+	Saves, Applied             int
+	Forwards, ForwardRefusals  int
+	Writes, Refused, Unknown   int
+	Reads, ReadsUnanswered     int
+	Events                     map[raft.EventKind]int
+	Committed                  raft.Index
+	Recovery                   time.Duration // that the mended cluster took until all was well
+
+	// History is what the clients did, in the order in which it ended. Reads without an answer are left out.
+	History []Operation
+}
+
+// Violation says which property did not hold, and how to see it again.
+type Violation struct {
+	Seed     uint64
+	Property string
+	Detail   string
+	At       time.Duration // virtual
+	Step     uint64
+	Stack    string // of a broken invariant
+}
+
+func (v *Violation) Error() string {
+	return fmt.Sprintf("sim: seed %d: %s does not hold: %s (at %v, step %d)", v.Seed, v.Property, v.Detail, v.At, v.Step)
+}

@@ -1,0 +1,157 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/balsa-raft/balsa/raft"
+)
+
+// world is one run: everything in it happens in one goroutine, in the order of the queue.
+type world struct {
+	options Options
+	knobs   knobs
+	rand    *rand.Rand // decides everything
+
+	now     time.Duration // virtual
+	queue   queue
+	steps   uint64 // events so far
+	trace   uint64 // hash of everything that has happened
+	chaos   bool   // faults happen
+	failure *Violation
+
+	members []*member
+	network *network
+	clients *clients
+	checker *checker
+	report  Report
+}
+
+func newWorld(o Options) *world {
+	w := &world{options: o, rand: rand.New(rand.NewPCG(o.Seed, 0)), trace: o.Seed, chaos: true}
+	w.knobs = drawKnobs(o, w.rand)
+	w.report.Events = make(map[raft.EventKind]int)
+	w.checker = newChecker(w)
+	for _, id := range w.knobs.raft.Configuration.Voters {
+		w.members = append(w.members, newMember(w, id))
+	}
+	w.network = newNetwork(w)
+	w.clients = newClients(w)
+	return w
+}
+
+// member returns the member of an id.
+func (w *world) member(id raft.NodeID) *member { return w.members[id-1] }
+
+// after makes f happen after a delay.
+func (w *world) after(delay time.Duration, f func()) {
+	w.queue.push(event{at: w.now + delay, order: w.queue.pushed, f: f})
+}
+
+// run lets things happen until the time is end, done says so, or a check fails. done may be nil.
+func (w *world) run(end time.Duration, done func() bool) {
+	for w.failure == nil && len(w.queue.events) > 0 && w.queue.events[0].at <= end {
+		e := w.queue.pop()
+		w.now = e.at
+		w.steps++
+		w.mix(uint64(e.at), e.order)
+		e.f()
+		if done != nil && done() {
+			return
+		}
+	}
+	w.now = max(w.now, end)
+}
+
+// chance is true in n of 1000 cases.
+func (w *world) chance(n int) bool { return w.rand.IntN(1000) < n }
+
+// mix takes part of what happened into the trace.
+func (w *world) mix(vs ...uint64) {
+	for _, v := range vs {
+		w.trace = mix(w.trace, v)
+	}
+}
+
+// mix is a step of a hash (the finalizer of splitmix64).
+func mix(h, v uint64) uint64 {
+	h += v + 0x9e3779b97f4a7c15
+	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>27) * 0x94d049bb133111eb
+	return h ^ h>>31
+}
+
+func mixBytes(h uint64, b []byte) uint64 {
+	for ; len(b) >= 8; b = b[8:] {
+		h = mix(h, uint64(b[0])|uint64(b[1])<<8|uint64(b[2])<<16|uint64(b[3])<<24|
+			uint64(b[4])<<32|uint64(b[5])<<40|uint64(b[6])<<48|uint64(b[7])<<56)
+	}
+	tail := uint64(len(b))
+	for _, c := range b {
+		tail = tail<<8 | uint64(c)
+	}
+	return mix(h, tail)
+}
+
+// fail ends the run: property does not hold. The first failure counts; what follows it may be its consequence.
+func (w *world) fail(property, format string, args ...any) {
+	if w.failure != nil {
+		return
+	}
+	w.failure = &Violation{Seed: w.options.Seed, Property: property, Detail: fmt.Sprintf(format, args...), At: w.now, Step: w.steps}
+	w.tell("FAILED: %s: %s", w.failure.Property, w.failure.Detail)
+	for _, m := range w.members {
+		w.tell("%v", m)
+	}
+}
+
+// tell adds a line to the story.
+func (w *world) tell(format string, args ...any) {
+	if w.options.Story != nil {
+		fmt.Fprintf(w.options.Story, "%11.6f  %s\n", w.now.Seconds(), fmt.Sprintf(format, args...))
+	}
+}
+
+// event is something that will happen.
+type event struct {
+	at    time.Duration
+	order uint64 // of those at the same time, the earliest pushed comes first
+	f     func()
+}
+
+func (e event) before(f event) bool { return e.at < f.at || e.at == f.at && e.order < f.order }
+
+// queue is a heap of events.
+type queue struct {
+	events []event
+	pushed uint64
+}
+
+func (q *queue) push(e event) {
+	q.pushed++
+	q.events = append(q.events, e)
+	for i := len(q.events) - 1; i > 0 && q.events[i].before(q.events[(i-1)/2]); i = (i - 1) / 2 {
+		q.events[i], q.events[(i-1)/2] = q.events[(i-1)/2], q.events[i]
+	}
+}
+
+func (q *queue) pop() event {
+	top, last := q.events[0], len(q.events)-1
+	q.events[0] = q.events[last]
+	q.events[last] = event{}
+	q.events = q.events[:last]
+	for i := 0; ; {
+		least := i
+		for child := 2*i + 1; child <= 2*i+2 && child < last; child++ {
+			if q.events[child].before(q.events[least]) {
+				least = child
+			}
+		}
+		if least == i {
+			return top
+		}
+		q.events[i], q.events[least] = q.events[least], q.events[i]
+		i = least
+	}
+}
