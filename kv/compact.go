@@ -1,7 +1,5 @@
 package kv
 
-import "github.com/balsa-raft/balsa/internal/must"
-
 // A compaction takes effect at once, by its revision alone: older revisions are refused from then on, on every member
 // alike. What it makes superfluous is freed later, a little with each batch that is applied (trim), and how far that
 // has come can not be told from any answer.
@@ -39,7 +37,6 @@ func (l *changeLog) at(i int) change {
 }
 
 func (l *changeLog) pop() {
-	must.Be(l.len > 0 && l.trimmed > 0, "a change is popped after it is trimmed: %d of %d", l.trimmed, l.len)
 	l.len--
 	l.trimmed--
 	l.blocks[0][l.head] = change{}

@@ -151,7 +151,7 @@ func throughBytes(t *testing.T, c Command) Command {
 
 // TestAgainstModel compares every response of the store, and its reads and hashes in between, with the model's.
 func TestAgainstModel(t *testing.T) {
-	for seed := range int64(60) {
+	for seed := range int64(40) {
 		againstModel(t, seed, 300)
 		if t.Failed() {
 			return
