@@ -38,7 +38,7 @@ func describeRecords(payload []byte) (rs []Range) {
 		if n := len(rec.Entries); n > 0 {
 			r.First, r.Last = rec.Entries[0].Index, rec.Entries[n-1].Index
 		}
-		if n := len(rs); n > 0 && r.First > 0 && rs[n-1].Group == r.Group && rs[n-1].Last+1 == r.First {
+		if n := len(rs); n > 0 && r.First > 0 && rs[n-1].First > 0 && rs[n-1].Group == r.Group && rs[n-1].Last+1 == r.First {
 			rs[n-1].Last = r.Last
 			continue
 		}

@@ -189,3 +189,7 @@ func holds(t testing.TB, d *memfs.FS, o Options, m model) *Log {
 	}
 	return l
 }
+
+func stateOf(term raft.Term) raft.HardState { return raft.HardState{CurrentTerm: term} }
+
+func lastOf(m model, g raft.GroupID) raft.Index { return raft.Index(len(m.group(g).entries)) }

@@ -37,8 +37,9 @@ type found struct {
 type held struct {
 	frame
 	payload []byte
-	in      *found
+	in      *found // where it was read
 	at      int64
+	offset  int64 // where it is from now on, in segment seq
 }
 
 func (r *recovery) run() error {
@@ -191,7 +192,7 @@ func (r *recovery) readSegment(i int) error {
 			}
 			break
 		}
-		if err := r.hold(&held{frame: fr, payload: payload, in: f, at: at}); err != nil {
+		if err := r.hold(&held{frame: fr, payload: payload, in: f, at: at, offset: at}); err != nil {
 			return err
 		}
 		at += fr.bytes()
@@ -297,8 +298,8 @@ func (r *recovery) settle() error {
 		if err != nil {
 			return r.corrupt(h.in, h.at, fmt.Sprintf("frame %d passes its checksum and cannot be read: %v", h.lsn, err))
 		}
-		at := h.at + frameHeaderBytes + int64(len(h.payload)-len(rest))
-		if err := r.log.restore(rec, h.in.seq, at, record[:len(record)-len(left)]); err != nil {
+		at := h.offset + frameHeaderBytes + int64(len(h.payload)-len(rest))
+		if err := r.log.restore(rec, h.seq, at, record[:len(record)-len(left)]); err != nil {
 			return r.corrupt(h.in, h.at, fmt.Sprintf("frame %d passes its checksum and makes no sense: %v", h.lsn, err))
 		}
 		rest = left

@@ -24,12 +24,20 @@ func (r *recovery) resume(blank bool) error {
 	if n := len(r.segments); n > 0 {
 		seq = r.segments[n-1].seq + 1
 		if r.segments[n-1].header.firstLSN == h.firstLSN {
-			// Nothing before the cut is in it. Replacing it keeps restarts from leaving a segment each.
+			// Nothing before the cut is in it, so nothing says that its header is durable: a segment behind it could
+			// outlive it. Replacing it also keeps restarts from leaving a segment each.
 			seq, r.segments = seq-1, r.segments[:n-1]
 		}
 	}
+	repeat := r.held
+	if repeat != nil {
+		repeat.seq, repeat.offset = seq, blockBytes
+		if err := r.settle(); err != nil { // before anything on disk changes
+			return err
+		}
+	}
 	s := &segment{seq: seq}
-	if err := r.makeSegment(s, h, blank); err != nil {
+	if err := r.makeSegment(s, h, repeat, blank); err != nil {
 		return fmt.Errorf("wal: make %s: %w", l.path(segmentName(seq)), err)
 	}
 	for _, f := range r.segments {
@@ -38,11 +46,8 @@ func (r *recovery) resume(blank bool) error {
 	l.segments = append(l.segments, s)
 	l.tail, l.lsn = s, r.lsn
 	l.offset, l.crc = blockBytes, r.crc
-	if r.held != nil {
-		l.offset, l.crc = blockBytes+r.held.bytes(), r.held.crc
-		if err := r.settle(); err != nil {
-			return err
-		}
+	if repeat != nil {
+		l.offset, l.crc = blockBytes+repeat.bytes(), repeat.crc
 	}
 	l.stats.Syncs++
 	l.recovered = l.describe()
@@ -51,7 +56,7 @@ func (r *recovery) resume(blank bool) error {
 }
 
 // makeSegment makes s, complete and synced before it gets its name: until then recovery would find what it found now.
-func (r *recovery) makeSegment(s *segment, h header, blank bool) error {
+func (r *recovery) makeSegment(s *segment, h header, repeat *held, blank bool) error {
 	const temp = segmentPrefix + "open" + tempSuffix
 	l := r.log
 	for _, name := range r.temps {
@@ -59,11 +64,18 @@ func (r *recovery) makeSegment(s *segment, h header, blank bool) error {
 			return err
 		}
 	}
+	s.size = min(segmentBytesSmall, l.options.SegmentBytes)
+	if repeat != nil {
+		s.size = max(s.size, blockBytes+repeat.bytes())
+	}
 	if err := r.makeBlank(s, temp, blank); err != nil {
 		return err
 	}
-	if r.held != nil {
-		if err := r.repeatHeld(s); err != nil {
+	if repeat != nil {
+		b := make([]byte, repeat.bytes())
+		copy(b[frameHeaderBytes:], repeat.payload)
+		repeat.seal(b, l.seed)
+		if _, err := s.file.WriteAt(b, blockBytes); err != nil {
 			return err
 		}
 	}
@@ -78,13 +90,9 @@ func (r *recovery) makeSegment(s *segment, h header, blank bool) error {
 	return l.name(temp, s.seq)
 }
 
-// makeBlank gives s a file of zeros named temp, for which it takes the blank spare segment if that is large enough.
+// makeBlank gives s a file of at least s.size zeros named temp, for which it takes the blank spare segment if it can.
 func (r *recovery) makeBlank(s *segment, temp string, blank bool) (err error) {
 	l := r.log
-	s.size = min(segmentBytesSmall, l.options.SegmentBytes)
-	if r.held != nil {
-		s.size = max(s.size, blockBytes+r.held.bytes())
-	}
 	if blank && r.spare.size >= s.size {
 		s.file, s.size = r.spare.file, r.spare.size
 		if err := l.fs.Rename(r.path(r.spare), l.path(temp)); err != nil {
@@ -97,18 +105,6 @@ func (r *recovery) makeBlank(s *segment, temp string, blank bool) (err error) {
 	if s.file, err = l.createBlank(temp, s.size); err == nil {
 		r.opened = append(r.opened, s.file)
 	}
-	return err
-}
-
-// repeatHeld writes the held frame as the first one of s.
-func (r *recovery) repeatHeld(s *segment) error {
-	h := r.held
-	b := make([]byte, h.bytes())
-	copy(b[frameHeaderBytes:], h.payload)
-	h.seq = s.seq
-	h.seal(b, r.log.seed)
-	h.in, h.at = &found{segment: *s}, blockBytes
-	_, err := s.file.WriteAt(b, h.at)
 	return err
 }
 
