@@ -69,6 +69,7 @@ func (in *inbound) pong() error {
 	in.ponged = now
 	in.conn.SetWriteDeadline(now.Add(in.interval))
 	_, err := in.conn.Write([]byte{0})
+	delayAcks(in.conn)
 	return err
 }
 
