@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/balsa-raft/balsa"
 	"github.com/balsa-raft/balsa/kv"
@@ -24,7 +23,7 @@ func openNode(ctx context.Context, config Config) (node, store, error) {
 		Logger:          config.Logger,
 	}, st)
 	if err != nil {
-		return nil, nil, fmt.Errorf("server: start member %s: %w", config.Name, err)
+		return nil, nil, err
 	}
 	return n, st, nil
 }

@@ -42,10 +42,15 @@ type app struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	environ        func() []string
+	isTerminal     func(io.Writer) bool
 }
 
 func newApp() *app {
-	return &app{call: callName(os.Args[0]), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, environ: os.Environ}
+	return &app{
+		call:  callName(os.Args[0]),
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		getenv: os.Getenv, environ: os.Environ, isTerminal: isTerminal,
+	}
 }
 
 // callName keeps the path by which the program was called, so that a line with it works where it is copied.
@@ -129,7 +134,7 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	for _, c := range cmd.Commands() {
 		names = append(names, c.Name())
 	}
-	return inputError("there is no command %q%s; balsa --help lists them", args[0], didYouMean(args[0], names))
+	return inputError("there is no command %q%s; balsa --help lists them", args[0], didYouMean(args[0], names, ""))
 }
 
 // argCount bounds a command's arguments; usage says what they are.

@@ -61,7 +61,7 @@ func fileValue(name string, node *yaml.Node, known []string) (string, error) {
 	case slices.Contains(sections, name):
 		return "", nil
 	case !isIgnored && !isRefused && !slices.Contains(known, name):
-		return "", fmt.Errorf("is no setting%s", didYouMean(name, known))
+		return "", fmt.Errorf("is no setting%s", didYouMean(name, known, ""))
 	case node.Kind == yaml.ScalarNode && node.Tag == "!!null":
 		return "", nil
 	case node.Kind == yaml.ScalarNode:

@@ -55,6 +55,7 @@ The data stays in the folder; start again to go on with it, delete the folder to
 }
 
 func (d *devCluster) name(i int) string { return fmt.Sprintf("n%d", i+1) }
+func (d *devCluster) id(i int) uint64   { return server.MemberID([]string{d.name(i)}, devToken) }
 func (d *devCluster) clientAddress(i int) string {
 	return fmt.Sprintf("127.0.0.1:%d", d.clientPort+devPortStep*i)
 }
@@ -127,7 +128,7 @@ func (d *devCluster) configs(logger *slog.Logger) []server.Config {
 	var members []server.Member
 	var ids []uint64
 	for i := range d.nodes {
-		id := server.MemberID([]string{d.name(i)}, devToken)
+		id := d.id(i)
 		members = append(members, server.Member{ID: id, Name: d.name(i), PeerURLs: []string{"http://" + d.peerAddress(i)}})
 		ids = append(ids, id)
 	}
@@ -143,22 +144,24 @@ func (d *devCluster) configs(logger *slog.Logger) []server.Config {
 
 // runDev runs the cluster until ctx ends or a member stops by itself.
 func (a *app) runDev(ctx context.Context, d *devCluster) error {
-	person := isTerminal(a.stdout)
-	if d.logLevel == "" {
-		d.logLevel = "info"
-		if person {
-			d.logLevel = "warn"
-		}
-	}
-	level, err := parseLogLevel(d.logLevel)
+	person := a.isTerminal(a.stdout)
+	level, err := d.level(person)
 	if err != nil {
-		return inputError("--log-level %q %w", d.logLevel, err)
+		return err
 	}
 	if err := d.prepare(); err != nil {
 		return err
 	}
-	logger := newLogger(a.stderr, level, "console")
+	var threshold slog.LevelVar
+	threshold.Set(level)
+	if person {
+		threshold.Set(max(level, slog.LevelError)) // until all are up, it is no news that one does not reach the others
+	}
+	logger := newLogger(a.stderr, &threshold, "console")
 	servers, err := openAll(ctx, d.configs(logger))
+	if ctx.Err() != nil {
+		return closeAll(servers) // stopped before it was ready: no error
+	}
 	if err != nil {
 		return err
 	}
@@ -173,8 +176,9 @@ func (a *app) runDev(ctx context.Context, d *devCluster) error {
 			return nil
 		}
 	}
+	threshold.Set(level)
 	if person {
-		a.printDev(d, servers[0].Status().Leader)
+		a.printDev(d, uint64(servers[0].Status().Leader))
 	} else {
 		logger.Info("cluster is ready", "endpoints", d.endpoints(), "data-dir", d.dir)
 	}
@@ -184,9 +188,27 @@ func (a *app) runDev(ctx context.Context, d *devCluster) error {
 	case <-ctx.Done():
 	}
 	if person {
-		fmt.Fprintf(a.stdout, "\nstopping; the data stays in %s\n", d.dir)
+		threshold.Set(slog.LevelError) // that members lose each other now is no news
+		fmt.Fprintf(a.stdout, "\nStopping. The data stays in %s.\n", d.dir)
+	} else {
+		logger.Info("stopping")
 	}
 	return closeAll(servers)
+}
+
+// level is what to log: for a person only what is wrong.
+func (d *devCluster) level(person bool) (slog.Level, error) {
+	switch {
+	case d.logLevel != "":
+		level, err := parseLogLevel(d.logLevel)
+		if err != nil {
+			return 0, inputError("--log-level %q %w", d.logLevel, err)
+		}
+		return level, nil
+	case person:
+		return slog.LevelWarn, nil
+	}
+	return slog.LevelInfo, nil
 }
 
 // openAll opens every member or none.
@@ -231,7 +253,7 @@ func firstDone(servers []*server.Server) <-chan int {
 }
 
 // printDev says what runs and what to type next.
-func (a *app) printDev(d *devCluster, leader any) {
+func (a *app) printDev(d *devCluster, leader uint64) {
 	folder, err := filepath.Abs(d.dir)
 	if err != nil {
 		folder = d.dir
@@ -244,7 +266,7 @@ func (a *app) printDev(d *devCluster, leader any) {
 	fmt.Fprintf(w, "\nBalsa %s, speaking etcd %s: a cluster of %d for development\n\n", version, server.EtcdVersion, d.nodes)
 	for i := range d.nodes {
 		mark := ""
-		if fmt.Sprint(leader) == fmt.Sprint(server.MemberID([]string{d.name(i)}, devToken)) {
+		if leader == d.id(i) {
 			mark = "   leader"
 		}
 		fmt.Fprintf(w, "  member  %-4s http://%s%s\n", d.name(i), d.clientAddress(i), mark)

@@ -15,7 +15,7 @@ var logLevels = map[string]slog.Level{
 }
 
 // newLogger writes lines of JSON under etcd's keys, or lines for people.
-func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
+func newLogger(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: etcdKeys}
 	if format == "console" {
 		return slog.New(slog.NewTextHandler(w, options))

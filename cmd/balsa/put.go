@@ -42,7 +42,7 @@ func (f *putFlags) request(args []string, stdin io.Reader) (*pb.PutRequest, erro
 		r.Value = []byte(args[1])
 	case f.ignoreValue:
 	case stdin == nil:
-		return nil, inputError("usage: %s", putUsage)
+		return nil, inputError("usage: balsa put KEY VALUE, as a transaction has no other input")
 	default:
 		if r.Value, err = io.ReadAll(stdin); err != nil {
 			return nil, fmt.Errorf("cannot read the value: %w", err)

@@ -274,6 +274,9 @@ func (a *app) runServer(ctx context.Context, c *serverSettings, warnings []strin
 	}
 	s, err := server.Open(ctx, c.config)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped before it was open
+		}
 		return err
 	}
 	select {

@@ -20,11 +20,12 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	return inputError("there is no flag --%s%s; %s --help lists them", name, didYouMean(name, names), cmd.CommandPath())
+	return inputError("there is no flag --%s%s; %s --help lists them", name, didYouMean(name, names, "--"), cmd.CommandPath())
 }
 
-// didYouMean returns a question with the known name that is nearest to the one given, or nothing if none is near.
-func didYouMean(given string, known []string) string {
+// didYouMean returns a question with the known name that is nearest to the one given, prefix before it, or nothing if
+// none is near.
+func didYouMean(given string, known []string, prefix string) string {
 	best, nearest := "", len(given)/3+2
 	for _, name := range known {
 		if d := editDistance(given, name); d < nearest {
@@ -34,7 +35,7 @@ func didYouMean(given string, known []string) string {
 	if best == "" {
 		return ""
 	}
-	return fmt.Sprintf(" (did you mean %q?)", best)
+	return fmt.Sprintf(" (did you mean %s%s?)", prefix, best)
 }
 
 // editDistance is how many letters must be inserted, deleted, replaced or swapped with the next to make b of a.
