@@ -354,6 +354,7 @@ func (c *checker) recovered(m *member) {
 
 // audit compares what a member's disk would hold after a crash with what it must hold.
 func (c *checker) audit(m *member) {
+	c.w.report.Audits++
 	has, err := readImage(m.disk.fs.CrashClone(memfs.CrashConfig{}), c.w.knobs.log())
 	switch {
 	case m.diskFailed:

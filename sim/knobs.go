@@ -51,7 +51,7 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 			ApplyBytesMax:       pick[uint64](r, 1, 500, 0),
 			CacheBytesMax:       pick[uint64](r, 1, 500, 5000, 0),
 		},
-		segmentBytes: pick[int64](r, 8<<10, 12<<10, 64<<10, 1<<20),
+		segmentBytes: pick[int64](r, 8<<10, 12<<10, 32<<10, 128<<10),
 		pendingBytes: pick(r, 400, 10_000, 0, 0),
 		clients:      1 + r.IntN(6),
 		keys:         1 + r.IntN(5),

@@ -262,6 +262,9 @@ func (m *member) delay(p host.Part) time.Duration {
 // step lets a part do its work, and looks at what came of it.
 func (m *member) step(p host.Part) {
 	m.w.mix(uint64(m.id), uint64(p))
+	if p == host.PartReader {
+		m.w.report.Loads++
+	}
 	m.guard(func() { m.host.Step(p, m.clock()) })
 	if !m.up || m.w.failure != nil {
 		return

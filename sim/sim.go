@@ -13,7 +13,19 @@ func Run(o Options) (*Report, error) {
 		return nil, err
 	}
 	w := newWorld(o)
-	w.tell("seed %d: %v", o.Seed, &w.knobs)
+	w.live()
+	r := &w.report
+	r.Seed, r.Members, r.Steps, r.Time, r.Trace = o.Seed, len(w.members), w.steps, w.now, w.trace
+	r.Committed, r.History = int(w.checker.committedTo()), w.clients.history
+	if w.failure != nil {
+		return r, w.failure
+	}
+	return r, nil
+}
+
+// live is a whole run: a time in which anything may go wrong, and then one in which nothing does.
+func (w *world) live() {
+	w.tell("seed %d: %v", w.options.Seed, &w.knobs)
 	for _, m := range w.members {
 		m.start()
 	}
@@ -29,38 +41,39 @@ func Run(o Options) (*Report, error) {
 	if w.failure == nil {
 		w.demandPeace()
 	}
-	r := &w.report
-	r.Seed, r.Members, r.Steps, r.Time, r.Trace = o.Seed, len(w.members), w.steps, w.now, w.trace
-	r.Committed, r.History = w.checker.committedTo(), w.clients.history
-	if w.failure != nil {
-		return r, w.failure
+	if err := checkLinearizable(w.clients.history); err != nil {
+		w.fail("Linearizable", "%v", err)
 	}
-	return r, nil
 }
 
 // Report says what a run has seen.
 type Report struct {
-	Seed    uint64
-	Members int
-	Steps   uint64        // things that happened, one after the other
-	Time    time.Duration // virtual
-	Trace   uint64        // hash of everything that happened: the same for the same seed and the same code
+	Seed     uint64
+	Members  int
+	Steps    uint64        // things that happened, one after the other
+	Time     time.Duration // virtual
+	Trace    uint64        // hash of everything that happened: the same for the same seed and the same code
+	Recovery time.Duration // that the mended cluster took until all was well
 
-	Starts, PowerCuts, Kills   int
-	DeathsInside               int // of them, those in the middle of a step
-	Partitions, Pauses         int
-	DiskErrors                 int
-	Messages, Lost, Duplicated int
-	Saves, Applied             int
-	Forwards, ForwardRefusals  int
-	Writes, Refused, Unknown   int
-	Reads, ReadsUnanswered     int
-	Events                     map[raft.EventKind]int
-	Committed                  raft.Index
-	Recovery                   time.Duration // that the mended cluster took until all was well
+	Counts
+	Events map[raft.EventKind]int
 
 	// History is what the clients did, in the order in which it ended. Reads without an answer are left out.
 	History []Operation
+}
+
+// Counts says how often something happened.
+type Counts struct {
+	Starts, PowerCuts, Kills   int
+	DeathsInside               int // of them, those in the middle of a step
+	Partitions, Pauses         int
+	DiskErrors, Audits         int
+	Messages, Lost, Duplicated int
+	Saves, Loads               int
+	Committed, Applied         int
+	Forwards, ForwardRefusals  int
+	Writes, Refused, Unknown   int
+	Reads, ReadsUnanswered     int
 }
 
 // Violation says which property did not hold, and how to see it again.
