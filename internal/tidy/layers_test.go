@@ -30,6 +30,7 @@ var layers = []layer{
 	{path: "internal/script", only: []string{}},
 	{path: "internal/tidy", only: []string{}},
 	{path: "vfs", only: []string{"internal/must"}},
+	{path: "vfs/vfstest", only: []string{"vfs"}}, // what every file system must pass
 	{path: "raft", only: []string{"internal/must"}},
 	{path: "wire", only: []string{"internal/must", "raft"}},
 	{path: "trace"},
@@ -51,7 +52,7 @@ var layers = []layer{
 
 // Tests may import, beside what their package may: the transcripts, the simulator, and these.
 var (
-	testPackages   = []string{"internal/script", "vfs/memfs", "sim", "sim/check"}
+	testPackages   = []string{"internal/script", "vfs/vfstest", "vfs/memfs", "sim", "sim/check"}
 	testThirdParty = []string{"github.com/anishathalye/porcupine", "pgregory.net/rapid"}
 )
 
