@@ -180,23 +180,25 @@ func (l *Log) encodeEntries(g *group, s *Save) {
 	}
 }
 
-// checkSave asserts what the core guarantees of a Save, before it is on disk for ever.
+// checkSave asserts what the core guarantees of a Save, before it is on disk for ever. It branches before it asserts,
+// because the arguments of an assertion cost an allocation each.
 func checkSave(g *group, s *Save) {
 	was, is := g.stagedState, s.HardState
-	must.Be(is.CurrentTerm >= was.CurrentTerm, "term of group %d never falls: %d after %d",
-		s.Group, is.CurrentTerm, was.CurrentTerm)
-	must.Be(is.CurrentTerm > was.CurrentTerm || was.VotedFor == 0 || is.VotedFor == was.VotedFor,
-		"group %d votes once in term %d: %d after %d", s.Group, is.CurrentTerm, is.VotedFor, was.VotedFor)
+	if is.CurrentTerm < was.CurrentTerm {
+		must.Be(false, "term of group %d never falls: %d after %d", s.Group, is.CurrentTerm, was.CurrentTerm)
+	}
+	if is.CurrentTerm == was.CurrentTerm && was.VotedFor != 0 && is.VotedFor != was.VotedFor {
+		must.Be(false, "group %d votes once in term %d: %d after %d", s.Group, is.CurrentTerm, is.VotedFor, was.VotedFor)
+	}
 	if len(s.Entries) == 0 {
 		return
 	}
-	first := s.Entries[0].Index
-	must.Be(first >= g.first && first <= g.stagedLast+1, "entries of group %d follow its log %d..%d: first is %d",
-		s.Group, g.first, g.stagedLast, first)
-	term := s.Entries[0].Term
+	first, term := s.Entries[0].Index, s.Entries[0].Term
+	if first < g.first || first > g.stagedLast+1 {
+		must.Be(false, "entries of group %d follow its log %d..%d: first is %d", s.Group, g.first, g.stagedLast, first)
+	}
 	for i := range s.Entries {
 		e := &s.Entries[i]
-		// A branch, because the arguments of an assertion cost an allocation each.
 		if e.Index != first+raft.Index(i) || e.Term < term || e.Term > is.CurrentTerm {
 			must.Be(false, "entries of group %d are contiguous from %d and of ascending terms up to %d: %d has term %d",
 				s.Group, first, is.CurrentTerm, e.Index, e.Term)
@@ -216,7 +218,9 @@ func (l *Log) resetBuf() {
 func (l *Log) writeFrame(records uint32) (at int64, err error) {
 	f := frame{payload: len(l.buf) - frameHeaderBytes, records: records}
 	size := f.bytes()
-	must.Be(size <= frameBytesMax, "a batch has at most %d bytes: %d", frameBytesMax, size)
+	if size > frameBytesMax {
+		must.Be(false, "a batch has at most %d bytes: %d", frameBytesMax, size)
+	}
 	if l.offset+size > l.tail.size {
 		if err := l.rotate(size); err != nil {
 			return 0, err
@@ -242,10 +246,10 @@ func (l *Log) writeFrame(records uint32) (at int64, err error) {
 	return at, nil
 }
 
-func appendZeroes(b []byte, n int) []byte {
-	var zeroes [blockBytes]byte // n is less than a block
-	return append(b, zeroes[:n]...)
-}
+var zeroBlock [blockBytes]byte
+
+// appendZeroes appends less than a block of zeros.
+func appendZeroes(b []byte, n int) []byte { return append(b, zeroBlock[:n]...) }
 
 // publish makes the index tell of the frame at offset at, which is durable now.
 func (l *Log) publish(at int64) {

