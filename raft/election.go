@@ -75,7 +75,7 @@ func (r *Raft) requestVotes(m RequestVote) {
 func (r *Raft) onRequestVote(from NodeID, m RequestVote) {
 	if m.Term > r.currentTerm && r.hearsLeader() {
 		// Not in the figure: a server that hears a current leader neither votes nor takes over the term (§4.2.3).
-		r.event(EventVoteRefused, from, 0)
+		r.eventIn(m.Term, EventVoteRefused, from, 0)
 		return
 	}
 	if m.PreVote {
@@ -91,7 +91,7 @@ func (r *Raft) onRequestVote(from NodeID, m RequestVote) {
 		(r.votedFor == 0 || r.votedFor == from) &&
 		r.log.upToDate(m.LastLogTerm, m.LastLogIndex)
 	if !grant {
-		r.event(EventVoteRefused, from, 0)
+		r.eventIn(m.Term, EventVoteRefused, from, 0)
 		r.sendWhenTermDurable(from, RequestVoteReply{Term: r.currentTerm})
 		return
 	}
@@ -111,7 +111,7 @@ func (r *Raft) onPreVote(from NodeID, m RequestVote) {
 	}
 	// Our term, so that a candidate with the better log but the older term can catch up and ask again: else a long log
 	// in an old term and a short log in a new one would refuse each other for ever.
-	r.event(EventVoteRefused, from, 0)
+	r.eventIn(m.Term, EventVoteRefused, from, 0)
 	r.sendWhenTermDurable(from, RequestVoteReply{Term: r.currentTerm, PreVote: true})
 }
 
@@ -123,8 +123,10 @@ func (r *Raft) onRequestVoteReply(from NodeID, m RequestVoteReply) {
 		r.updateTerm(m.Term)
 	}
 	wanted := r.role == Candidate && !m.PreVote || r.role == PreCandidate && m.PreVote
-	if !wanted || m.VoteGranted && m.Term != asked {
-		return // of an older candidacy
+	// A refused pre-vote carries the voter's own term, which does not tell for which candidacy it is.
+	late := m.Term != asked && (m.VoteGranted || !m.PreVote)
+	if !wanted || late {
+		return
 	}
 	if m.VoteGranted {
 		r.votesGranted[from] = true

@@ -205,8 +205,10 @@ func (r *Raft) Loaded(l Load, es []Entry) {
 // wrong or missing.
 func (r *Raft) Unreachable(id NodeID) {
 	if p := r.peer(id); p != nil {
-		r.probe(p, p.matchIndex+1) // what was under way may be lost
-		return
+		if !p.probing {
+			r.probe(p, p.matchIndex+1) // what was under way may be lost
+		}
+		return // a lost probe is repeated by the next heartbeat; at once, a peer that is down would keep us busy
 	}
 	if r.role == Follower && id == r.leader {
 		// Most likely its process ended. Ask the others soon, by pre-vote: if they still hear it, nothing happens.
@@ -241,11 +243,12 @@ func (r *Raft) apply() {
 	limit := min(r.commitIndex, r.disk.index)
 	for r.applying < limit && !r.applyLoading && r.applyingBytes < r.config.ApplyBytesMax {
 		from := r.applying + 1
-		es, ok := r.log.cached(from, limit, r.config.ApplyBytesMax-r.applyingBytes)
+		room := r.config.ApplyBytesMax - r.applyingBytes
+		es, ok := r.log.cached(from, limit, room)
 		if !ok {
 			r.applyLoading = true
 			to := min(limit, r.log.cacheFirst-1)
-			r.effects.Load = append(r.effects.Load, Load{From: from, To: to, MaxBytes: r.config.AppendBytesMax})
+			r.effects.Load = append(r.effects.Load, Load{From: from, To: to, MaxBytes: min(room, r.config.AppendBytesMax)})
 			return
 		}
 		r.handToApply(es)

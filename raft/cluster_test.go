@@ -1,0 +1,377 @@
+package raft
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// cluster is a whole cluster in memory: servers, what is on their disks, and the messages under way. Nothing happens in it by
+// itself: a transcript or a seed decides on every step, and after every step the properties of Figure 3.2 are checked.
+type cluster struct {
+	config  Config // of every server, but for ID, Epoch and Rand
+	servers []*server
+	network []*packet // in the order in which they were sent
+	cut     map[link]bool
+	checks  *checks
+
+	epochStep uint64           // how far the epochs of two incarnations are apart
+	story     *strings.Builder // nil: nobody reads it
+	indent    string
+	showSends bool // say what is sent, and not only what is delivered
+	seen      map[string]int
+	observe   func(*server, Event) // may be nil
+}
+
+// link is one direction of a connection.
+type link struct{ from, to NodeID }
+
+// packet is a message under way.
+type packet struct {
+	from NodeID
+	Envelope
+	held string // not empty: delivered only on demand, under this name
+}
+
+// server is a core with the host around it. The core is nil while the server is down.
+type server struct {
+	id          NodeID
+	raft        *Raft
+	incarnation uint64
+	rand        Rand
+	disk        disk
+
+	// log is the log as the core has it: the one on disk with all saves under way laid over it.
+	log   []Entry
+	chain []uint64 // of log, see checks.chainOf
+
+	// What the host does by itself when it is not told to wait.
+	manualPersist, manualApply, manualLoad bool
+
+	given    Index // entries up to here were handed out to be applied
+	handed   []Entry
+	applied  Index
+	loads    []Load
+	waiting  []waitingRead
+	outcomes map[ReadID]string
+}
+
+type waitingRead struct {
+	id    ReadID
+	index Index
+}
+
+// disk is what survives a crash, and the saves that do not yet.
+type disk struct {
+	hardState HardState
+	log       []Entry
+	saves     []*Save // under way, oldest first
+}
+
+// write makes the first entriesMax entries of a save durable, the hard state before them.
+func (d *disk) write(s *Save, entriesMax int) {
+	d.hardState = s.HardState
+	d.log = supersede(d.log, s.Entries[:min(entriesMax, len(s.Entries))])
+}
+
+func supersede(log, es []Entry) []Entry {
+	if len(es) == 0 {
+		return log
+	}
+	keep := es[0].Index - 1
+	if keep > Index(len(log)) {
+		panic(fmt.Sprintf("a save begins at entry %d, the log before it ends in %d", es[0].Index, len(log)))
+	}
+	return append(log[:keep:keep], es...)
+}
+
+// state is what New is given after a restart.
+func (d *disk) state() LogState {
+	s := LogState{HardState: d.hardState, First: 1, Last: Index(len(d.log))}
+	for _, e := range d.log {
+		if n := len(s.Runs); n == 0 || s.Runs[n-1].Term != e.Term {
+			s.Runs = append(s.Runs, TermRun{Term: e.Term, First: e.Index})
+		}
+	}
+	return s
+}
+
+// fixedRand is the randomness of transcripts: always the same number, or the largest that is asked for.
+type fixedRand struct{ value int }
+
+func (f *fixedRand) IntN(n int) int { return min(f.value, n-1) }
+
+func newCluster(n int, config Config) *cluster {
+	c := &cluster{config: config, cut: map[link]bool{}, checks: newChecks(), seen: map[string]int{}, epochStep: 1000, showSends: true}
+	for id := NodeID(1); id <= NodeID(n); id++ {
+		c.config.Configuration.Voters = append(c.config.Configuration.Voters, id)
+		c.servers = append(c.servers, &server{id: id, rand: &fixedRand{5}})
+	}
+	return c
+}
+
+func (c *cluster) server(id NodeID) *server { return c.servers[id-1] }
+
+func (c *cluster) say(format string, args ...any) {
+	if c.story != nil {
+		fmt.Fprintf(c.story, c.indent+format+"\n", args...)
+	}
+}
+
+// indented runs f with its part of the story set in.
+func (c *cluster) indented(f func()) {
+	was := c.indent
+	c.indent += "  "
+	f()
+	c.indent = was
+}
+
+// start starts a server from what is on its disk.
+func (c *cluster) start(s *server) {
+	s.incarnation++
+	config := c.config
+	config.ID, config.Rand, config.Epoch = s.id, s.rand, s.incarnation*c.epochStep
+	r, err := New(config, s.disk.state())
+	if err != nil {
+		panic(fmt.Sprintf("n%d does not start: %v", s.id, err))
+	}
+	s.raft = r
+	s.log = slices.Clone(s.disk.log)
+	s.chain = c.checks.chainOf(s.log)
+	s.given, s.applied, s.handed, s.loads, s.waiting = 0, 0, nil, nil, nil
+	s.outcomes = map[ReadID]string{}
+	c.settle(s)
+}
+
+// crash ends a server. Of the saves under way, the first keep had reached the disk, and torn entries of the one after them.
+func (c *cluster) crash(s *server, keep, torn int) {
+	for i, save := range s.disk.saves {
+		if i < keep {
+			s.disk.write(save, len(save.Entries))
+		} else if i == keep && torn > 0 {
+			s.disk.write(save, torn)
+		}
+	}
+	s.disk.saves = nil
+	s.raft = nil
+}
+
+// settle carries out the effects of a server, and all that its host does by itself, until it is quiet.
+func (c *cluster) settle(s *server) {
+	for s.raft != nil {
+		c.carryOut(s, s.raft.Effects())
+		c.checks.step(c, s)
+		if !c.hostActs(s) {
+			return
+		}
+	}
+}
+
+// hostActs does one thing that the host is not told to wait with, and reports whether there was one.
+func (c *cluster) hostActs(s *server) bool {
+	switch {
+	case len(s.disk.saves) > 0 && !s.manualPersist:
+		c.persist(s, len(s.disk.saves))
+	case len(s.loads) > 0 && !s.manualLoad:
+		c.load(s, ^uint64(0))
+	case len(s.handed) > 0 && !s.manualApply:
+		c.apply(s, len(s.handed))
+	default:
+		return false
+	}
+	return true
+}
+
+// carryOut takes over what a core wants done.
+func (c *cluster) carryOut(s *server, e Effects) {
+	for _, event := range e.Events {
+		c.say("n%d %v", s.id, event)
+		c.count(event)
+		if c.observe != nil {
+			c.observe(s, event)
+		}
+	}
+	for _, r := range e.Refused {
+		c.checks.refused(r)
+		c.say("n%d learns that proposals %d of t%d are refused: %v", s.id, r.IDs, r.Term, r.Reason)
+	}
+	for _, id := range e.Aborted {
+		c.checks.endRead(s, id, "aborted")
+		c.say("n%d aborts read %d", s.id, id)
+	}
+	if e.Save != nil {
+		c.beginSave(s, e.Save)
+	}
+	c.checks.leads(s)
+	for _, m := range e.Messages {
+		c.checks.sent(s, m)
+		if c.showSends {
+			c.say("n%d sends n%d %s", s.id, m.To, describe(m.Message))
+		}
+		c.network = append(c.network, &packet{from: s.id, Envelope: m})
+	}
+	if len(e.Apply) > 0 {
+		c.checks.handedToApply(s, e.Apply)
+		s.handed = append(s.handed, e.Apply...)
+		s.given = e.Apply[len(e.Apply)-1].Index
+	}
+	for _, l := range e.Load {
+		s.loads = append(s.loads, l)
+		if s.manualLoad {
+			c.say("n%d wants %s", s.id, describeLoad(l))
+		}
+	}
+	for _, r := range e.Reads {
+		for _, id := range r.IDs {
+			c.checks.confirmRead(s, id, r.Index)
+			s.waiting = append(s.waiting, waitingRead{id, r.Index})
+			if r.Index > s.applied {
+				c.say("n%d read %d waits until %d is applied", s.id, id, r.Index)
+			}
+		}
+	}
+	c.answerReads(s)
+}
+
+// count counts what a random run must meet.
+func (c *cluster) count(e Event) {
+	switch e.Kind {
+	case EventTruncated:
+		c.seen["truncations"]++
+	case EventQuorumLost:
+		c.seen["quorums lost"]++
+	}
+}
+
+func (c *cluster) answerReads(s *server) {
+	s.waiting = slices.DeleteFunc(s.waiting, func(w waitingRead) bool {
+		if w.index > s.applied {
+			return false
+		}
+		c.say("n%d answers read %d from the state at %d", s.id, w.id, s.applied)
+		return true
+	})
+}
+
+func (c *cluster) beginSave(s *server, save *Save) {
+	was := s.disk.hardState
+	if n := len(s.disk.saves); n > 0 {
+		was = s.disk.saves[n-1].HardState
+	}
+	var parts []string
+	if save.HardState != was {
+		parts = append(parts, describeHardState(save.HardState))
+	}
+	if len(save.Entries) > 0 {
+		parts = append(parts, describeEntries(save.Entries))
+	}
+	what := strings.Join(parts, " and ")
+	if s.manualPersist {
+		c.say("n%d begins save %d: %s", s.id, save.Seq, what)
+	} else {
+		c.say("n%d saves %s", s.id, what)
+	}
+	s.disk.saves = append(s.disk.saves, save)
+	s.log = supersede(s.log, save.Entries)
+	c.checks.appended(s, save.Entries)
+}
+
+// persist tells a core that the oldest n of its saves are durable.
+func (c *cluster) persist(s *server, n int) {
+	for _, save := range s.disk.saves[:n] {
+		s.disk.write(save, len(save.Entries))
+	}
+	seq := s.disk.saves[n-1].Seq
+	s.disk.saves = s.disk.saves[n:]
+	if s.manualPersist {
+		c.say("n%d save %d is durable", s.id, seq)
+	}
+	s.raft.Persisted(seq)
+}
+
+// apply executes the next n entries that were handed out.
+func (c *cluster) apply(s *server, n int) {
+	es := s.handed[:n]
+	s.handed = s.handed[n:]
+	c.checks.applied(s, es)
+	s.applied = es[n-1].Index
+	c.say("n%d applies %s", s.id, describeEntries(es))
+	c.answerReads(s)
+	s.raft.Applied(s.applied)
+}
+
+// load reads for the oldest Load as much as it allows and as fits in bytesMax, but at least one entry.
+func (c *cluster) load(s *server, bytesMax uint64) {
+	l := s.loads[0]
+	s.loads = s.loads[1:]
+	c.say("n%d loads %s", s.id, describeLoad(l))
+	if l.For == 0 {
+		c.seen["loads to apply"]++
+	} else {
+		c.seen["loads for peers"]++
+	}
+	var es []Entry
+	var size uint64
+	for i := l.From; i <= min(l.To, Index(len(s.disk.log))); i++ {
+		e := s.disk.log[i-1]
+		if size += e.Size(); len(es) > 0 && size > min(l.MaxBytes, bytesMax) {
+			break
+		}
+		es = append(es, e)
+	}
+	s.raft.Loaded(l, es)
+}
+
+// deliver takes a packet off the network and gives it to its addressee.
+func (c *cluster) deliver(p *packet) {
+	c.remove(p)
+	c.receive(p)
+}
+
+func (c *cluster) receive(p *packet) {
+	s := c.server(p.To)
+	if c.cut[link{p.from, p.To}] || s.raft == nil {
+		c.say("n%d -x n%d %s", p.from, p.To, describe(p.Message))
+		return
+	}
+	c.say("n%d -> n%d %s", p.from, p.To, describe(p.Message))
+	c.checks.received(p)
+	err := s.raft.Receive(p.from, p.Message)
+	c.indented(func() {
+		if err != nil {
+			c.say("n%d: %v", s.id, err)
+		}
+		if _, broken := err.(*SafetyError); broken {
+			s.raft = nil // as its host must
+			return
+		}
+		c.settle(s)
+	})
+}
+
+func (c *cluster) remove(p *packet) {
+	c.network = slices.DeleteFunc(c.network, func(q *packet) bool { return q == p })
+}
+
+// propose gives a server commands.
+func (c *cluster) propose(s *server, commands ...string) error {
+	ps := make([]Proposal, len(commands))
+	for i, command := range commands {
+		ps[i] = Proposal{ID: c.checks.newProposal(command), Data: []byte(command)}
+	}
+	term, err := s.raft.Propose(ps...)
+	c.checks.proposed(ps, term, err)
+	c.settle(s)
+	return err
+}
+
+// read gives a server a read.
+func (c *cluster) read(s *server, id ReadID) error {
+	c.checks.askRead(s, id)
+	err := s.raft.ReadIndex(id)
+	if err != nil {
+		delete(s.outcomes, id)
+	}
+	c.settle(s)
+	return err
+}

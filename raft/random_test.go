@@ -1,0 +1,436 @@
+package raft
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"strings"
+	"testing"
+)
+
+var (
+	seedFlag = flag.Uint64("seed", 0, "run TestRandom with this seed alone, and tell its story")
+	runsFlag = flag.Int("runs", 300, "how many seeds TestRandom runs")
+	fromFlag = flag.Uint64("from", 1, "the first seed of TestRandom")
+)
+
+// TestRandom lets everything go wrong that may: messages are lost, duplicated and reordered, links are cut in one direction, disks
+// are slow, servers crash and lose what they were saving. Safety is checked after every step; in the end the faults cease, and
+// the cluster must come to life.
+func TestRandom(t *testing.T) {
+	if *seedFlag != 0 {
+		w, err := runSeed(*seedFlag, true)
+		t.Log("the story:\n" + w.story.String())
+		if err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	seen := map[string]int{}
+	for seed := *fromFlag; seed < *fromFlag+uint64(*runsFlag); seed++ {
+		w, err := runSeed(seed, false)
+		if err != nil {
+			w, _ = runSeed(seed, true)
+			t.Logf("the story:\n%s", lastLines(w.story.String(), 150))
+			t.Fatalf("%v\nreplay: go test ./raft -run 'TestRandom$' -seed=%d", err, seed)
+		}
+		for what, n := range w.seen {
+			seen[what] += n
+		}
+	}
+	t.Logf("seen: %v", seen)
+	// A random test that meets nothing shows nothing.
+	for _, what := range []string{"leaders", "committed", "crashes", "torn saves", "truncations", "refused proposals",
+		"aborted reads", "confirmed reads", "quorums lost", "loads for peers", "loads to apply"} {
+		if seen[what] < *runsFlag/20 {
+			t.Errorf("in %d runs there were %d %s: they show little", *runsFlag, seen[what], what)
+		}
+	}
+}
+
+// TestRandomRepeats: the core and its effects depend on the inputs alone, so a seed tells one story.
+func TestRandomRepeats(t *testing.T) {
+	for seed := uint64(1); seed <= 5; seed++ {
+		first, _ := runSeed(seed, true)
+		again, _ := runSeed(seed, true)
+		if first.story.String() != again.story.String() {
+			t.Errorf("seed %d tells two stories", seed)
+		}
+	}
+}
+
+func lastLines(s string, n int) string {
+	lines := strings.SplitAfter(s, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "")
+}
+
+// world is a cluster under random faults.
+type world struct {
+	*cluster
+	rand *rand.Rand
+
+	// How often what happens.
+	weights []weight
+	total   int
+	fifo    int // of 100 deliveries, how many take the oldest message
+
+	commands int
+	nextRead ReadID
+}
+
+type weight struct {
+	of  int
+	act func(*world)
+}
+
+// runSeed makes one run.
+func runSeed(seed uint64, tell bool) (w *world, err error) {
+	w = newWorld(rand.New(rand.NewPCG(seed, 0)))
+	w.story = nil
+	if tell {
+		w.story = &strings.Builder{}
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("seed %d: %v", seed, v)
+			if _, broken := v.(violation); !broken {
+				err = fmt.Errorf("%w\n%s", err, debug.Stack())
+			}
+		}
+	}()
+	for _, s := range w.servers {
+		w.start(s)
+	}
+	for range 2000 {
+		w.act()
+	}
+	w.calm()
+	w.count()
+	return w, nil
+}
+
+func newWorld(r *rand.Rand) *world {
+	n := []int{1, 2, 3, 3, 3, 3, 4, 5}[r.IntN(8)]
+	pick := func(of ...uint64) uint64 { return of[r.IntN(len(of))] }
+	config := Config{
+		ElectionTicks: 4 + r.IntN(5), HeartbeatTicks: 1 + r.IntN(2),
+		AppendBytesMax: pick(1, 70, 200, 1<<20), InflightBytesMax: pick(1, 100, 400, 1<<20),
+		UncommittedBytesMax: pick(200, 1000, 1<<20), ApplyBytesMax: pick(1, 100, 1<<20), CacheBytesMax: pick(1, 100, 1<<20),
+	}
+	w := &world{cluster: newCluster(n, config), rand: r, nextRead: 1}
+	w.epochStep = 1 << 32
+	for _, s := range w.servers {
+		s.rand = r
+		s.manualPersist, s.manualApply, s.manualLoad = r.IntN(2) == 0, r.IntN(3) == 0, r.IntN(3) == 0
+	}
+	w.fifo = 50 + 10*r.IntN(6)
+	faults := r.IntN(4) // a quiet network shows other things than a wild one
+	w.weights = []weight{
+		{1200, (*world).deliverOne},
+		{160, (*world).tickAll},
+		{80, (*world).tickOne},
+		{400, (*world).hostOne},
+		{90, (*world).proposeSome},
+		{50, (*world).readSome},
+		{20 * faults, (*world).dropOne},
+		{15 * faults, (*world).duplicateOne},
+		{6 * faults, (*world).crashOne},
+		{40, (*world).restartOne},
+		{6 * faults, (*world).cutSome},
+		{8 * faults, (*world).strikeLeader},
+		{8, (*world).healAll},
+		{4 * faults, (*world).breakConnection},
+		{5, (*world).changeHost},
+	}
+	for i := range w.weights {
+		w.weights[i].of = w.weights[i].of * (4 + r.IntN(16)) / 10 // no two runs have the same rhythm
+		w.total += w.weights[i].of
+	}
+	return w
+}
+
+func (w *world) act() {
+	n := w.rand.IntN(w.total)
+	for _, wt := range w.weights {
+		if n -= wt.of; n < 0 {
+			wt.act(w)
+			return
+		}
+	}
+}
+
+// any picks a server that is up, or nil.
+func (w *world) any() *server {
+	if s := w.servers[w.rand.IntN(len(w.servers))]; s.raft != nil {
+		return s
+	}
+	return nil
+}
+
+func (w *world) pick() *packet {
+	switch {
+	case len(w.network) == 0:
+		return nil
+	case w.rand.IntN(100) < w.fifo:
+		return w.network[0]
+	}
+	return w.network[w.rand.IntN(len(w.network))]
+}
+
+func (w *world) deliverOne() {
+	if p := w.pick(); p != nil {
+		w.deliver(p)
+	}
+}
+
+func (w *world) dropOne() {
+	if p := w.pick(); p != nil {
+		w.remove(p)
+		w.say("lost: n%d to n%d %s", p.from, p.To, describe(p.Message))
+	}
+}
+
+func (w *world) duplicateOne() {
+	if p := w.pick(); p != nil {
+		again := *p
+		w.network = append(w.network, &again)
+		w.say("doubled: n%d to n%d %s", p.from, p.To, describe(p.Message))
+	}
+}
+
+func (w *world) tickOne() { w.tick(w.any()) }
+
+func (w *world) tickAll() {
+	for _, s := range w.servers {
+		w.tick(s)
+	}
+}
+
+func (w *world) tick(s *server) {
+	if s != nil && s.raft != nil {
+		s.raft.Tick()
+		w.settle(s)
+	}
+}
+
+// hostOne lets a slow host do something.
+func (w *world) hostOne() {
+	s := w.any()
+	if s == nil {
+		return
+	}
+	switch n := w.rand.IntN(3); {
+	case n == 0 && len(s.loads) > 0:
+		if w.rand.IntN(10) == 0 {
+			l := s.loads[0]
+			s.loads = s.loads[1:]
+			s.raft.Loaded(l, nil)
+		} else {
+			w.load(s, uint64(w.rand.IntN(200)))
+		}
+	case n == 1 && len(s.handed) > 0:
+		w.apply(s, 1+w.rand.IntN(len(s.handed)))
+	case len(s.disk.saves) > 0:
+		w.persist(s, 1+w.rand.IntN(len(s.disk.saves)))
+	default:
+		return
+	}
+	w.settle(s)
+}
+
+func (w *world) proposeSome() {
+	if s := w.any(); s != nil {
+		w.proposeTo(s)
+	}
+}
+
+func (w *world) proposeTo(s *server) {
+	var commands []string
+	for range 1 + w.rand.IntN(3) {
+		w.commands++
+		commands = append(commands, fmt.Sprintf("c%d%s", w.commands, strings.Repeat(".", w.rand.IntN(40))))
+	}
+	err := w.propose(s, commands...)
+	w.say("n%d is given %q: %v", s.id, commands, err)
+}
+
+func (w *world) readSome() {
+	if s := w.any(); s != nil {
+		id := w.nextRead
+		w.nextRead++
+		w.say("n%d is asked read %d", s.id, id)
+		_ = w.read(s, id)
+	}
+}
+
+func (w *world) crashOne() {
+	if s := w.any(); s != nil {
+		w.crashServer(s)
+	}
+}
+
+// strikeLeader ends a leadership while commands are under way: that is when logs come to differ.
+func (w *world) strikeLeader() {
+	s := w.leader()
+	if s == nil {
+		return
+	}
+	if w.rand.IntN(2) == 0 {
+		w.proposeTo(s)
+	}
+	if w.rand.IntN(4) == 0 {
+		w.crashServer(s)
+		return
+	}
+	w.say("n%d is isolated", s.id)
+	for _, other := range w.servers {
+		w.cut[link{s.id, other.id}] = w.rand.IntN(8) > 0
+		w.cut[link{other.id, s.id}] = w.rand.IntN(8) > 0
+	}
+	w.proposeTo(s)
+}
+
+func (w *world) crashServer(s *server) {
+	keep, torn := 0, 0
+	if n := len(s.disk.saves); n > 0 {
+		keep = w.rand.IntN(n + 1)
+		if keep < n {
+			torn = min(len(s.disk.saves[keep].Entries), w.rand.IntN(4))
+		}
+	}
+	w.say("n%d crashes; of %d saves it keeps %d, and %d entries of the next", s.id, len(s.disk.saves), keep, torn)
+	w.crash(s, keep, torn)
+	w.seen["crashes"]++
+	if torn > 0 {
+		w.seen["torn saves"]++
+	}
+}
+
+func (w *world) restartOne() {
+	if s := w.servers[w.rand.IntN(len(w.servers))]; s.raft == nil {
+		w.start(s)
+		w.say("restarted: %v", s.raft.Status())
+	}
+}
+
+func (w *world) cutSome() {
+	s := w.servers[w.rand.IntN(len(w.servers))]
+	both := w.rand.IntN(2) == 0
+	for _, other := range w.servers {
+		if w.rand.IntN(3) > 0 {
+			w.cut[link{s.id, other.id}] = true
+			if both {
+				w.cut[link{other.id, s.id}] = true
+			}
+		}
+	}
+	w.say("n%d is cut from some, both ways %v", s.id, both)
+}
+
+func (w *world) healAll() { clear(w.cut) }
+
+func (w *world) breakConnection() {
+	if s := w.any(); s != nil {
+		other := w.servers[w.rand.IntN(len(w.servers))]
+		s.raft.Unreachable(other.id)
+		w.settle(s)
+	}
+}
+
+// changeHost makes a slow part of a host quick, or a quick one slow.
+func (w *world) changeHost() {
+	s := w.any()
+	if s == nil {
+		return
+	}
+	part := []*bool{&s.manualPersist, &s.manualApply, &s.manualLoad}[w.rand.IntN(3)]
+	*part = !*part
+	w.settle(s)
+}
+
+// calm ends all faults, and expects that the cluster does its work: one leader, one log, everything applied, every read ended.
+func (w *world) calm() {
+	w.say("all faults cease")
+	clear(w.cut)
+	for _, s := range w.servers {
+		s.manualPersist, s.manualApply, s.manualLoad = false, false, false
+		if s.raft == nil {
+			w.start(s)
+		}
+		w.settle(s)
+	}
+	last, given := "", Term(0)
+	for range 60 * w.config.ElectionTicks {
+		w.deliverAll()
+		if l := w.leader(); l != nil && l.raft.Term() > given && !w.isCommitted(last) {
+			w.commands++
+			last = fmt.Sprintf("last%d", w.commands)
+			if w.propose(l, last) == nil {
+				given = l.raft.Term()
+			}
+		}
+		if w.isCommitted(last) && w.converged() {
+			return
+		}
+		w.tickAll()
+	}
+	for _, s := range w.servers {
+		w.say("%v", s.raft.Status())
+	}
+	violate("liveness", "without faults the cluster does not come to rest with %q applied everywhere", last)
+}
+
+func (w *world) deliverAll() {
+	for n := 0; len(w.network) > 0; n++ {
+		if n == 20000 {
+			violate("liveness", "the servers do not become quiet")
+		}
+		w.deliver(w.network[0])
+	}
+}
+
+func (w *world) leader() *server {
+	for _, s := range w.servers {
+		if s.raft != nil && s.raft.role == Leader {
+			return s
+		}
+	}
+	return nil
+}
+
+func (w *world) isCommitted(command string) bool {
+	p := w.checks.proposals[command]
+	return p != nil && p.commits > 0
+}
+
+// converged reports whether all servers have applied the same whole log, and no read waits.
+func (w *world) converged() bool {
+	end := len(w.checks.committed)
+	for _, s := range w.servers {
+		if int(s.applied) != end || len(s.log) != end || len(s.waiting) > 0 {
+			return false
+		}
+		for _, how := range s.outcomes {
+			if how == "" {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (w *world) count() {
+	w.seen["leaders"] += len(w.checks.leaders)
+	w.seen["committed"] += len(w.checks.committed)
+	for _, s := range w.servers {
+		for _, how := range s.outcomes {
+			w.seen[how+" reads"]++
+		}
+	}
+	for _, p := range w.checks.byID {
+		if p.refused {
+			w.seen["refused proposals"]++
+		}
+	}
+}
