@@ -18,7 +18,7 @@ type checker struct {
 	leaders   map[raft.Term]leadership
 	votes     map[ballot]raft.NodeID
 	entries   map[place]linked                       // every entry that was ever seen
-	logs      map[raft.Term]map[raft.Index]raft.Term // of each term's leader, as far as it was sent
+	logs      map[raft.Term]map[raft.Index]raft.Term // of each term's leader: when it was elected, and what it has sent
 	committed []committed                            // from index 1 on
 
 	written map[uint64]raft.Index // where a value's command was executed
@@ -84,6 +84,12 @@ func (c *checker) event(m *member, e raft.Event) {
 	}
 	c.leaders[e.Term] = now
 	c.checkVote(m, e.Term, m.id, "leads the term")
+	// Its own vote had to be durable, and so is everything that was to be saved before it: its whole log.
+	log := map[raft.Index]raft.Term{0: 0}
+	for i, entry := range m.disk.durable.entries {
+		log[raft.Index(i+1)] = entry.term
+	}
+	c.logs[e.Term] = log
 	for i, entry := range c.committed {
 		if has := m.disk.durable.at(raft.Index(i + 1)); entry.in < e.Term && has.term != entry.term {
 			c.w.fail("Leader Completeness", "n%d leads term %d without entry %d of term %d, which was committed in term %d; it has one of term %d",
@@ -158,12 +164,9 @@ func (c *checker) sent(m *member, to raft.NodeID, msg raft.Message) {
 func (c *checker) appended(m *member, msg *raft.AppendEntries) {
 	if was := c.leaders[msg.Term]; was.member != m.id || was.incarnation != m.incarnation {
 		c.w.fail("Election Safety", "n%d sends AppendEntries in term %d, which it was not elected to lead", m.id, msg.Term)
+		return
 	}
 	log := c.logs[msg.Term]
-	if log == nil {
-		log = make(map[raft.Index]raft.Term)
-		c.logs[msg.Term] = log
-	}
 	note := func(i raft.Index, t raft.Term) {
 		if was, ok := log[i]; ok && was != t {
 			c.w.fail("Leader Append-Only", "n%d leads term %d, had entry %d of term %d and has one of term %d", m.id, msg.Term, i, was, t)

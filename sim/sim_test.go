@@ -38,7 +38,7 @@ func TestSeeds(t *testing.T) {
 	var slowest time.Duration
 	var counts Counts
 	events := make(map[raft.EventKind]int)
-	for i := 0; i < *seedsFlag && failed < 5; i++ {
+	for i := 0; i < *seedsFlag && failed < 3; i++ {
 		r, ok := runSeed(t, Options{Seed: *firstFlag + uint64(i)})
 		if !ok {
 			failed++
