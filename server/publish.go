@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/balsa-raft/balsa"
 	"github.com/balsa-raft/balsa/kv"
 )
 
@@ -40,10 +41,12 @@ func (s *member) publish(ctx context.Context) bool {
 func (s *member) publishOnce(ctx context.Context, self *kv.MemberAttributes) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	if published(s.store.Members(), self) {
-		// Told in an earlier life. A linearizable read shows as well as a write that the cluster is there.
-		_, err := s.node.Read(ctx, 0)
+	// What the store holds before it has caught up may have been replaced since.
+	if _, err := s.node.Read(ctx, balsa.Linearizable); err != nil {
 		return err
+	}
+	if published(s.store.Members(), self) {
+		return nil // told in an earlier life
 	}
 	result, err := s.node.Propose(ctx, kv.Command{Publish: self})
 	if err != nil {

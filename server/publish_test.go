@@ -24,6 +24,30 @@ func (n *flakyNode) Propose(ctx context.Context, c kv.Command) (balsa.Result[kv.
 	return n.node.Propose(ctx, c)
 }
 
+// staleStore shows old members until the node has caught up.
+type staleStore struct {
+	store
+	members  []kv.MemberAttributes
+	caughtUp bool
+}
+
+func (s *staleStore) Members() []kv.MemberAttributes {
+	if s.caughtUp {
+		return s.store.Members()
+	}
+	return s.members
+}
+
+type catchUpNode struct {
+	node
+	store *staleStore
+}
+
+func (n *catchUpNode) Read(ctx context.Context, level balsa.Level) (balsa.Index, error) {
+	n.store.caughtUp = true
+	return n.node.Read(ctx, level)
+}
+
 // TestPublishRetries: a member publishes until it is told; one that has already published does not again.
 func TestPublishRetries(t *testing.T) {
 	config, err := testConfig(t).withDefaults()
@@ -50,6 +74,17 @@ func TestPublishRetries(t *testing.T) {
 	if !m.publish(context.Background()) || n.calls.Load() != 3 {
 		t.Errorf("published again: %d proposals", n.calls.Load())
 	}
+	// A store that has not caught up shows an old name; the read before the look makes it catch up.
+	stale := &staleStore{store: st, members: st.Members()}
+	other := kv.MemberAttributes{ID: config.ID, Name: "other", ClientURLs: config.AdvertiseClientURLs}
+	if _, err := inner.Propose(context.Background(), kv.Command{Publish: &other}); err != nil {
+		t.Fatal(err)
+	}
+	m.store, m.node = stale, &catchUpNode{n, stale}
+	if !m.publish(context.Background()) || st.Members()[0].Name != "default" {
+		t.Errorf("members: %v", st.Members())
+	}
+	m.store, m.node = st, n
 	m.config.Name = "other"
 	n.refuse.Store(1 << 30)
 	ctx, cancel := context.WithCancel(context.Background())

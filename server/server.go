@@ -23,6 +23,9 @@ import (
 // quorum would hold it up for the whole request timeout.
 const closeGrace = time.Second
 
+// httpIdleTimeout is how long a connection of HTTP/1 may wait for its next request.
+const httpIdleTimeout = 2 * time.Minute
+
 // Server is one running member. It is safe for concurrent use.
 type Server struct {
 	*member
@@ -95,7 +98,7 @@ func serve(config Config, n node, st store, clients, httpOnly []net.Listener) *S
 		ready:  make(chan struct{}),
 	}
 	s.grpc = s.newGRPC()
-	s.http = &http.Server{Handler: s.httpHandler(), ReadHeaderTimeout: sniffTimeout, MaxHeaderBytes: 64 << 10}
+	s.http = &http.Server{Handler: s.httpHandler(), ReadHeaderTimeout: sniffTimeout, IdleTimeout: httpIdleTimeout, MaxHeaderBytes: 64 << 10}
 	for _, l := range clients {
 		s.serveClients(l)
 	}

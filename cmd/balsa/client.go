@@ -48,9 +48,12 @@ func (a *app) addClientFlags(cmd *cobra.Command, c *client) {
 	}
 }
 
+// clientSettings are the shared flags that can be set in the environment.
+var clientSettings = []string{"endpoints", "dial-timeout", "command-timeout", "write-out"}
+
 // clientEnvironment sets the shared flags that were not given from BALSA_* or ETCDCTL_*.
 func (a *app) clientEnvironment(fs *pflag.FlagSet) error {
-	for _, name := range []string{"endpoints", "dial-timeout", "command-timeout", "write-out"} {
+	for _, name := range clientSettings {
 		if fs.Changed(name) {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -194,7 +195,24 @@ func (a *app) readSettings(cmd *cobra.Command) (*serverSettings, []string, error
 			return nil, nil, inputError("%s %q %w", g.where, g.value, err)
 		}
 	}
-	return c, warnings, c.finish(values)
+	if err := c.finish(values); err != nil {
+		return nil, nil, err
+	}
+	return c, append(warnings, c.doubts()...), nil
+}
+
+// doubts returns warnings of what is allowed and seldom meant.
+func (c *serverSettings) doubts() (warnings []string) {
+	for _, address := range addresses(c.advertise) {
+		host, _, _ := net.SplitHostPort(address) // parsed before
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			warnings = append(warnings, fmt.Sprintf("clients are told to reach this member at %s, which is no address to reach: set --advertise-client-urls", address))
+		}
+	}
+	if n := len(c.config.Members); n%2 == 0 {
+		warnings = append(warnings, fmt.Sprintf("a cluster of %d survives no more failures than one of %d", n, n-1))
+	}
+	return warnings
 }
 
 // finish checks what several settings say together.

@@ -116,7 +116,7 @@ func environment(environ []string, known func(string) bool) (env map[string]give
 			switch {
 			case known(name) || isIgnored || isRefused:
 				env[name] = given{value, fromEnvironment, variable}
-			case prefix == "BALSA_" && name != "endpoints":
+			case prefix == "BALSA_" && !slices.Contains(clientSettings, name):
 				unknown = append(unknown, variable)
 			}
 		}

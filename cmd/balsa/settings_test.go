@@ -71,6 +71,9 @@ func TestSettings(t *testing.T) {
 		{name: "etcd's flags", args: "--snapshot-count=5 --pre-vote --strict-reconfig-check=false --feature-gates=InitialCorruptCheck=true", warn: "--feature-gates has no meaning in Balsa: ignored; --pre-vote has no meaning in Balsa: ignored; --snapshot-count has no meaning in Balsa: ignored; --strict-reconfig-check has no meaning in Balsa: ignored"},
 		{name: "etcd's variables", env: "ETCD_AUTO_COMPACTION_RETENTION=1 ETCD_PORT_2379_TCP=x ETCDCTL_API=3", warn: "ETCD_AUTO_COMPACTION_RETENTION has no meaning in Balsa: ignored"},
 		{name: "a variable that is misspelt", env: "BALSA_NAMEE=x", warn: "BALSA_NAMEE is set, and no setting has that name: ignored"},
+		{name: "clients' variables", env: "BALSA_ENDPOINTS=x BALSA_WRITE_OUT=json"},
+		{name: "an address that nobody reaches", args: "--listen-client-urls http://0.0.0.0:2379", warn: "clients are told to reach this member at 0.0.0.0:2379, which is no address to reach: set --advertise-client-urls"},
+		{name: "an even cluster", args: "--initial-cluster default=http://localhost:2380,b=http://b:2380", warn: "a cluster of 2 survives no more failures than one of 1"},
 		{name: "what may be refused, switched off", args: "--force-new-cluster=false --discovery=", want: "default"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
