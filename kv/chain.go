@@ -1,6 +1,9 @@
 package kv
 
-import "sort"
+import (
+	"iter"
+	"sort"
+)
 
 // version is what one change made of a key. Once it is in a chain it never changes, and nor do the bytes of its value.
 type version struct {
@@ -13,6 +16,18 @@ type version struct {
 }
 
 func (v *version) tombstone() bool { return v.number == 0 }
+
+// moment says when a version was made: its revision and which change of the revision it was. No two are equal.
+type moment struct {
+	mod int64
+	sub int32
+}
+
+func (m moment) next() moment { return moment{m.mod, m.sub + 1} }
+
+func (v *version) moment() moment { return moment{v.mod, v.sub} }
+
+func (v *version) before(m moment) bool { return v.mod < m.mod || v.mod == m.mod && v.sub < m.sub }
 
 // bytes is what the version counts for in Store.Size.
 func (v *version) bytes() int64 { return versionBytes + int64(len(v.value)) }
@@ -63,14 +78,34 @@ func (c *chain) oldest() *version {
 	return &c.latest
 }
 
-// each calls visit with all versions, oldest first.
-func (c *chain) each(visit func(*version)) {
-	for _, block := range c.older.blocks {
-		for i := range block {
-			visit(&block[i])
+// from yields the versions that were made at the moment or later, oldest first.
+func (c *chain) from(m moment) iter.Seq[*version] {
+	return func(yield func(*version) bool) {
+		block, i := c.older.seek(m)
+		for ; block < len(c.older.blocks); block, i = block+1, 0 {
+			for versions := c.older.blocks[block]; i < len(versions); i++ {
+				if !yield(&versions[i]) {
+					return
+				}
+			}
+		}
+		if !c.latest.before(m) {
+			yield(&c.latest)
 		}
 	}
-	visit(&c.latest)
+}
+
+// firstKept returns the moment from which on versions are part of the store's state after a compaction at the
+// revision. What was made before is superfluous, whether it has been freed or not.
+func (c *chain) firstKept(compacted int64) moment {
+	v := c.newest(compacted)
+	switch {
+	case v == nil:
+		return moment{}
+	case v.tombstone() && v.mod < compacted:
+		return v.moment().next()
+	}
+	return v.moment()
 }
 
 // trim drops the versions that no read at floor or later sees, and returns the bytes it freed. It keeps a tombstone
@@ -108,6 +143,19 @@ func (h *history) find(revision int64) (block, i int, ok bool) {
 	versions := h.blocks[block]
 	i = sort.Search(len(versions), func(i int) bool { return versions[i].mod > revision }) - 1
 	return block, i, true
+}
+
+// seek returns the place of the oldest version that was made at the moment or later; beyond the end if there is none.
+func (h *history) seek(m moment) (block, i int) {
+	block = sort.Search(len(h.blocks), func(i int) bool {
+		versions := h.blocks[i]
+		return !versions[len(versions)-1].before(m)
+	})
+	if block < len(h.blocks) {
+		versions := h.blocks[block]
+		i = sort.Search(len(versions), func(i int) bool { return !versions[i].before(m) })
+	}
+	return block, i
 }
 
 func (h *history) newest(revision int64) *version {

@@ -65,16 +65,14 @@ func (v *view) hashKV(revision int64) (HashKVResponse, error) {
 // they are freed or not. It says whether any of them is kept.
 func (v *view) history(revision int64) (versions []hashed, anyKept bool) {
 	v.chains("", func(c *chain) bool {
-		now, atCompaction := c.at(revision), c.newest(v.compacted)
-		c.each(func(ver *version) {
-			superseded := ver.mod <= v.compacted && ver != atCompaction
-			gone := ver.mod < v.compacted && ver.tombstone()
-			if ver.mod > revision || superseded || gone {
-				return
+		now := c.at(revision)
+		for ver := range c.from(c.firstKept(v.compacted)) {
+			if ver.mod > revision {
+				break
 			}
 			versions = append(versions, hashed{key: c.key, version: *ver, kept: ver == now})
 			anyKept = anyKept || ver == now
-		})
+		}
 		return true
 	})
 	return versions, anyKept

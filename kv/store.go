@@ -15,12 +15,7 @@ type Store struct {
 	// mu guards the memory of everything below. Consistency is the revisions' business: see view.
 	mu sync.RWMutex
 
-	current   int64 // the revision of the last command that changed something
-	compacted int64 // of the last compaction; -1: none
-	keys      index
-	changes   changeLog
-	bytes     int64
-	members   map[uint64]MemberAttributes
+	state
 
 	sub  int32 // changes made so far by the command being applied
 	work int   // commands applied since readers could have the lock
@@ -29,6 +24,16 @@ type Store struct {
 }
 
 var _ balsa.StateMachine[Command, Response] = (*Store)(nil)
+
+// state is what the commands have made; Restore replaces it as a whole.
+type state struct {
+	current   int64  // the revision of the last command that changed something
+	compacted int64  // of the last compaction; -1: none
+	keys      *index // views that began before a Restore stay with the one they have
+	changes   changeLog
+	bytes     int64
+	members   map[uint64]MemberAttributes
+}
 
 const (
 	// workPerSlice is how many commands are applied before readers may have the lock: about 100 us.
@@ -39,10 +44,14 @@ const (
 
 // New returns an empty store, which as in etcd has revision 1.
 func New() *Store {
-	return &Store{
+	return &Store{state: newState()}
+}
+
+func newState() state {
+	return state{
 		current:   1,
 		compacted: -1,
-		keys:      index{byKey: map[string]*chain{}},
+		keys:      &index{byKey: map[string]*chain{}},
 		members:   map[uint64]MemberAttributes{},
 	}
 }
@@ -76,7 +85,7 @@ func (s *Store) apply(c Command) Response {
 	if err := c.checkKind(); err != nil {
 		return Response{Err: err}
 	}
-	v := view{s: s, current: s.current, compacted: s.compacted, applying: true}
+	v := view{s: s, keys: s.keys, current: s.current, compacted: s.compacted, applying: true}
 	response := v.command(c)
 	// What the command wrote becomes visible here, all at once.
 	s.current, s.sub = v.current, 0

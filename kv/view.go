@@ -10,6 +10,7 @@ import "sync"
 // revision after s.current: no other view sees them before the command is done.
 type view struct {
 	s         *Store
+	keys      *index
 	current   int64 // the revision of the latest that it sees
 	compacted int64
 	applying  bool // it belongs to the command being applied, so the lock it holds is exclusive
@@ -22,14 +23,12 @@ const scanChunk = 256
 // begin begins a view of the store as it is. The caller ends it.
 func (s *Store) begin() view {
 	s.mu.RLock()
-	return view{s: s, current: s.current, compacted: s.compacted}
+	return view{s: s, keys: s.keys, current: s.current, compacted: s.compacted}
 }
 
 func (v *view) end() {
 	v.s.mu.RUnlock()
-	if v.pinned {
-		v.s.pins.remove(v.compacted)
-	}
+	v.unpin()
 }
 
 // pause lets others have the lock.
@@ -38,19 +37,32 @@ func (v *view) pause() {
 		v.s.yield()
 		return
 	}
+	v.pin()
+	v.s.mu.RUnlock()
+	v.s.mu.RLock()
+}
+
+// pin keeps what the view needs from being trimmed when the lock is given up. While it is held nothing can have been
+// trimmed beyond v.compacted.
+func (v *view) pin() {
 	if !v.pinned {
-		// While the lock is held nothing can have been trimmed beyond v.compacted.
 		v.s.pins.add(v.compacted)
 		v.pinned = true
 	}
-	v.s.mu.RUnlock()
-	v.s.mu.RLock()
+}
+
+// unpin ends what pin began. It needs no lock.
+func (v *view) unpin() {
+	if v.pinned {
+		v.s.pins.remove(v.compacted)
+		v.pinned = false
+	}
 }
 
 // scan calls visit with each key of a range that is there at the revision, in order, until it returns false.
 func (v *view) scan(key, rangeEnd []byte, revision int64, visit func(*chain, *version) bool) {
 	if len(rangeEnd) == 0 {
-		if c := v.s.keys.find(key); c != nil {
+		if c := v.keys.find(key); c != nil {
 			if ver := c.at(revision); ver != nil {
 				visit(c, ver)
 			}
@@ -73,7 +85,7 @@ func (v *view) chains(from string, visit func(*chain) bool) {
 	for more := true; more; {
 		more = false
 		n := 0
-		v.s.keys.ascend(from, func(c *chain) bool {
+		v.keys.ascend(from, func(c *chain) bool {
 			if n == scanChunk {
 				from, more = c.key, true
 				return false

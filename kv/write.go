@@ -9,7 +9,7 @@ func (v *view) checkPut(r *PutRequest) error {
 		return ErrLeaseNotFound
 	}
 	if r.IgnoreValue || r.IgnoreLease {
-		if c := v.s.keys.find(r.Key); c == nil || c.at(v.current) == nil {
+		if c := v.keys.find(r.Key); c == nil || c.at(v.current) == nil {
 			return ErrKeyNotFound
 		}
 	}
