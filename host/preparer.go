@@ -1,9 +1,11 @@
 package host
 
-// Preparer makes the log's next segment ready ahead of its use, so that the writer never waits for one.
+// Preparer does for the log what can be done while nobody waits: it makes the next segment ready ahead of its use, and notes that the last
+// batch is durable.
 type Preparer struct {
-	host  *Host
-	inbox *inbox[struct{}] // only its wake is used
+	host    *Host
+	inbox   *inbox[struct{}] // only its wake is used
+	appends uint64           // when Rest was last called
 }
 
 func (p *Preparer) poke() { p.inbox.poke() }
@@ -20,4 +22,20 @@ func (p *Preparer) Step() {
 	if err := p.host.log.Prepare(); err != nil {
 		p.host.logger.Warn("the log's next segment could not be prepared; it will be made when it is needed", "error", err)
 	}
+}
+
+// Rest is called now and then. If nothing was appended since the last time, it lets the log note that its last batch is durable: until then,
+// damage to that batch could not be told from a write that was interrupted.
+func (p *Preparer) Rest() {
+	appends := p.host.log.Stats().Appends
+	idle := appends == p.appends
+	p.appends = appends
+	if !idle || p.host.Err() != nil {
+		return
+	}
+	if err := p.host.log.Vouch(); err != nil {
+		p.host.fail(err)
+		return
+	}
+	p.appends = p.host.log.Stats().Appends
 }

@@ -18,7 +18,7 @@ func (h *Host) Start() {
 	h.shells.stopped.Go(func() { h.loop(h.writer.inbox.wake, h.writer.Step) })
 	h.shells.stopped.Go(func() { h.loop(h.applier.inbox.wake, h.applier.Step) })
 	h.shells.stopped.Go(func() { h.loop(h.reader.inbox.wake, h.reader.Step) })
-	h.shells.stopped.Go(func() { h.loop(h.preparer.inbox.wake, func() bool { h.preparer.Step(); return false }) })
+	h.shells.stopped.Go(h.preparer.run)
 }
 
 // loop steps a part whenever it is woken.
@@ -69,4 +69,22 @@ func (h *Host) Close() error {
 		h.shells.stopped.Wait()
 	}
 	return h.shutdown()
+}
+
+// restInterval is how often the log is asked to settle while it is idle.
+const restInterval = 2 * time.Second
+
+func (p *Preparer) run() {
+	ticker := time.NewTicker(restInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.host.shells.stop:
+			return
+		case <-p.inbox.wake:
+			p.Step()
+		case <-ticker.C:
+			p.Rest()
+		}
+	}
 }
