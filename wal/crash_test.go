@@ -110,11 +110,10 @@ func (f *life) recover(t *testing.T, d *memfs.FS, what string) (*Log, *life) {
 // clones are the disks that a failure at this moment may leave.
 func (f *life) clones(seeds int) map[string]*memfs.FS {
 	clones := map[string]*memfs.FS{
-		"killed":                      f.disk.KillClone(),
-		"powered off, nothing kept":   f.disk.CrashClone(memfs.CrashConfig{}),
-		"powered off, all kept":       f.disk.CrashClone(memfs.CrashConfig{Probability: 1}),
-		"killed, then powered off":    f.disk.KillClone().CrashClone(memfs.CrashConfig{}),
-		"powered off, one bit in ten": f.disk.CrashClone(memfs.CrashConfig{Probability: 0.1, Rand: rand.New(rand.NewPCG(1, 1))}),
+		"killed":                    f.disk.KillClone(),
+		"powered off, nothing kept": f.disk.CrashClone(memfs.CrashConfig{}),
+		"powered off, all kept":     f.disk.CrashClone(memfs.CrashConfig{Probability: 1}),
+		"killed, then powered off":  f.disk.KillClone().CrashClone(memfs.CrashConfig{}),
 	}
 	for seed := range seeds {
 		c := memfs.CrashConfig{Probability: 0.5, Rand: rand.New(rand.NewPCG(uint64(seed), 2))}
@@ -127,7 +126,11 @@ func (f *life) clones(seeds int) map[string]*memfs.FS {
 // all later ones too), and looks at all that may be left of it.
 func faultAtEvery(t *testing.T, fault error, final bool, seed uint64, unexpected func(error) bool) {
 	t.Helper()
-	for n := 1; ; n++ {
+	stride := 1
+	if raced {
+		stride = 7
+	}
+	for n := 1; ; n += stride {
 		hook := &memfs.Fault{N: n, Err: fault, Final: final}
 		f := &life{disk: memfs.New(), rnd: rand.New(rand.NewPCG(seed, 3)), acked: model{}, pending: model{}}
 		f.disk.SetHook(hook.Hook)
@@ -139,9 +142,8 @@ func faultAtEvery(t *testing.T, fault error, final bool, seed uint64, unexpected
 		for what, d := range f.clones(2) {
 			what = fmt.Sprintf("seed %d, fault at operation %d, %s", seed, n, what)
 			l, then := f.recover(t, d, what)
-			then.recover(t, d.CrashClone(memfs.CrashConfig{}), what+", opened, and powered off")
 			l.Close()
-			then.recover(t, d, what+", opened, and opened again")
+			then.recover(t, d.CrashClone(memfs.CrashConfig{}), what+", opened, and powered off")
 		}
 		if !hook.Fired() {
 			return
@@ -168,7 +170,7 @@ func TestD3_ErrorAtEveryOperation(t *testing.T) {
 // Several crashes after each other, each on the disk that the one before has left.
 func TestCrashAfterCrash(t *testing.T) {
 	lives, seeds := 12, 60
-	if testing.Short() {
+	if testing.Short() || raced {
 		seeds = 10
 	}
 	for seed := range uint64(seeds) {

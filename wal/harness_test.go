@@ -144,7 +144,7 @@ func randomBatch(rnd *rand.Rand, m model) (batch []Save) {
 func randomData(rnd *rand.Rand) []byte {
 	sizes := []int{0, 1, 100, 100, 100, 600, 3000, 9000}
 	b := make([]byte, sizes[rnd.IntN(len(sizes))])
-	for i := range b {
+	for i := 0; i < len(b); i += 1 + i/16 {
 		b[i] = byte(rnd.Uint32())
 	}
 	return b

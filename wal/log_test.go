@@ -392,7 +392,7 @@ func TestConcurrentUse(t *testing.T) {
 		}
 		return err
 	})
-	for term := raft.Term(1); term <= 60; term++ {
+	for term := raft.Term(1); term <= 30; term++ {
 		first := raft.Index(1 + (term*7)%30)
 		if term == 1 {
 			first = 1

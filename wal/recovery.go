@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -273,12 +274,13 @@ func (r *recovery) judgeSpare() (blank bool, err error) {
 }
 
 func isZero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
+	for len(b) > len(zeroBlock) {
+		if !bytes.Equal(b[:len(zeroBlock)], zeroBlock[:]) {
 			return false
 		}
+		b = b[len(zeroBlock):]
 	}
-	return true
+	return bytes.Equal(b, zeroBlock[:len(b)])
 }
 
 // settle applies the held frame: puts its records into the index.

@@ -1,5 +1,5 @@
-// Package wire holds the bytes of what leaves a member: entries, as they stand in the log and in messages; packets,
-// which are messages with their group; and the hello by which two members open a connection.
+// Package wire holds the bytes of what leaves a member: entries, as they stand in the log and in messages; the log's
+// records; packets, which are messages with their group; and the hello by which two members open a connection.
 //
 // An encoding is a promise to files that were written and to members that were not yet upgraded. Golden vectors in
 // testdata keep it: bytes that exist do not change their meaning; a change is a new kind, a new flag or a new Version.
