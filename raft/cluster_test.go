@@ -365,13 +365,12 @@ func (c *cluster) propose(s *server, commands ...string) error {
 	return err
 }
 
-// read gives a server a read.
+// read gives a server a read. Its effects are not carried out yet: several reads may come at once.
 func (c *cluster) read(s *server, id ReadID) error {
 	c.checks.askRead(s, id)
 	err := s.raft.ReadIndex(id)
 	if err != nil {
 		delete(s.outcomes, id)
 	}
-	c.settle(s)
 	return err
 }

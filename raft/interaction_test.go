@@ -136,6 +136,7 @@ func (i *interpreter) server(cmd script.Command) {
 		for k := range cmd.Args[1:] {
 			i.answer(s, c.read(s, ReadID(cmd.ArgUint(k+1))))
 		}
+		c.settle(s)
 	case "unreachable":
 		s := i.up(cmd)
 		s.raft.Unreachable(NodeID(cmd.ArgUint(1)))

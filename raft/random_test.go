@@ -261,6 +261,7 @@ func (w *world) readSome() {
 		w.nextRead++
 		w.say("n%d is asked read %d", s.id, id)
 		_ = w.read(s, id)
+		w.settle(s)
 	}
 }
 

@@ -16,7 +16,7 @@ type reads struct {
 	waiting []ReadID // to be asked for
 	asked   []ReadID // asked for under lastSeq
 	askedAt uint64   // Raft.ticks
-	lastSeq uint64   // of our last ReadIndex message; never used twice, so that a late reply answers nothing else
+	lastSeq uint64   // of our last request; never given to another, so that a late reply answers nothing else
 }
 
 // read is one request at the leader: its own (from is zero), or a follower's.
@@ -128,18 +128,22 @@ func (r *Raft) forwardReads() {
 		return
 	}
 	s.asked, s.waiting = s.waiting, nil
-	s.askedAt = r.ticks
 	s.lastSeq++
-	r.send(r.leader, ReadIndex{Term: r.currentTerm, Seq: s.lastSeq})
+	r.askForReads()
 }
 
-// tickReads repeats a request that got no answer, under a new number.
+// tickReads repeats a request that got no answer. It stays the same request: were it another, an answer that takes longer than we wait
+// would always come too late.
 func (r *Raft) tickReads() {
 	s := &r.reads
 	if len(s.asked) > 0 && r.ticks-s.askedAt >= uint64(2*r.config.HeartbeatTicks) {
-		s.waiting = append(s.asked, s.waiting...)
-		s.asked = nil
+		r.askForReads()
 	}
+}
+
+func (r *Raft) askForReads() {
+	r.reads.askedAt = r.ticks
+	r.send(r.leader, ReadIndex{Term: r.currentTerm, Seq: r.reads.lastSeq})
 }
 
 func (r *Raft) onReadIndexReply(m ReadIndexReply) {

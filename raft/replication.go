@@ -92,7 +92,6 @@ func (r *Raft) onAppendEntries(from NodeID, m AppendEntries) error {
 	r.resetElectionTimer()
 	newRound := m.ReadSeq > r.ack.readSeq
 	r.ack.readSeq = max(r.ack.readSeq, m.ReadSeq)
-	r.ack.prev = m.PrevLogIndex
 
 	// 2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm (§3.5). What is committed is in every
 	//    later leader's log (Leader Completeness), so there the logs agree even where the entry has been compacted away.
@@ -119,6 +118,7 @@ func (r *Raft) onAppendEntries(from NodeID, m AppendEntries) error {
 	r.commitIndex = max(r.commitIndex, min(m.LeaderCommit, match))
 
 	// The leader may count us only for what survives a crash (§3.8).
+	r.ack.prev = m.PrevLogIndex
 	r.ack.match = max(r.ack.match, match)
 	r.ack.pending = r.ack.match > r.disk.index
 	if !r.ack.pending || len(m.Entries) == 0 || newRound {
@@ -157,7 +157,7 @@ func (r *Raft) appendMissing(es []Entry) error {
 // acknowledgement is what a follower owes the leader of currentTerm. Requests that wait for the same save share one reply.
 type acknowledgement struct {
 	match   Index // the log equals the leader's up to here
-	prev    Index // PrevLogIndex of the last request
+	prev    Index // PrevLogIndex of the last request that was not refused
 	readSeq uint64
 	pending bool // a request awaits its reply
 }

@@ -16,10 +16,7 @@ func (r *Raft) validate(from NodeID, m Message) error {
 	case AppendEntries:
 		reason = m.validate(from)
 	case AppendEntriesReply:
-		reason = validTerm(m.Term)
-		if m.Success && r.role == Leader && m.Term == r.currentTerm && m.MatchIndex > r.log.last {
-			reason = fmt.Sprintf("it acknowledges entry %d where the leader's log ends in %d", m.MatchIndex, r.log.last)
-		}
+		reason = r.validateReply(m)
 	case ForwardProposals:
 		reason = validTerm(m.Term)
 	case ForwardReply:
@@ -38,6 +35,23 @@ func (r *Raft) validate(from NodeID, m Message) error {
 		return &BadMessageError{From: from, Reason: reason}
 	}
 	return nil
+}
+
+// validateReply reports what cannot answer anything that this server has sent.
+func (r *Raft) validateReply(m AppendEntriesReply) string {
+	switch {
+	case m.Term == 0:
+		return "term zero"
+	case r.role != Leader || m.Term != r.currentTerm:
+		return ""
+	case m.Success && m.MatchIndex > r.log.last:
+		return fmt.Sprintf("it acknowledges entry %d where the leader's log ends in %d", m.MatchIndex, r.log.last)
+	case m.PrevLogIndex > r.log.last:
+		return fmt.Sprintf("it answers a request after entry %d where the leader's log ends in %d", m.PrevLogIndex, r.log.last)
+	case m.ReadSeq > r.reads.round:
+		return fmt.Sprintf("it returns round %d of reads where the last was %d", m.ReadSeq, r.reads.round)
+	}
+	return ""
 }
 
 func validTerm(t Term) string {
