@@ -17,6 +17,7 @@ import (
 
 // Clients retry a write on some of these and not on others, so each must say what is true of it.
 func TestProposeErrors(t *testing.T) {
+	t.Parallel()
 	notCommitted := func(err error) error { return fmt.Errorf("%w: %w", balsa.ErrNotCommitted, err) }
 	unknown := func(err error) error { return fmt.Errorf("%w: %w", balsa.ErrUnknownOutcome, err) }
 	s := start(t, nil)
@@ -53,6 +54,7 @@ func TestProposeErrors(t *testing.T) {
 }
 
 func TestReadErrors(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	c := caller{t, s.conn}
 	for _, test := range []struct {
@@ -88,6 +90,7 @@ func TestReadErrors(t *testing.T) {
 }
 
 func TestRequireLeader(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	c := caller{t, s.conn}
 	calls := [][2]string{
@@ -116,6 +119,7 @@ func TestRequireLeader(t *testing.T) {
 
 // The server gives up after its own timeout, whatever the client's, and a client's own end is told apart.
 func TestTimeouts(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	s.timeout = 30 * time.Millisecond
 	wait := func(ctx context.Context, _ kv.Command) (balsa.Result[kv.Response], error) {
@@ -147,6 +151,7 @@ func TestTimeouts(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	s := start(t, func(c *Config) { c.MaxRequestBytes, c.MaxTxnOps = 1000, 2 })
 	c := caller{t, s.conn}
 	put := func(n int) string { return fmt.Sprintf(`key:"a" value:%q`, strings.Repeat("x", n)) }

@@ -27,6 +27,7 @@ func httpGet(t *testing.T, s *testServer, path string) (code int, body string) {
 }
 
 func TestHTTP(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	for _, test := range []struct {
 		path string
@@ -55,6 +56,7 @@ func TestHTTP(t *testing.T) {
 }
 
 func TestUnhealthy(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	s.node.failRead(balsa.ErrOverloaded)
 	if code, body := httpGet(t, s, "/health"); code != 503 || body != `{"health":"false","reason":"RANGE ERROR:balsa: overloaded"}` {
@@ -77,6 +79,7 @@ func TestUnhealthy(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	c := caller{t, s.conn}
 	c.call("Put", `key:"a"`)
@@ -118,6 +121,7 @@ func TestMetrics(t *testing.T) {
 }
 
 func TestPprof(t *testing.T) {
+	t.Parallel()
 	s := start(t, func(c *Config) { c.Pprof = true })
 	if code, _ := httpGet(t, s, "/debug/pprof/"); code != 200 {
 		t.Errorf("%d", code)

@@ -50,6 +50,7 @@ func (n *catchUpNode) Read(ctx context.Context, level balsa.Level) (balsa.Index,
 
 // TestPublishRetries: a member publishes until it is told; one that has already published does not again.
 func TestPublishRetries(t *testing.T) {
+	t.Parallel()
 	config, err := testConfig(t).withDefaults()
 	if err != nil {
 		t.Fatal(err)

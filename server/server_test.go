@@ -160,8 +160,9 @@ func dial(t testing.TB, address string) *grpc.ClientConn {
 	return conn
 }
 
-// serveTwice checks that a member finds its data, and its clients their member, after a stop.
+// TestRestart: a member finds its data, and its clients their member, after a stop.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	config := testConfig(t)
 	first := open(t, config)
 	<-first.Ready()
@@ -182,6 +183,7 @@ func TestRestart(t *testing.T) {
 }
 
 func TestListenTaken(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -196,6 +198,7 @@ func TestListenTaken(t *testing.T) {
 
 // TestCloseWhileWaiting: a call that waits for a cluster without a quorum must not hold up a stop.
 func TestCloseWhileWaiting(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	waiting := make(chan struct{}, 1)
 	f := func(ctx context.Context, _ kv.Command) (balsa.Result[kv.Response], error) {

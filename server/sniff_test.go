@@ -71,6 +71,7 @@ func FuzzSniff(f *testing.F) {
 
 // TestHostileConnections: whatever some say, the others are answered.
 func TestHostileConnections(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	var held []net.Conn
 	for _, first := range []string{"", "P", "PRI * HTTP/2.0\r\n\r\n", preface, preface + "\xff\xff\xff\xff\xff\xff", "\x16\x03\x01\x02", "GET", "\x00\x00", preface + preface} {
@@ -108,6 +109,7 @@ func TestHostileConnections(t *testing.T) {
 
 // A request that comes in pieces, the first of them one byte.
 func TestSlowRequest(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	c, err := net.Dial("tcp", s.address())
 	if err != nil {
@@ -130,6 +132,7 @@ func TestSlowRequest(t *testing.T) {
 }
 
 func TestHealthService(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	client := grpc_health_v1.NewHealthClient(s.conn)
 	check := func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {

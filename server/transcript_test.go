@@ -19,6 +19,7 @@ import (
 // TestTranscripts calls a member over gRPC: a command is a method's name and its request as text.
 func TestTranscripts(t *testing.T) {
 	script.Run(t, "testdata/*.txt", func(t *testing.T) func(script.Command) string {
+		t.Parallel()
 		c := caller{t, start(t, nil).conn}
 		return func(cmd script.Command) string {
 			cmd.ArgsMax(1)
