@@ -108,6 +108,7 @@ func Open(config Config) (_ *Host, err error) {
 	if err != nil {
 		return nil, err
 	}
+	config.Log.ID = identity.Incarnation // a log that was copied from another folder is refused
 	log, err := wal.Open(fsys, path.Join(dir, "wal"), config.Log)
 	if err != nil {
 		return nil, err

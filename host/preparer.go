@@ -6,6 +6,7 @@ type Preparer struct {
 	host    *Host
 	inbox   *inbox[struct{}] // only its wake is used
 	appends uint64           // when Rest was last called
+	failing bool             // the last try failed, and that was reported
 }
 
 func (p *Preparer) poke() { p.inbox.poke() }
@@ -19,9 +20,11 @@ func (p *Preparer) Step() {
 	if p.host.Err() != nil {
 		return
 	}
-	if err := p.host.log.Prepare(); err != nil {
+	err := p.host.log.Prepare()
+	if err != nil && !p.failing {
 		p.host.logger.Warn("the log's next segment could not be prepared; it will be made when it is needed", "error", err)
 	}
+	p.failing = err != nil
 }
 
 // Rest is called now and then. If nothing was appended since the last time, it lets the log note that its last batch is durable: until then,
