@@ -51,9 +51,15 @@ type server struct {
 	given    Index // entries up to here were handed out to be applied
 	handed   []Entry
 	applied  Index
-	loads    []Load
+	loads    []load
 	waiting  []waitingRead
 	outcomes map[ReadID]string
+}
+
+// load is a Load with what has been read for it, once it has been.
+type load struct {
+	Load
+	entries []Entry
 }
 
 type waitingRead struct {
@@ -216,7 +222,7 @@ func (c *cluster) carryOut(s *server, e Effects) {
 		s.given = e.Apply[len(e.Apply)-1].Index
 	}
 	for _, l := range e.Load {
-		s.loads = append(s.loads, l)
+		s.loads = append(s.loads, load{Load: l})
 		if s.manualLoad {
 			c.say("n%d wants %s", s.id, describeLoad(l))
 		}
@@ -300,26 +306,32 @@ func (c *cluster) apply(s *server, n int) {
 	s.raft.Applied(s.applied)
 }
 
-// load reads for the oldest Load as much as it allows and as fits in bytesMax, but at least one entry.
+// fetch reads what a Load asks for, as far as it allows and as fits in bytesMax, but at least one entry.
+func (s *server) fetch(l *load, bytesMax uint64) {
+	var size uint64
+	for i := l.From; i <= min(l.To, Index(len(s.disk.log))); i++ {
+		e := s.disk.log[i-1]
+		if size += e.Size(); len(l.entries) > 0 && size > min(l.MaxBytes, bytesMax) {
+			break
+		}
+		l.entries = append(l.entries, e)
+	}
+}
+
+// load hands in what the oldest Load asked for, and reads it now if that was not done before.
 func (c *cluster) load(s *server, bytesMax uint64) {
 	l := s.loads[0]
 	s.loads = s.loads[1:]
-	c.say("n%d loads %s", s.id, describeLoad(l))
+	if l.entries == nil {
+		s.fetch(&l, bytesMax)
+	}
+	c.say("n%d loads %s", s.id, describeLoad(l.Load))
 	if l.For == 0 {
 		c.seen["loads to apply"]++
 	} else {
 		c.seen["loads for peers"]++
 	}
-	var es []Entry
-	var size uint64
-	for i := l.From; i <= min(l.To, Index(len(s.disk.log))); i++ {
-		e := s.disk.log[i-1]
-		if size += e.Size(); len(es) > 0 && size > min(l.MaxBytes, bytesMax) {
-			break
-		}
-		es = append(es, e)
-	}
-	s.raft.Loaded(l, es)
+	s.raft.Loaded(l.Load, l.entries)
 }
 
 // deliver takes a packet off the network and gives it to its addressee.

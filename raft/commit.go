@@ -8,9 +8,6 @@ package raft
 // The last condition is what figure 3.7 shows: an entry of an earlier term can be on a majority and still be overwritten.
 // It is committed together with the first of this term behind it.
 func (r *Raft) advanceCommitIndex() {
-	if r.role != Leader {
-		return
-	}
 	var n Index
 	n, r.scratch = r.config.Configuration.quorumIndex(r.scratch, r.reached)
 	if n <= r.commitIndex || !r.log.has(r.currentTerm, n) {

@@ -15,7 +15,7 @@ import (
 //	cluster n=3 election=10 heartbeat=1 [append-bytes= inflight-bytes= uncommitted-bytes= apply-bytes= cache-bytes= down=true]
 //	disk 1 [terms=1x3,4,5x2] [term=5] [vote=2]   what a server that is down has on its disk; without an argument it is shown
 //	manual persist|apply|load [1 2]              the host waits for the commands below; auto ends it
-//	persist 1 [n=] [again=seq] | applied 1 [n=] | load 1 [bytes=] [fail=true]
+//	persist 1 [n=] [again=seq] | applied 1 [n=] | load 1 [bytes=] [fail=true | ahead=true]
 //	rand 1 3                                     the election timeout of server 1 is the shortest and 3 ticks; 5 otherwise
 //	tick [1 2] [n=]; campaign 1; unreachable 1 2 (at 1, of 2)
 //	propose 1 x y; read 1 7 8; crash 1 [keep=] [torn=]; restart 1
@@ -269,12 +269,15 @@ func (i *interpreter) host(cmd script.Command) {
 		if len(s.loads) == 0 {
 			cmd.Fatalf("n%d has nothing to load", s.id)
 		}
-		if cmd.Bool("fail", false) {
-			l := s.loads[0]
+		switch l := &s.loads[0]; {
+		case cmd.Bool("ahead", false):
+			s.fetch(l, ^uint64(0))
+			c.say("n%d reads %s: %s", s.id, describeLoad(l.Load), describeEntries(l.entries))
+		case cmd.Bool("fail", false):
+			c.say("n%d fails to load %s", s.id, describeLoad(l.Load))
 			s.loads = s.loads[1:]
-			c.say("n%d fails to load %s", s.id, describeLoad(l))
-			s.raft.Loaded(l, nil)
-		} else {
+			s.raft.Loaded(l.Load, nil)
+		default:
 			c.load(s, cmd.Uint("bytes", ^uint64(0)))
 		}
 	}

@@ -187,8 +187,13 @@ func (r *Raft) Applied(i Index) {
 	}
 }
 
-// Loaded hands in entries that a Load asked for, or none if the log no longer has them. l is the Load as it was given.
+// Loaded hands in entries that a Load asked for, from l.From on without gaps, or none if the log no longer has them. l is the Load as it
+// was given.
 func (r *Raft) Loaded(l Load, es []Entry) {
+	for i := range es {
+		must.Be2(es[i].Index == l.From+Index(i), "entry %d of what was loaded from %d on follows the one before it", es[i].Index, l.From)
+		must.Be2(es[i].Index <= l.To, "entry %d was asked for, up to %d", es[i].Index, l.To)
+	}
 	if l.For == 0 {
 		r.applyLoading = false
 		if len(es) > 0 && es[0].Index == r.applying+1 && r.log.matches(es) {

@@ -1,6 +1,10 @@
 package raft
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/balsa-raft/balsa/internal/must"
+)
 
 // Log replication: §3.5, pipelined (§10.2.2), the leader's disk in parallel (§10.2.1).
 
@@ -54,9 +58,7 @@ func (r *Raft) sendLoaded(p *peer, es []Entry) {
 func (r *Raft) sendAppendEntries(p *peer, es []Entry) {
 	prev := p.nextIndex - 1
 	prevTerm, ok := r.log.term(prev)
-	if !ok {
-		return // compacted: only a snapshot helps
-	}
+	must.Be1(ok, "entry %d, before what is sent, has a term: nothing is compacted yet", prev)
 	r.send(p.id, AppendEntries{
 		Term: r.currentTerm, LeaderID: r.config.ID,
 		PrevLogIndex: prev, PrevLogTerm: prevTerm, Entries: es,

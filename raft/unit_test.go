@@ -1,0 +1,126 @@
+package raft
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestNewRefuses: a configuration or a log on disk that cannot work is an error, and names what is wrong.
+func TestNewRefuses(t *testing.T) {
+	empty := LogState{First: 1}
+	for _, test := range []struct {
+		want   string
+		change func(*Config)
+		log    LogState
+	}{
+		{"Config.ID is zero", func(c *Config) { c.ID = 0 }, empty},
+		{"has no voters", func(c *Config) { c.Configuration.Voters = nil }, empty},
+		{"[2 1] are not ascending", func(c *Config) { c.Configuration.Voters = []NodeID{2, 1} }, empty},
+		{"[1 1] are not ascending", func(c *Config) { c.Configuration.Voters = []NodeID{1, 1} }, empty},
+		{"has id zero", func(c *Config) { c.Configuration.Voters = []NodeID{0, 1} }, empty},
+		{"Config.Rand is nil", func(c *Config) { c.Rand = nil }, empty},
+		{"ElectionTicks 3 is less than two heartbeats of 2", func(c *Config) { c.ElectionTicks, c.HeartbeatTicks = 3, 2 }, empty},
+		{"two heartbeats of -1", func(c *Config) { c.HeartbeatTicks = -1 }, empty},
+		{"cannot span entries 0..0", nil, LogState{}},
+		{"cannot span entries 3..1", nil, LogState{First: 3, Last: 1}},
+		{"does not begin with entry 1", nil, LogState{First: 2, Last: 1}},
+		{"entries 1..2 has 0 runs", nil, LogState{First: 1, Last: 2}},
+		{"entries 1..0 has 1 runs", nil, LogState{First: 1, Runs: []TermRun{{1, 1}}}},
+		{"run of term 1 cannot begin at entry 2", nil, LogState{First: 1, Last: 2, Runs: []TermRun{{1, 2}}}},
+		{"run of term 0 cannot begin at entry 1", nil, LogState{First: 1, Last: 2, Runs: []TermRun{{0, 1}}}},
+		{"run of term 2 cannot begin at entry 1", nil, LogState{First: 1, Last: 2, Runs: []TermRun{{1, 1}, {2, 1}}}},
+		{"run of term 2 cannot begin at entry 3", nil, LogState{First: 1, Last: 2, Runs: []TermRun{{1, 1}, {2, 3}}}},
+		{"run of term 1 cannot begin at entry 2", nil, LogState{First: 1, Last: 2, Runs: []TermRun{{1, 1}, {1, 2}}}},
+		{"ends in term 2, the stored current term is 1", nil,
+			LogState{HardState: HardState{CurrentTerm: 1}, First: 1, Last: 2, Runs: []TermRun{{1, 1}, {2, 2}}}},
+	} {
+		c := Config{ID: 1, Configuration: Configuration{Voters: []NodeID{1, 2, 3}}, Rand: &fixedRand{}}
+		if test.change != nil {
+			test.change(&c)
+		}
+		if _, err := New(c, test.log); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("New says %v, want %q", err, test.want)
+		}
+	}
+}
+
+// TestHostMistakes: what only a host that broke the contract can cause ends the process.
+func TestHostMistakes(t *testing.T) {
+	for _, test := range []struct {
+		want string
+		do   func(*cluster, *server)
+	}{
+		{"save 99 was handed out", func(_ *cluster, s *server) { s.raft.Persisted(99) }},
+		{"applied 1 was not applied before", func(_ *cluster, s *server) { s.raft.Applied(1) }},
+		{"applied 9 was handed out", func(_ *cluster, s *server) { s.raft.Applied(9) }},
+		{"entry 2 was asked for, up to 1", func(_ *cluster, s *server) { s.raft.Loaded(Load{From: 1, To: 1}, s.log) }},
+		{"entry 2 of what was loaded from 1 on", func(_ *cluster, s *server) { s.raft.Loaded(Load{From: 1, To: 9}, s.log[1:]) }},
+	} {
+		c := newCluster(1, Config{ElectionTicks: 10})
+		s := c.server(1)
+		c.start(s)
+		s.raft.Tick()
+		c.settle(s)
+		if err := c.propose(s, "x"); err != nil {
+			t.Fatal(err)
+		}
+		func() {
+			defer func() {
+				if v := recover(); v == nil || !strings.Contains(v.(string), test.want) {
+					t.Errorf("it says %v, want %q", v, test.want)
+				}
+			}()
+			test.do(c, s)
+		}()
+	}
+}
+
+// TestQueuesAreBounded: peers cannot make a server keep more and more.
+func TestQueuesAreBounded(t *testing.T) {
+	c := newCluster(3, Config{ElectionTicks: 10})
+	for _, s := range c.servers {
+		c.start(s)
+	}
+	s := c.server(1)
+	s.manualPersist = true
+	for range 2 * withheldMax {
+		c.receive(&packet{from: 2, Envelope: Envelope{To: 1, Message: RequestVote{Term: 1, CandidateID: 2}}})
+	}
+	if n := len(s.raft.disk.withheld); n != withheldMax {
+		t.Errorf("%d answers wait for the disk", n)
+	}
+	c.persist(s, 1)
+	c.settle(s)
+	if n := len(c.network); n != withheldMax || len(s.raft.disk.withheld) != 0 {
+		t.Errorf("%d answers leave when the disk is done, %d stay", n, len(s.raft.disk.withheld))
+	}
+
+	l := c.server(2)
+	for l.raft.role == Follower {
+		l.raft.Tick()
+	}
+	for _, m := range []Message{RequestVoteReply{Term: 1, VoteGranted: true, PreVote: true}, RequestVoteReply{Term: 1, VoteGranted: true}} {
+		c.receive(&packet{from: 3, Envelope: Envelope{To: 2, Message: m}})
+	}
+	for i := range 2 * readsQueuedMax {
+		if err := l.raft.Receive(3, ReadIndex{Term: 1, Seq: uint64(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(l.raft.reads.early); n != readsQueuedMax {
+		t.Errorf("%d reads wait", n)
+	}
+}
+
+// TestStrings: what is printed has a form for every value.
+func TestStrings(t *testing.T) {
+	for _, test := range []struct{ got, want string }{
+		{Event{Kind: 99}.String(), "Event(99)"},
+		{RefuseReason(9).String(), "RefuseReason(9)"},
+		{Candidate.String(), "candidate"},
+	} {
+		if test.got != test.want {
+			t.Errorf("%q, want %q", test.got, test.want)
+		}
+	}
+}
