@@ -108,7 +108,9 @@ func Open(config Config) (_ *Host, err error) {
 	if err != nil {
 		return nil, err
 	}
-	config.Log.ID = identity.Incarnation // a log that was copied from another folder is refused
+	if config.Log.ID == 0 {
+		config.Log.ID = identity.Incarnation // a log that was copied from another folder is refused
+	}
 	log, err := wal.Open(fsys, path.Join(dir, "wal"), config.Log)
 	if err != nil {
 		return nil, err
