@@ -25,9 +25,11 @@ type moment struct {
 
 func (m moment) next() moment { return moment{m.mod, m.sub + 1} }
 
+func (m moment) before(n moment) bool { return m.mod < n.mod || m.mod == n.mod && m.sub < n.sub }
+
 func (v *version) moment() moment { return moment{v.mod, v.sub} }
 
-func (v *version) before(m moment) bool { return v.mod < m.mod || v.mod == m.mod && v.sub < m.sub }
+func (v *version) before(m moment) bool { return v.moment().before(m) }
 
 // bytes is what the version counts for in Store.Size.
 func (v *version) bytes() int64 { return versionBytes + int64(len(v.value)) }

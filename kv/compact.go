@@ -21,6 +21,15 @@ type changeLog struct {
 
 const changesPerBlock = 4096
 
+// newChangeLog returns a log of n empty changes.
+func newChangeLog(n int) changeLog {
+	l := changeLog{len: n}
+	for ; n > 0; n -= changesPerBlock {
+		l.blocks = append(l.blocks, make([]change, min(n, changesPerBlock), changesPerBlock))
+	}
+	return l
+}
+
 func (l *changeLog) push(c change) {
 	last := len(l.blocks) - 1
 	if last < 0 || len(l.blocks[last]) == changesPerBlock {
@@ -35,6 +44,9 @@ func (l *changeLog) at(i int) change {
 	i += l.head
 	return l.blocks[i/changesPerBlock][i%changesPerBlock]
 }
+
+// set changes a log that nothing has been popped from.
+func (l *changeLog) set(i int, c change) { l.blocks[i/changesPerBlock][i%changesPerBlock] = c }
 
 func (l *changeLog) pop() {
 	l.len--

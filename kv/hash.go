@@ -43,7 +43,7 @@ func (v *view) hashKV(revision int64) (HashKVResponse, error) {
 	slices.SortFunc(versions, func(a, b hashed) int {
 		return cmp.Or(cmp.Compare(a.mod, b.mod), cmp.Compare(a.sub, b.sub))
 	})
-	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	sum := crc32.New(castagnoli)
 	sum.Write([]byte("key"))
 	var b []byte
 	for i := range versions {
@@ -117,7 +117,7 @@ func appendProtoNumber(b []byte, field uint64, v int64) []byte {
 func (s *Store) Hash() uint32 {
 	v := s.begin()
 	defer v.end()
-	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	sum := crc32.New(castagnoli)
 	members := s.membersLocked() // before anything lets go of the lock
 	kv, err := v.hashKV(0)
 	if err != nil {

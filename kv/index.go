@@ -16,6 +16,12 @@ func (x *index) add(c *chain) {
 	x.sorted.Set(c.key, c)
 }
 
+// load adds a chain whose key is greater than all others.
+func (x *index) load(c *chain) {
+	x.byKey[c.key] = c
+	x.sorted.Load(c.key, c)
+}
+
 func (x *index) remove(c *chain) {
 	delete(x.byKey, c.key)
 	x.sorted.Delete(c.key)
