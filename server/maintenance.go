@@ -24,7 +24,7 @@ func (s *maintenanceService) Status(ctx context.Context, _ *pb.StatusRequest) (*
 	}
 	st := s.node.Status()
 	revision, _ := s.store.Revision()
-	size := s.store.Size()
+	size := max(1, s.store.Size()) // etcdctl divides by it
 	response := &pb.StatusResponse{
 		Header:  s.view.fill(&pb.ResponseHeader{}, revision),
 		Version: EtcdVersion, StorageVersion: clusterVersion,
