@@ -67,6 +67,7 @@ func limits() []limitCase {
 		{"nested 128 deep", one(nested(128))},
 		{"nested 129 deep", one(nested(129))},
 
+		{"ten megabytes in one answer", tenMegabytes()},
 		{"a thousand keys", thousandKeys()},
 		{"a thousand keys deleted", append(thousandKeys(), &pb.DeleteRangeRequest{Key: []byte("key"), RangeEnd: []byte{0}, PrevKv: true}, everything)},
 	}
@@ -126,6 +127,15 @@ func nested(n int) *pb.TxnRequest {
 		r = &pb.TxnRequest{Success: []*pb.RequestOp{txnOp(r)}}
 	}
 	return r
+}
+
+// tenMegabytes puts them, and reads them at once: over what gRPC takes by default.
+func tenMegabytes() []proto.Message {
+	var requests []proto.Message
+	for i := range 10 {
+		requests = append(requests, &pb.PutRequest{Key: fmt.Appendf(nil, "%d", i), Value: bytes.Repeat([]byte{byte(i)}, 1<<20)})
+	}
+	return append(requests, &pb.RangeRequest{Key: []byte("0"), RangeEnd: []byte{0}}, everything)
 }
 
 // thousandKeys puts them with a few transactions, and reads them in pages. No two values are the same.

@@ -36,8 +36,11 @@ func run(m *testing.M) int {
 		fmt.Println(err)
 		return 1
 	}
-	defer stopAll()
-	return m.Run()
+	code := m.Run()
+	if !stopAll() {
+		code = 1
+	}
+	return code
 }
 
 func build() error {

@@ -95,16 +95,23 @@ func (p *process) stop() error {
 		<-p.done
 		return fmt.Errorf("%s did not stop within 20 s of SIGTERM\n%s", p.name, p.tail())
 	}
+	if p.err != nil && p.cmd.Path == balsaProgram { // etcd ends by the signal
+		return fmt.Errorf("%s was asked to stop, and ended with %w\n%s", p.name, p.err, p.tail())
+	}
 	return nil
 }
 
-// stopAll ends what no test has stopped.
-func stopAll() {
+// stopAll ends everything, one after the other: the last members of a cluster stop when they have no majority any more.
+// It says whether all ended well.
+func stopAll() bool {
+	ok := true
 	for _, p := range processes {
 		if err := p.stop(); err != nil {
-			fmt.Println(err)
+			say("%v", err)
+			ok = false
 		}
 	}
+	return ok
 }
 
 // freePorts returns a port so that it and those that are offsets above it are free. It stays below the ports that the

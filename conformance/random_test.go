@@ -76,7 +76,7 @@ func randomCalls(seed uint64, members int) []call {
 		add(g.request())
 		g.calls++
 	}
-	for revision := range g.calls / 2 { // about one request in three makes one
+	for revision := range g.calls / 3 { // about so many are made
 		add(&pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}, Revision: int64(revision)})
 	}
 	return calls
