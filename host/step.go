@@ -12,11 +12,13 @@ const (
 	PartApplier
 	PartReader
 	PartPreparer
+	// PartRest is what the preparer does now and then, whether or not something has come in.
+	PartRest
 	PartCount
 )
 
 func (p Part) String() string {
-	return [...]string{"shard", "writer", "applier", "reader", "preparer"}[p]
+	return [...]string{"shard", "writer", "applier", "reader", "preparer", "rest"}[p]
 }
 
 // Step lets one part do what has come in for it, instead of the goroutines of Start. now is the time since some fixed moment; it
@@ -33,11 +35,13 @@ func (h *Host) Step(p Part, now time.Duration) (more bool) {
 		return h.reader.Step()
 	case PartPreparer:
 		h.preparer.Step()
+	case PartRest:
+		h.preparer.Rest()
 	}
 	return false
 }
 
-// Idle reports whether there is nothing to do for the part. Only the shard has to be stepped all the same, because time passes.
+// Idle reports whether there is nothing to do for the part. Only the shard and the rest have to be stepped all the same, because time passes.
 func (h *Host) Idle(p Part) bool {
 	switch p {
 	case PartShard:
@@ -49,5 +53,5 @@ func (h *Host) Idle(p Part) bool {
 	case PartReader:
 		return h.reader.inbox.empty()
 	}
-	return len(h.preparer.inbox.wake) == 0
+	return p == PartRest || len(h.preparer.inbox.wake) == 0
 }

@@ -332,7 +332,7 @@ func (c *checker) read(op *operation) {
 // recovered takes in how a member starts: with what was durable, and perhaps the batch that was being written when it died.
 func (c *checker) recovered(m *member) {
 	d := &m.disk
-	has, err := readImage(d.fs.CrashClone(memfs.CrashConfig{}), c.w.knobs.log())
+	has, err := readImage(d.fs.CrashClone(memfs.CrashConfig{}), c.w.knobs.log(m))
 	if err != nil {
 		c.w.fail("Recovery", "what n%d has on disk after it has started cannot be read: %v", m.id, err)
 		return
@@ -358,7 +358,7 @@ func (c *checker) recovered(m *member) {
 // audit compares what a member's disk would hold after a crash with what it must hold.
 func (c *checker) audit(m *member) {
 	c.w.report.Audits++
-	has, err := readImage(m.disk.fs.CrashClone(memfs.CrashConfig{}), c.w.knobs.log())
+	has, err := readImage(m.disk.fs.CrashClone(memfs.CrashConfig{}), c.w.knobs.log(m))
 	switch {
 	case m.diskFailed:
 	case err != nil:

@@ -76,35 +76,56 @@ func (c *clients) think(client int) {
 
 func (c *clients) act(client int) {
 	w := c.w
-	m := w.members[w.rand.IntN(len(w.members))]
+	m := c.choose()
 	if c.stopped || !m.up {
 		c.think(client)
 		return
 	}
 	key := w.rand.IntN(w.knobs.keys)
 	if w.rand.IntN(100) < w.knobs.readPart {
-		c.begin(c.read(client, m, key), client)
+		c.next(c.read(client, m, key))
 		return
 	}
 	for range w.rand.IntN(w.knobs.burstMax) {
-		c.begin(c.write(client, m, w.rand.IntN(w.knobs.keys)), -1)
+		c.begin(c.write(client, m, w.rand.IntN(w.knobs.keys)))
 	}
-	c.begin(c.write(client, m, key), client)
+	c.next(c.write(client, m, key))
 }
 
-// begin gives an operation its time limit. With its end the client goes on, unless that is -1.
-func (c *clients) begin(op *operation, next int) {
-	if next >= 0 {
-		op.done = func(*operation) { c.think(next) }
+// next begins an operation with whose end its client goes on.
+func (c *clients) next(op *operation) {
+	op.done = func(op *operation) { c.think(op.Client) }
+	c.begin(op)
+}
+
+// choose picks the member to ask. Those that say to lead are the most interesting: one of them may be wrong.
+func (c *clients) choose() *member {
+	w := c.w
+	first := w.rand.IntN(len(w.members))
+	if w.rand.IntN(100) < w.knobs.toLeaders {
+		for i := range w.members {
+			m := w.members[(first+i)%len(w.members)]
+			if m.up && m.group.Status().Role == raft.Leader {
+				return m
+			}
+		}
 	}
+	return w.members[first]
+}
+
+// begin gives an operation its time limit.
+func (c *clients) begin(op *operation) {
 	if op.ended {
 		c.finished(op)
 		return
 	}
 	op.m.waits = append(op.m.waits, op)
 	limit := between(c.w.rand, 10*time.Millisecond, pick(c.w.rand, 200*time.Millisecond, 2*time.Second))
+	if c.stopped {
+		limit = 5 * time.Second
+	}
 	c.w.after(limit, func() {
-		// A forwarded write that was lost has no outcome while its term lasts. Everything else ends by itself in a mended cluster.
+		// A forwarded write that was lost has no outcome while its term lasts. A read ends by itself in a mended cluster.
 		if !op.ended && (op.Write || !c.stopped) {
 			c.abandon(op)
 		}

@@ -23,17 +23,17 @@ type knobs struct {
 	clients    int
 	keys       int
 	think      time.Duration // between two operations of a client, at most
+	toLeaders  int           // of 100 operations, those that go to a member that says to lead
 	readPart   int           // of 100 operations
 	burstMax   int           // writes that a client hands in at once
 	valueBytes int           // of padding, at most
 
 	faultEvery time.Duration // on average
 	onLeader   int           // of 100 faults, those that are aimed at the leader
+	drift      int64         // of 1000, how far the members' clocks go too fast or too slow, at most
 	latency    time.Duration // of the network, at most
-	loss       int           // of 1000 messages
-	duplicate  int           // of 1000 messages
-	late       int           // of 1000 messages
 	lateMax    time.Duration
+	kinds      [messageKinds]mishaps
 }
 
 const tick = 10 * time.Millisecond
@@ -55,16 +55,16 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 		pendingBytes: pick(r, 400, 10_000, 0, 0),
 		clients:      1 + r.IntN(6),
 		keys:         1 + r.IntN(5),
-		think:        time.Duration(1+r.IntN(200)) * time.Millisecond,
+		think:        time.Duration(5+r.IntN(200)) * time.Millisecond,
+		toLeaders:    pick(r, 0, 50, 90),
 		readPart:     pick(r, 10, 30, 50, 80),
 		burstMax:     pick(r, 1, 1, 4, 20),
 		valueBytes:   pick(r, 0, 50, 500, 5000),
 		faultEvery:   time.Duration(50+r.IntN(1000)) * time.Millisecond,
 		onLeader:     pick(r, 0, 30, 60, 90),
-		latency:      pick(r, 500*time.Microsecond, 2*time.Millisecond, 10*time.Millisecond),
-		loss:         pick(r, 5, 50, 200),
-		duplicate:    pick(r, 10, 100, 400),
-		late:         pick(r, 2, 20, 100),
+		drift:        pick[int64](r, 50, 400),
+		latency:      pick(r, 500*time.Microsecond, 2*time.Millisecond, 10*time.Millisecond, 40*time.Millisecond),
+		kinds:        drawMishaps(r),
 		lateMax:      pick(r, 100*time.Millisecond, time.Second, 5*time.Second),
 	}
 	if o.Members != 0 {
@@ -80,6 +80,19 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 		k.raft.Configuration.Voters = append(k.raft.Configuration.Voters, raft.NodeID(id))
 	}
 	return k
+}
+
+// mishaps says of how many of 1000 messages of a kind something happens to.
+type mishaps struct{ lost, duplicated, late int }
+
+// drawMishaps treats some kinds of messages worse than others: what matters is often the one message that is missing.
+func drawMishaps(r *rand.Rand) (kinds [messageKinds]mishaps) {
+	usual := mishaps{lost: pick(r, 5, 50, 200), duplicated: pick(r, 10, 100, 400), late: pick(r, 2, 20, 100)}
+	worse := func(n int) int { return min(800, n*pick(r, 0, 1, 1, 1, 1, 5, 20)) }
+	for i := range kinds {
+		kinds[i] = mishaps{lost: worse(usual.lost), duplicated: worse(usual.duplicated), late: worse(usual.late)}
+	}
+	return kinds
 }
 
 // drawFaults takes each kind of fault in or leaves it out: runs with few kinds reach states that a mixture of all hides.
@@ -113,11 +126,14 @@ func (k *knobs) host(m *member) host.Config {
 		Rand: rand.New(rand.NewPCG(m.w.rand.Uint64(), m.w.rand.Uint64())),
 		// The wall clock in nanoseconds, which has moved on since the last start.
 		Epoch: uint64(m.w.now) + uint64(m.incarnation),
-		Tick:  tick, PendingBytesMax: k.pendingBytes, Log: k.log(), Logger: newLogger(m), Observer: m,
+		Tick:  tick, PendingBytesMax: k.pendingBytes, Log: wal.Options{SegmentBytes: k.segmentBytes}, Logger: newLogger(m), Observer: m,
 	}
 }
 
-func (k *knobs) log() wal.Options { return wal.Options{SegmentBytes: k.segmentBytes, ID: clusterID} }
+// log is how a member's log is opened.
+func (k *knobs) log(m *member) wal.Options {
+	return wal.Options{SegmentBytes: k.segmentBytes, ID: m.identity.Incarnation}
+}
 
 // electionTimeout is the longest that a follower waits before it stands for election.
 func (k *knobs) electionTimeout() time.Duration {
@@ -126,11 +142,11 @@ func (k *knobs) electionTimeout() time.Duration {
 
 func (k *knobs) String() string {
 	c := k.raft
-	return fmt.Sprintf("members %d, %v, faults %v every %v (%d%% on the leader); "+
+	return fmt.Sprintf("members %d, %v, faults %v every %v (%d%% on the leader), clocks off by %d of 1000; "+
 		"election %d ticks, append %d, inflight %d, uncommitted %d, apply %d, cache %d, segment %d, pending %d bytes; "+
-		"clients %d, keys %d, think %v, reads %d%%, burst %d, value %d bytes; latency %v, of 1000 messages %d lost, %d twice, %d late by %v",
-		k.members, k.duration, k.faults, k.faultEvery, k.onLeader,
+		"clients %d, keys %d, think %v, %d%% to leaders, reads %d%%, burst %d, value %d bytes; latency %v, late by %v, of 1000 messages %v",
+		k.members, k.duration, k.faults, k.faultEvery, k.onLeader, k.drift,
 		c.ElectionTicks, c.AppendBytesMax, c.InflightBytesMax, c.UncommittedBytesMax, c.ApplyBytesMax, c.CacheBytesMax,
-		k.segmentBytes, k.pendingBytes, k.clients, k.keys, k.think, k.readPart, k.burstMax, k.valueBytes,
-		k.latency, k.loss, k.duplicate, k.late, k.lateMax)
+		k.segmentBytes, k.pendingBytes, k.clients, k.keys, k.think, k.toLeaders, k.readPart, k.burstMax, k.valueBytes,
+		k.latency, k.lateMax, k.kinds)
 }

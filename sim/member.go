@@ -34,6 +34,8 @@ type member struct {
 	started time.Duration
 	drift   int64 // how fast its clock goes, of 1000
 	due     [host.PartCount]bool
+	part    host.Part // that is being stepped
+	nested  bool      // the shard is stepped while another part waits for the disk
 	waits   []*operation
 
 	pausedUntil time.Duration
@@ -89,8 +91,8 @@ func (m *member) start() {
 	m.incarnation++
 	m.up, m.diskFailed, m.stopped, m.commit, m.pausedUntil = true, false, false, 0, 0
 	m.started = m.w.now
-	m.drift = 950 + m.w.rand.Int64N(101)
-	m.due = [host.PartCount]bool{}
+	m.drift = 1000 - m.w.knobs.drift + m.w.rand.Int64N(2*m.w.knobs.drift+1)
+	m.due, m.nested = [host.PartCount]bool{}, false
 	m.disk.fs.SetHook(m.hook)
 	m.w.report.Starts++
 	m.tell("starts for the %d. time", m.incarnation)
@@ -115,6 +117,7 @@ func (m *member) open() {
 	m.w.checker.recovered(m)
 	m.tell("recovered: %v", g.Status())
 	m.scheduleTick()
+	m.scheduleRest()
 }
 
 // refused takes in that the data folder could not be opened, which only a failing disk can bring about.
@@ -177,7 +180,22 @@ func (m *member) hook(op memfs.Op, name string) error {
 		m.tell("the disk fails to %v %s", op, name)
 		return syscall.EIO
 	}
+	m.interleave()
 	return nil
+}
+
+// interleave now and then lets the shard work while another part waits for the disk.
+func (m *member) interleave() {
+	if m.host == nil || m.nested || m.part == host.PartShard || !m.w.chance(100) {
+		return
+	}
+	part := m.part
+	m.nested = true
+	m.step(host.PartShard)
+	m.part, m.nested = part, false
+	if !m.up {
+		panic(died{})
+	}
 }
 
 // struck counts an operation. It reports whether the operation fails, and does not return if the process dies here.
@@ -213,6 +231,21 @@ func (m *member) scheduleTick() {
 			}
 			if m.up {
 				m.scheduleTick()
+			}
+		}
+	})
+}
+
+// scheduleRest lets the log settle now and then.
+func (m *member) scheduleRest() {
+	incarnation := m.incarnation
+	m.w.after(between(m.w.rand, 0, 2*time.Second), func() {
+		if m.up && m.incarnation == incarnation {
+			if !m.paused() {
+				m.step(host.PartRest)
+			}
+			if m.up {
+				m.scheduleRest()
 			}
 		}
 	})
@@ -265,6 +298,7 @@ func (m *member) step(p host.Part) {
 	if p == host.PartReader {
 		m.w.report.Loads++
 	}
+	m.part = p
 	m.guard(func() { m.host.Step(p, m.clock()) })
 	if !m.up || m.w.failure != nil {
 		return

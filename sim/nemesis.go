@@ -112,12 +112,20 @@ func (w *world) harmBlackout(*member) {
 }
 
 func (w *world) harmPartition(m *member) {
-	side := map[raft.NodeID]bool{m.id: true}
 	if w.chance(500) {
-		for _, o := range w.members {
-			side[o.id] = w.chance(500)
-		}
+		w.isolate(m)
+		return
 	}
+	side := make(map[raft.NodeID]bool)
+	for _, o := range w.members {
+		side[o.id] = w.chance(500)
+	}
+	w.partition(side)
+}
+
+func (w *world) isolate(m *member) { w.partition(map[raft.NodeID]bool{m.id: true}) }
+
+func (w *world) partition(side map[raft.NodeID]bool) {
 	w.network.cutBetween(side)
 	w.report.Partitions++
 	w.tell("%v", w.network)
@@ -151,6 +159,9 @@ func (w *world) harmPause(m *member) {
 		w.report.Pauses++
 		m.pausedUntil = w.now + between(w.rand, 0, pick(w.rand, 50*time.Millisecond, 500*time.Millisecond, 3*time.Second))
 		m.tell("is paused until %v", m.pausedUntil)
+		if w.knobs.faults.has(FaultPartition) && w.chance(500) {
+			w.isolate(m) // when it wakes up it must not believe that nothing has happened
+		}
 	}
 }
 

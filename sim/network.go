@@ -45,22 +45,55 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	w.mix(uint64(from.id), uint64(to))
 	w.trace = mixBytes(w.trace, b)
 	w.report.Messages++
-	k, faulty := &w.knobs, w.chaos
-	if n.link(from.id, to).cut || faulty && k.faults.has(FaultLoss) && w.chance(k.loss) {
+	mishap, faults := w.knobs.kinds[kindOf(p.Message)], w.knobs.faults
+	if !w.chaos {
+		faults = 0
+	}
+	if n.link(from.id, to).cut || faults.has(FaultLoss) && w.chance(mishap.lost) {
 		w.report.Lost++
 		return
 	}
-	n.carry(from.id, to, b, faulty && k.faults.has(FaultDelay) && w.chance(k.late))
-	if faulty && k.faults.has(FaultDuplicate) && w.chance(k.duplicate) {
+	n.carry(from.id, to, b, faults.has(FaultDelay) && w.chance(mishap.late))
+	if faults.has(FaultDuplicate) && w.chance(mishap.duplicated) {
 		w.report.Duplicated++
-		n.carry(from.id, to, b, w.chance(100))
+		n.carry(from.id, to, b, w.chance(200))
 	}
 }
+
+const messageKinds = 8
+
+// kindOf numbers the types of messages.
+func kindOf(m raft.Message) int {
+	switch m.(type) {
+	case raft.RequestVote:
+		return 0
+	case raft.RequestVoteReply:
+		return 1
+	case raft.AppendEntries:
+		return 2
+	case raft.AppendEntriesReply:
+		return 3
+	case raft.ForwardProposals:
+		return 4
+	case raft.ForwardReply:
+		return 5
+	case raft.ReadIndex:
+		return 6
+	}
+	return messageKinds - 1
+}
+
+// latencyCalm is the network's latency once everything is mended: far below an election timeout.
+const latencyCalm = 2 * time.Millisecond
 
 // carry makes the bytes arrive after a while.
 func (n *network) carry(from, to raft.NodeID, b []byte, late bool) {
 	w, l := n.w, n.link(from, to)
-	delay := between(w.rand, w.knobs.latency/10, w.knobs.latency)
+	latency := w.knobs.latency
+	if !w.chaos {
+		latency = min(latency, latencyCalm)
+	}
+	delay := between(w.rand, latency/10, latency)
 	switch {
 	case late:
 		delay += between(w.rand, 0, w.knobs.lateMax)
@@ -112,6 +145,15 @@ func (n *network) mend() {
 	for _, row := range n.links {
 		for i := range row {
 			row[i].cut = false
+		}
+	}
+}
+
+// cutBeyond cuts about half of all directions of links, but for those between two members of core.
+func (n *network) cutBeyond(core map[raft.NodeID]bool) {
+	for _, m := range n.w.members {
+		for _, o := range n.w.members {
+			n.link(m.id, o.id).cut = !(core[m.id] && core[o.id]) && n.w.chance(500)
 		}
 	}
 }

@@ -1,24 +1,79 @@
 package sim
 
-import "time"
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/balsa-raft/balsa/raft"
+)
 
 // recoveryMax is how long a mended cluster may take, in virtual time. It is far more than it needs: what is not there by then is stuck.
 const recoveryMax = 60 * time.Second
 
 // mend ends everything that goes wrong and starts everybody.
 func (w *world) mend() {
-	w.chaos = false
-	w.clients.stopped = true
+	w.chaos, w.clients.stopped = false, true
 	w.network.mend()
 	w.tell("everything is mended")
 	for _, m := range w.members {
-		m.strike = nil
-		m.disk.slowUntil, m.slowMachine = 0, 0
-		m.pausedUntil = min(m.pausedUntil, w.now)
-		if !m.up {
-			m.start()
+		m.mend()
+	}
+}
+
+func (m *member) mend() {
+	m.strike = nil
+	m.disk.slowUntil, m.slowMachine = 0, 0
+	m.pausedUntil = min(m.pausedUntil, m.w.now)
+	if !m.up {
+		m.start()
+	}
+}
+
+// demandService checks that a majority whose members hear each other goes on for good, although of the others some are down, and links from
+// and to them are cut in any direction: it settles on a leader, and serves clients.
+func (w *world) demandService() {
+	core := make(map[raft.NodeID]bool)
+	for _, i := range w.rand.Perm(len(w.members))[:w.checker.quorum()] {
+		core[w.members[i].id] = true
+	}
+	w.chaos, w.clients.stopped = false, true
+	w.network.cutBeyond(core)
+	for _, m := range w.members {
+		if m.up && !core[m.id] && w.chance(300) {
+			m.die(death{})
+		}
+		if core[m.id] {
+			m.mend()
 		}
 	}
+	w.tell("a majority is mended: %v; %v", core, w.network)
+	end, settled := w.now+recoveryMax, false
+	for !settled && w.now < end && w.failure == nil {
+		before := w.terms(core)
+		w.run(w.now+4*w.knobs.electionTimeout(), nil)
+		settled = before == w.terms(core)
+	}
+	served := false
+	for _, m := range w.members {
+		if core[m.id] {
+			w.probe(m, func() bool { return served }, func() { served = true })
+		}
+	}
+	w.run(w.now+recoveryMax, func() bool { return served })
+	if !settled || !served {
+		w.fail("Liveness", "a majority is mended for %v, settled: %v, clients served: %v; %v", recoveryMax, settled, served, w.network)
+	}
+}
+
+// terms is a picture of the terms that members are in.
+func (w *world) terms(of map[raft.NodeID]bool) (s string) {
+	for _, m := range w.members {
+		if of[m.id] && m.up {
+			s += fmt.Sprintf("n%d t%d ", m.id, m.group.Status().Term)
+		}
+	}
+	return s
 }
 
 // demandProgress checks that a mended cluster goes on: every member's clients are served, what waited has ended, all reach the same state,
@@ -27,17 +82,10 @@ func (w *world) demandProgress() {
 	unserved := make([]bool, len(w.members))
 	for i, m := range w.members {
 		unserved[i] = true
-		w.probe(m, func() { unserved[i] = false })
+		w.probe(m, func() bool { return false }, func() { unserved[i] = false })
 	}
 	start := w.now
-	w.run(start+recoveryMax, func() bool {
-		for _, waits := range unserved {
-			if waits {
-				return false
-			}
-		}
-		return w.converged() == ""
-	})
+	w.run(start+recoveryMax, func() bool { return !slices.Contains(unserved, true) && w.converged() == "" })
 	if w.failure != nil {
 		return
 	}
@@ -52,26 +100,26 @@ func (w *world) demandProgress() {
 	}
 }
 
-// probe writes on m until it is applied there.
-func (w *world) probe(m *member, served func()) {
-	if !m.up {
-		w.after(10*time.Millisecond, func() { w.probe(m, served) })
-		return
+// probe writes on m again and again until a write is applied there, or enough says that it is not needed any more.
+func (w *world) probe(m *member, enough func() bool, served func()) {
+	again := func() {
+		w.after(10*time.Millisecond, func() { w.probe(m, enough, served) })
 	}
-	op := w.clients.write(-1, m, 0)
-	op.done = func(op *operation) {
-		if op.Outcome == OutcomeApplied {
-			served()
-			return
+	switch {
+	case enough():
+	case !m.up:
+		again()
+	default:
+		op := w.clients.write(-1, m, 0)
+		op.done = func(op *operation) {
+			if op.Outcome == OutcomeApplied {
+				served()
+			} else {
+				again()
+			}
 		}
-		w.after(10*time.Millisecond, func() { w.probe(m, served) })
+		w.clients.begin(op)
 	}
-	if op.ended {
-		w.clients.finished(op)
-		return
-	}
-	m.waits = append(m.waits, op)
-	m.wake()
 }
 
 // converged says what is still different between the members, or nothing.

@@ -34,6 +34,9 @@ func (w *world) live() {
 		w.nemesis()
 	}
 	w.run(w.knobs.duration, nil)
+	if w.failure == nil && len(w.members) > 1 && w.chance(400) {
+		w.demandService()
+	}
 	if w.failure == nil {
 		w.mend()
 		w.demandProgress()
