@@ -114,6 +114,7 @@ func TestAdmitIsAskedWhenDialling(t *testing.T) {
 
 // What strangers send, or do not send, costs them their connection and nobody else anything.
 func TestHostileStrangers(t *testing.T) {
+	t.Parallel()
 	ms := startAll(t, 2, func(c *Config) { c.HandshakeTimeout = 200 * time.Millisecond })
 	m := ms[0]
 	before := ms[1].peer(t, 1).Breaks
@@ -188,6 +189,7 @@ func TestConfigIsChecked(t *testing.T) {
 
 // Accepting goes on after errors such as a lack of file descriptors.
 func TestAcceptSurvivesErrors(t *testing.T) {
+	t.Parallel()
 	n := tcp()
 	var l *failingListener
 	n.listen = func(address string) (net.Listener, error) {

@@ -33,6 +33,7 @@ func TestPauseDoublesAndIsCutShort(t *testing.T) {
 
 // Two members that accept each other and then break must not do so in a tight loop.
 func TestConnectionsThatBreakAtOnce(t *testing.T) {
+	t.Parallel()
 	l := newFakePeer(t)
 	m := start1(t, 1, func(c *Config) { c.Peers = map[raft.NodeID]string{2: l.address()} })
 	start := time.Now()
