@@ -112,6 +112,27 @@ func TestAdmitIsAskedWhenDialling(t *testing.T) {
 	}
 }
 
+// A peer that accepts and says nothing, or hangs up, is unreachable; the cause says which.
+func TestNoAnswer(t *testing.T) {
+	l := newFakePeer(t)
+	m := start1(t, 1, func(c *Config) {
+		c.Peers = map[raft.NodeID]string{2: l.address()}
+		c.HandshakeTimeout = 100 * time.Millisecond
+	})
+	f, _ := l.take()
+	m.waitUnreachable(t, 2)
+	f.waitClosed()
+	if err := m.peer(t, 2).LastErr; fmt.Sprint(err) != "no answer to the hello within 100ms" {
+		t.Errorf("cause %v", err)
+	}
+	f, _ = l.take()
+	f.Close()
+	m.waitUnreachable(t, 2)
+	if err := m.peer(t, 2).LastErr; fmt.Sprint(err) != "it closed the connection instead of answering the hello" {
+		t.Errorf("cause %v", err)
+	}
+}
+
 // What strangers send, or do not send, costs them their connection and nobody else anything.
 func TestHostileStrangers(t *testing.T) {
 	t.Parallel()

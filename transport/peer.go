@@ -176,7 +176,12 @@ func (p *peer) greet(ctx context.Context, conn net.Conn, address string) error {
 		return err
 	}
 	a, err := wire.ReadAnswer(conn)
-	if err != nil {
+	switch {
+	case isTimeout(err):
+		return fmt.Errorf("no answer to the hello within %v", c.HandshakeTimeout)
+	case errors.Is(err, io.EOF):
+		return errors.New("it closed the connection instead of answering the hello")
+	case err != nil:
 		return err
 	}
 	if a.Verdict != wire.Accepted {

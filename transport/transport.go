@@ -182,7 +182,7 @@ func newBoot() uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
-// Addr returns the address that peers can reach this member at, as host:port.
+// Addr returns the address that is listened on, as host:port with the port that was taken.
 func (t *Transport) Addr() string { return t.listener.Addr().String() }
 
 // Send queues p for the peer. It never blocks. p is encoded before Send returns, so nothing of it is kept. If there is
