@@ -87,11 +87,10 @@ func callEmpty(t *testing.T, m *member, method protoreflect.MethodDescriptor) co
 	if err != nil {
 		return status.Code(err)
 	}
-	if err := stream.SendMsg(message(method.Input())); err != nil {
-		return status.Code(err)
-	}
+	// A stream that the server has ended already takes no message. What it ended with is told to the receiver.
+	_ = stream.SendMsg(message(method.Input()))
 	if !description.ClientStreams {
-		stream.CloseSend()
+		_ = stream.CloseSend()
 	}
 	return status.Code(stream.RecvMsg(message(method.Output())))
 }
