@@ -125,11 +125,10 @@ func TestNoAnswer(t *testing.T) {
 	if err := m.peer(t, 2).LastErr; fmt.Sprint(err) != "no answer to the hello within 100ms" {
 		t.Errorf("cause %v", err)
 	}
-	f, _ = l.take()
-	f.Close()
-	m.waitUnreachable(t, 2)
-	if err := m.peer(t, 2).LastErr; fmt.Sprint(err) != "it closed the connection instead of answering the hello" {
-		t.Errorf("cause %v", err)
+	for m.logs.count("it closed the connection instead of answering the hello") == 0 { // one may have timed out before
+		f, _ = l.take()
+		f.Close()
+		m.waitUnreachable(t, 2)
 	}
 }
 
