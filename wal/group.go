@@ -3,6 +3,7 @@ package wal
 import (
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"sort"
 
 	"github.com/balsa-raft/balsa/raft"
@@ -10,16 +11,25 @@ import (
 )
 
 // group is the index of one group's log: where its entries are, and their terms.
+//
+// Invariant: terms and spans cover first..last without gaps, and are empty if there is no entry. terms begins at first;
+// the first span may begin before it, because its record does.
 type group struct {
+	id raft.GroupID
+
 	// What is durable. Guarded by Log.mu.
 	hardState raft.HardState
 	first     raft.Index
+	baseTerm  raft.Term  // of entry first-1
 	last      raft.Index // first-1 when empty
 	terms     []raft.TermRun
 	spans     []span
+	bytes     int64 // of the records of spans
 
 	// What the batch that is being written makes of it. Owned by the holder of Log.writing.
 	stagedState raft.HardState
+	stagedFirst raft.Index
+	stagedBase  raft.Term
 	stagedLast  raft.Index
 }
 
@@ -32,11 +42,92 @@ type span struct {
 	crc     uint32 // of the record, so that reading one needs not read its whole frame
 }
 
-func newGroup() *group { return &group{first: 1} }
+func newGroup(id raft.GroupID) *group { return &group{id: id, first: 1, stagedFirst: 1} }
+
+// find is the span that holds entry i.
+func (g *group) find(i raft.Index) int {
+	return sort.Search(len(g.spans), func(k int) bool { return g.spans[k].first > i }) - 1
+}
+
+// findTerm is the run of terms that holds entry i.
+func (g *group) findTerm(i raft.Index) int {
+	return sort.Search(len(g.terms), func(k int) bool { return g.terms[k].First > i }) - 1
+}
+
+// term is that of entry i, which is in the log, or just before its first one.
+func (g *group) term(i raft.Index) raft.Term {
+	if i == g.first-1 {
+		return g.baseTerm
+	}
+	return g.terms[g.findTerm(i)].Term
+}
+
+// check reports why a record cannot follow what the group has.
+func (g *group) check(rec *wire.Record) error {
+	switch rec.Kind {
+	case wire.RecordState:
+		if is, was := rec.HardState.CurrentTerm, g.hardState.CurrentTerm; is < was {
+			return fmt.Errorf("group %d goes from term %d back to %d", g.id, was, is)
+		}
+		return nil
+	case wire.RecordBegin:
+		return g.checkBegin(rec)
+	case wire.RecordEntries:
+		if first := rec.Entries[0].Index; first < g.first || first > g.last+1 {
+			return fmt.Errorf("group %d goes on with entry %d, and its log is %d..%d", g.id, first, g.first, g.last)
+		}
+		return nil
+	}
+	return fmt.Errorf("a record of kind %d stands where none can be", rec.Kind)
+}
+
+func (g *group) checkBegin(rec *wire.Record) error {
+	switch {
+	case rec.First < g.first:
+		return fmt.Errorf("group %d begins with entry %d, and its log is %d..%d", g.id, rec.First, g.first, g.last)
+	case rec.First > g.last+1 && !rec.Reset:
+		return fmt.Errorf("group %d forgets what is before entry %d, and its log is %d..%d", g.id, rec.First, g.first, g.last)
+	case rec.BaseTerm > g.hardState.CurrentTerm:
+		return fmt.Errorf("group %d begins behind term %d in term %d", g.id, rec.BaseTerm, g.hardState.CurrentTerm)
+	case rec.First == g.first || !rec.Reset:
+		if t := g.term(rec.First - 1); t != rec.BaseTerm {
+			return fmt.Errorf("group %d begins behind entry %d of term %d, and has it of term %d", g.id, rec.First-1, rec.BaseTerm, t)
+		}
+	}
+	return nil
+}
+
+// apply does to the index what a record says that passes check. s is where the record is, if it holds entries.
+func (l *Log) apply(g *group, rec *wire.Record, s span) {
+	switch rec.Kind {
+	case wire.RecordState:
+		g.hardState = rec.HardState
+	case wire.RecordBegin:
+		l.begin(g, rec)
+	case wire.RecordEntries:
+		l.appendEntries(g, rec.Entries, s)
+	}
+}
+
+// begin drops the entries before rec.First, and after a reset all of them.
+func (l *Log) begin(g *group, rec *wire.Record) {
+	if rec.Reset || rec.First > g.last {
+		l.truncate(g, g.first)
+		g.last = rec.First - 1
+	} else {
+		n := g.find(rec.First)
+		l.release(g, g.spans[:n])
+		g.spans = slices.Delete(g.spans, 0, n)
+		g.terms = slices.Delete(g.terms, 0, g.findTerm(rec.First))
+		g.terms[0].First = rec.First
+	}
+	g.first, g.baseTerm = rec.First, rec.BaseTerm
+}
 
 // appendEntries adds es, which stand in s. They may supersede a suffix.
-func (g *group) appendEntries(es []raft.Entry, s span) {
-	g.truncate(es[0].Index)
+func (l *Log) appendEntries(g *group, es []raft.Entry, s span) {
+	l.truncate(g, es[0].Index)
+	l.retain(g, s)
 	g.spans = append(g.spans, s)
 	for i := range es {
 		if n := len(g.terms); n == 0 || g.terms[n-1].Term != es[i].Term {
@@ -47,55 +138,70 @@ func (g *group) appendEntries(es []raft.Entry, s span) {
 }
 
 // truncate drops the entries from i on. The span that i lies in keeps its beginning.
-func (g *group) truncate(i raft.Index) {
+func (l *Log) truncate(g *group, i raft.Index) {
 	if i > g.last {
 		return
 	}
-	n := sort.Search(len(g.spans), func(k int) bool { return g.spans[k].first >= i })
+	n := 0
+	if i > g.first { // else a span that begins before first would stay, and hold nothing
+		n = sort.Search(len(g.spans), func(k int) bool { return g.spans[k].first >= i })
+	}
+	l.release(g, g.spans[n:])
 	g.spans = g.spans[:n]
 	n = sort.Search(len(g.terms), func(k int) bool { return g.terms[k].First >= i })
 	g.terms = g.terms[:n]
 	g.last = i - 1
 }
 
-// find is the span that holds entry i.
-func (g *group) find(i raft.Index) int {
-	return sort.Search(len(g.spans), func(k int) bool { return g.spans[k].first > i }) - 1
+// retain counts a record as alive.
+func (l *Log) retain(g *group, s span) {
+	g.bytes += int64(s.length)
+	l.live += int64(s.length)
+	l.segmentOf(s).live += int64(s.length)
 }
 
-func (g *group) lastTerm() raft.Term {
-	if len(g.terms) == 0 {
-		return 0
+// release counts records as dead.
+func (l *Log) release(g *group, spans []span) {
+	for _, s := range spans {
+		g.bytes -= int64(s.length)
+		l.live -= int64(s.length)
+		l.segmentOf(s).live -= int64(s.length)
 	}
-	return g.terms[len(g.terms)-1].Term
+}
+
+// segmentOf is the segment that a span in the index is in.
+func (l *Log) segmentOf(s span) *segment {
+	return l.segments[l.firstSeq+uint64(s.segment)-l.segments[0].seq]
+}
+
+// group returns a group, which it makes if there is none.
+func (l *Log) group(id raft.GroupID) *group {
+	g := l.groups[id]
+	if g == nil {
+		g = newGroup(id)
+		l.groups[id] = g
+	}
+	return g
 }
 
 // restore puts a record that was found at offset at of segment seq into the index. It fails if the record cannot follow
 // what is there, which is for the caller to report: bytes on disk prove nothing about the program.
-func (l *Log) restore(rec wire.Record, seq uint64, at int64, record []byte) error {
-	g := l.groups[rec.Group]
-	if g == nil {
-		g = newGroup()
-		l.groups[rec.Group] = g
+func (l *Log) restore(rec *wire.Record, seq uint64, at int64, record []byte) error {
+	g := l.group(rec.Group)
+	if err := g.check(rec); err != nil {
+		return err
 	}
-	if rec.Kind == wire.RecordState {
-		if rec.HardState.CurrentTerm < g.hardState.CurrentTerm {
-			return fmt.Errorf("group %d goes from term %d back to %d", rec.Group, g.hardState.CurrentTerm, rec.HardState.CurrentTerm)
+	s := span{}
+	if len(rec.Entries) > 0 {
+		s = span{
+			first:   rec.Entries[0].Index,
+			segment: uint32(seq - l.firstSeq),
+			offset:  uint32(at),
+			length:  uint32(len(record)),
+			crc:     crc32.Checksum(record, castagnoli),
 		}
-		g.hardState, g.stagedState = rec.HardState, rec.HardState
-		return nil
 	}
-	first := rec.Entries[0].Index
-	if first < g.first || first > g.last+1 {
-		return fmt.Errorf("group %d goes on with entry %d, and its log is %d..%d", rec.Group, first, g.first, g.last)
-	}
-	g.appendEntries(rec.Entries, span{
-		first:   first,
-		segment: uint32(seq - l.firstSeq),
-		offset:  uint32(at),
-		length:  uint32(len(record)),
-		crc:     crc32.Checksum(record, castagnoli),
-	})
-	g.stagedLast = g.last
+	l.apply(g, rec, s)
+	g.stagedState, g.stagedFirst, g.stagedBase, g.stagedLast = g.hardState, g.first, g.baseTerm, g.last
 	return nil
 }

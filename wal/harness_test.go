@@ -15,15 +15,30 @@ import (
 // model is what a log should hold.
 type model map[raft.GroupID]*modelGroup
 
+// modelGroup has the entries behind entry base.
 type modelGroup struct {
-	state   raft.HardState
-	entries []raft.Entry
+	state    raft.HardState
+	base     raft.Index
+	baseTerm raft.Term
+	entries  []raft.Entry
+}
+
+func (g *modelGroup) first() raft.Index { return g.base + 1 }
+func (g *modelGroup) last() raft.Index  { return g.base + raft.Index(len(g.entries)) }
+
+func (g *modelGroup) term(i raft.Index) raft.Term {
+	if i == g.base {
+		return g.baseTerm
+	}
+	return g.entries[i-g.base-1].Term
 }
 
 func (m model) clone() model {
 	c := make(model)
 	for id, g := range m {
-		c[id] = &modelGroup{state: g.state, entries: slices.Clone(g.entries)}
+		n := *g
+		n.entries = slices.Clone(g.entries)
+		c[id] = &n
 	}
 	return c
 }
@@ -34,15 +49,22 @@ func (m model) apply(batch []Save) model {
 	for _, s := range batch {
 		g := m[s.Group]
 		if g == nil {
-			if s.HardState == (raft.HardState{}) && len(s.Entries) == 0 {
+			if s.HardState == (raft.HardState{}) && s.First <= 1 && len(s.Entries) == 0 {
 				continue
 			}
 			g = new(modelGroup)
 			m[s.Group] = g
 		}
 		g.state = s.HardState
+		switch {
+		case s.Reset:
+			g.base, g.baseTerm, g.entries = s.First-1, s.BaseTerm, nil
+		case s.First > 0:
+			g.entries = g.entries[s.First-g.first():]
+			g.base, g.baseTerm = s.First-1, s.BaseTerm
+		}
 		if len(s.Entries) > 0 {
-			g.entries = append(slices.Clip(g.entries[:s.Entries[0].Index-1]), s.Entries...)
+			g.entries = append(slices.Clip(g.entries[:s.Entries[0].Index-g.first()]), s.Entries...)
 		}
 	}
 	return m
@@ -69,15 +91,49 @@ func (m model) diff(l *Log) error {
 		if g == nil {
 			return fmt.Errorf("group %d, which there is not", r.Group)
 		}
-		if r.HardState != g.state || r.FirstIndex != 1 || r.LastIndex != raft.Index(len(g.entries)) {
-			return fmt.Errorf("group %d is %+v, want %+v with %d entries", r.Group, r, g.state, len(g.entries))
+		want := Recovered{
+			Group: r.Group, HardState: g.state, FirstIndex: g.first(), BaseTerm: g.baseTerm, LastIndex: g.last(), Terms: runs(g.entries),
 		}
-		if want := runs(g.entries); !slices.Equal(r.Terms, want) {
-			return fmt.Errorf("group %d has terms %v, want %v", r.Group, r.Terms, want)
+		if fmt.Sprint(r) != fmt.Sprint(want) {
+			return fmt.Errorf("group is %+v, want %+v", r, want)
 		}
-		if err := sameEntries(l, r.Group, g.entries); err != nil {
+		if err := sameEntries(l, r.Group, *g); err != nil {
 			return err
 		}
+	}
+	return checkIndex(l)
+}
+
+// checkIndex says where the counts of what is alive differ from what is in the index.
+func checkIndex(l *Log) error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	var live int64
+	bySegment := make(map[*segment]int64)
+	for id, g := range l.groups {
+		var bytes int64
+		for _, s := range g.spans {
+			bytes += int64(s.length)
+			bySegment[l.segmentOf(s)] += int64(s.length)
+		}
+		if bytes != g.bytes {
+			return fmt.Errorf("group %d counts %d bytes and has %d", id, g.bytes, bytes)
+		}
+		if len(g.spans) > 0 != (g.last >= g.first) || len(g.terms) > 0 != (g.last >= g.first) {
+			return fmt.Errorf("group %d, %d..%d, has %d spans and %d terms", id, g.first, g.last, len(g.spans), len(g.terms))
+		}
+		if len(g.spans) > 1 && g.spans[1].first <= g.first {
+			return fmt.Errorf("group %d, %d..%d, keeps a span of which nothing is left", id, g.first, g.last)
+		}
+		live += bytes
+	}
+	for _, s := range l.segments {
+		if s.live != bySegment[s] {
+			return fmt.Errorf("%s counts %d bytes alive and has %d", segmentName(s.seq), s.live, bySegment[s])
+		}
+	}
+	if l.live != live {
+		return fmt.Errorf("the log counts %d bytes alive and has %d", l.live, live)
 	}
 	return nil
 }
@@ -91,22 +147,25 @@ func runs(es []raft.Entry) (rs []raft.TermRun) {
 	return rs
 }
 
-func sameEntries(l *Log, id raft.GroupID, want []raft.Entry) error {
-	if len(want) == 0 {
-		if _, err := l.Entries(id, 1, 1, 1); !errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("entry 1 of an empty log: %v", err)
+func sameEntries(l *Log, id raft.GroupID, g modelGroup) error {
+	if _, err := l.Entries(id, g.base, g.base, 1); !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("group %d still has entry %d: %v", id, g.base, err)
+	}
+	if len(g.entries) == 0 {
+		if _, err := l.Entries(id, g.first(), g.first(), 1); !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("entry %d of an empty log: %v", g.first(), err)
 		}
 		return nil
 	}
-	got, err := l.Entries(id, 1, raft.Index(len(want)), 1<<40)
+	got, err := l.Entries(id, g.first(), g.last(), 1<<40)
 	if err != nil {
 		return err
 	}
-	if len(got) != len(want) {
-		return fmt.Errorf("group %d has %d entries, want %d", id, len(got), len(want))
+	if len(got) != len(g.entries) {
+		return fmt.Errorf("group %d has %d entries, want %d", id, len(got), len(g.entries))
 	}
 	for i, e := range got {
-		if w := want[i]; e.Index != w.Index || e.Term != w.Term || e.Type != w.Type || !bytes.Equal(e.Data, w.Data) {
+		if w := g.entries[i]; e.Index != w.Index || e.Term != w.Term || e.Type != w.Type || !bytes.Equal(e.Data, w.Data) {
 			return fmt.Errorf("group %d has entry %v, want %v", id, e, w)
 		}
 	}
@@ -117,28 +176,43 @@ func sameEntries(l *Log, id raft.GroupID, want []raft.Entry) error {
 func randomBatch(rnd *rand.Rand, m model) (batch []Save) {
 	for range 1 + rnd.IntN(3) {
 		id := raft.GroupID(1 + rnd.IntN(3))
-		g := m.group(id)
-		s := Save{Group: id, HardState: g.state}
-		last := raft.Index(len(g.entries))
-		if s.HardState.CurrentTerm == 0 || rnd.IntN(6) == 0 {
-			s.HardState = raft.HardState{CurrentTerm: s.HardState.CurrentTerm + 1, VotedFor: raft.NodeID(rnd.IntN(4))}
-			if last > 0 && rnd.IntN(2) == 0 {
-				last = raft.Index(rnd.Uint64N(uint64(last))) // a new leader's entries supersede
-			}
-		} else if s.HardState.VotedFor == 0 && rnd.IntN(4) == 0 {
-			s.HardState.VotedFor = raft.NodeID(1 + rnd.IntN(3))
-		}
-		for i := range rnd.IntN(5) {
-			e := raft.Entry{Term: s.HardState.CurrentTerm, Index: last + 1 + raft.Index(i)}
-			if e.Type = raft.EntryNoop; rnd.IntN(8) > 0 {
-				e.Type, e.Data = raft.EntryCommand, randomData(rnd)
-			}
-			s.Entries = append(s.Entries, e)
-		}
-		batch = append(batch, s)
+		batch = append(batch, randomSave(rnd, id, m.group(id)))
 		m = m.apply(batch[len(batch)-1:])
 	}
 	return batch
+}
+
+func randomSave(rnd *rand.Rand, id raft.GroupID, g modelGroup) Save {
+	s := Save{Group: id, HardState: g.state}
+	first, last := g.first(), g.last()
+	superseding := false
+	if s.HardState.CurrentTerm == 0 || rnd.IntN(6) == 0 {
+		s.HardState = raft.HardState{CurrentTerm: s.HardState.CurrentTerm + 1, VotedFor: raft.NodeID(rnd.IntN(4))}
+		superseding = rnd.IntN(2) == 0
+	} else if s.HardState.VotedFor == 0 && rnd.IntN(4) == 0 {
+		s.HardState.VotedFor = raft.NodeID(1 + rnd.IntN(3))
+	}
+	switch rnd.IntN(12) {
+	case 0, 1: // the log's beginning is forgotten
+		s.First = first + raft.Index(rnd.IntN(int(last-first)+2))
+		s.BaseTerm = g.term(s.First - 1)
+		first = s.First
+	case 2: // a snapshot takes its place
+		s.First = first + 1 + raft.Index(rnd.IntN(int(last-first)+10))
+		s.BaseTerm, s.Reset = max(g.baseTerm, 1)+raft.Term(rnd.IntN(int(s.HardState.CurrentTerm-max(g.baseTerm, 1))+1)), true
+		first, last = s.First, s.First-1
+	}
+	if superseding && last >= first { // a new leader's entries
+		last = first - 1 + raft.Index(rnd.IntN(int(last-first)+1))
+	}
+	for i := range rnd.IntN(5) {
+		e := raft.Entry{Term: s.HardState.CurrentTerm, Index: last + 1 + raft.Index(i)}
+		if e.Type = raft.EntryNoop; rnd.IntN(8) > 0 {
+			e.Type, e.Data = raft.EntryCommand, randomData(rnd)
+		}
+		s.Entries = append(s.Entries, e)
+	}
+	return s
 }
 
 func randomData(rnd *rand.Rand) []byte {
@@ -192,4 +266,7 @@ func holds(t testing.TB, d *memfs.FS, o Options, m model) *Log {
 
 func stateOf(term raft.Term) raft.HardState { return raft.HardState{CurrentTerm: term} }
 
-func lastOf(m model, g raft.GroupID) raft.Index { return raft.Index(len(m.group(g).entries)) }
+func lastOf(m model, id raft.GroupID) raft.Index {
+	g := m.group(id)
+	return g.last()
+}

@@ -2,13 +2,11 @@ package wal
 
 import (
 	"fmt"
-	"hash/crc32"
 	"sync"
 
 	"github.com/balsa-raft/balsa/internal/must"
 	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/vfs"
-	"github.com/balsa-raft/balsa/wire"
 )
 
 // Options of a log. The zero value is good.
@@ -34,23 +32,17 @@ func (o *Options) validate() error {
 type Recovered struct {
 	Group      raft.GroupID
 	HardState  raft.HardState
-	FirstIndex raft.Index // 1 unless the log's beginning is gone
+	FirstIndex raft.Index // 1 unless the log's beginning was forgotten
+	BaseTerm   raft.Term  // of the entry before FirstIndex; 0 if there is none
 	LastIndex  raft.Index // FirstIndex-1 if there are no entries
 	Terms      []raft.TermRun
 }
 
-// Save is what one group wants to be durable. HardState is always the current one, changed or not. Entries may begin
-// at or below the group's last index: they then supersede the entry at their first index and all after it.
-type Save struct {
-	Group     raft.GroupID
-	HardState raft.HardState
-	Entries   []raft.Entry
-}
-
-// Stats counts since Open.
+// Stats describes the log, and counts since Open.
 type Stats struct {
 	Segments int    // files, the prepared one included
 	Bytes    int64  // that they take on disk
+	Live     int64  // bytes of them that entries occupy, of all groups together
 	Appends  uint64 // batches written
 	Written  uint64 // bytes of them, with headers and padding
 	Syncs    uint64
@@ -86,21 +78,12 @@ type Log struct {
 	mu       sync.RWMutex // guards what follows, and the durable part of every group
 	groups   map[raft.GroupID]*group
 	segments []*segment // in use, by seq
+	live     int64      // bytes of all records of entries that are in the index
 	stats    Stats
 	err      error // why the log has stopped
 }
 
-// staged is an effect on the index of the frame that is being made: a hard state, or entries.
-type staged struct {
-	group     *group
-	hardState raft.HardState
-	entries   []raft.Entry // nil for a hard state
-	span      span         // offset is in the frame's payload
-}
-
 const (
-	// recordBytesMax is about how much data is put into one record, because a record is read back as a whole.
-	recordBytesMax = 64 << 10
 	// prepareTries is how often Prepare tries for a segment while one is filled, if it fails.
 	prepareTries = 8
 	// bufBytesKept is the largest buffer that is kept from one batch to the next.
@@ -130,81 +113,6 @@ func (l *Log) Append(batch []Save) error {
 	l.unvouched = true
 	l.publish(at)
 	return nil
-}
-
-// encode puts the batch's records behind the frame header's place in buf and lists what they do in staged.
-func (l *Log) encode(batch []Save) (records uint32) {
-	l.resetBuf()
-	l.staged = l.staged[:0]
-	for i := range batch {
-		s := &batch[i]
-		g := l.groups[s.Group]
-		if g == nil {
-			if s.HardState == (raft.HardState{}) && len(s.Entries) == 0 {
-				continue
-			}
-			g = newGroup()
-			l.mu.Lock()
-			l.groups[s.Group] = g
-			l.mu.Unlock()
-		}
-		checkSave(g, s)
-		// The state goes first: a log must never hold entries of a term that its server has not yet reached.
-		if s.HardState != g.stagedState {
-			l.buf = wire.AppendStateRecord(l.buf, s.Group, s.HardState)
-			l.staged = append(l.staged, staged{group: g, hardState: s.HardState})
-			g.stagedState = s.HardState
-		}
-		l.encodeEntries(g, s)
-	}
-	return uint32(len(l.staged))
-}
-
-func (l *Log) encodeEntries(g *group, s *Save) {
-	for rest := s.Entries; len(rest) > 0; {
-		n, bytes := 1, len(rest[0].Data)
-		for n < len(rest) && bytes+len(rest[n].Data) <= recordBytesMax {
-			bytes += len(rest[n].Data)
-			n++
-		}
-		start := len(l.buf)
-		l.buf = wire.AppendEntriesRecord(l.buf, s.Group, rest[:n])
-		l.staged = append(l.staged, staged{group: g, entries: rest[:n], span: span{
-			first:  rest[0].Index,
-			offset: uint32(start),
-			length: uint32(len(l.buf) - start),
-			crc:    crc32.Checksum(l.buf[start:], castagnoli),
-		}})
-		g.stagedLast = rest[n-1].Index
-		rest = rest[n:]
-	}
-}
-
-// checkSave asserts what the core guarantees of a Save, before it is on disk for ever. It branches before it asserts,
-// because the arguments of an assertion cost an allocation each.
-func checkSave(g *group, s *Save) {
-	was, is := g.stagedState, s.HardState
-	if is.CurrentTerm < was.CurrentTerm {
-		must.Be(false, "term of group %d never falls: %d after %d", s.Group, is.CurrentTerm, was.CurrentTerm)
-	}
-	if is.CurrentTerm == was.CurrentTerm && was.VotedFor != 0 && is.VotedFor != was.VotedFor {
-		must.Be(false, "group %d votes once in term %d: %d after %d", s.Group, is.CurrentTerm, is.VotedFor, was.VotedFor)
-	}
-	if len(s.Entries) == 0 {
-		return
-	}
-	first, term := s.Entries[0].Index, s.Entries[0].Term
-	if first < g.first || first > g.stagedLast+1 {
-		must.Be(false, "entries of group %d follow its log %d..%d: first is %d", s.Group, g.first, g.stagedLast, first)
-	}
-	for i := range s.Entries {
-		e := &s.Entries[i]
-		if e.Index != first+raft.Index(i) || e.Term < term || e.Term > is.CurrentTerm {
-			must.Be(false, "entries of group %d are contiguous from %d and of ascending terms up to %d: %d has term %d",
-				s.Group, first, is.CurrentTerm, e.Index, e.Term)
-		}
-		term = e.Term
-	}
 }
 
 func (l *Log) resetBuf() {
@@ -257,13 +165,9 @@ func (l *Log) publish(at int64) {
 	defer l.mu.Unlock()
 	for i := range l.staged {
 		s := &l.staged[i]
-		if s.entries == nil {
-			s.group.hardState = s.hardState
-			continue
-		}
 		s.span.segment = uint32(l.tail.seq - l.firstSeq)
 		s.span.offset += uint32(at)
-		s.group.appendEntries(s.entries, s.span)
+		l.apply(s.group, &s.record, s.span)
 	}
 	clear(l.staged) // lets go of the caller's entries
 }
@@ -376,6 +280,17 @@ func (l *Log) vouch() error {
 	return nil
 }
 
+// GroupBytes returns how many bytes of the log a group's entries occupy, from its first one on. A record counts until
+// none of its entries is left.
+func (l *Log) GroupBytes(id raft.GroupID) int64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if g := l.groups[id]; g != nil {
+		return g.bytes
+	}
+	return 0
+}
+
 // Stats returns the counts so far.
 func (l *Log) Stats() Stats {
 	l.rotation.Lock()
@@ -383,6 +298,7 @@ func (l *Log) Stats() Stats {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	st := l.stats
+	st.Live = l.live
 	for _, s := range l.segments {
 		st.Segments++
 		st.Bytes += s.size

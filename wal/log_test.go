@@ -58,7 +58,7 @@ func TestOneGroupManyTimesInABatch(t *testing.T) {
 	}
 	mustAppend(t, l, batch...)
 	want := model{}.apply(batch)
-	if err := sameEntries(l, 1, want.group(1).entries); err != nil {
+	if err := sameEntries(l, 1, want.group(1)); err != nil {
 		t.Error(err)
 	}
 	holds(t, d, small, want)
@@ -87,7 +87,7 @@ func TestR23_Supersede(t *testing.T) {
 			for i, s := range c.saves {
 				mustAppend(t, l, s)
 				m = m.apply([]Save{s})
-				if err := sameEntries(l, 1, m.group(1).entries); err != nil {
+				if err := sameEntries(l, 1, m.group(1)); err != nil {
 					t.Fatalf("after save %d: %v", i, err)
 				}
 				if _, err := l.Entries(1, raft.Index(len(m.group(1).entries))+1, 100, 1); !errors.Is(err, ErrNotFound) {
@@ -161,7 +161,7 @@ func TestLargeBatches(t *testing.T) {
 			mustAppend(t, l, s)
 			m = m.apply([]Save{s})
 		}
-		if err := sameEntries(l, 1, m.group(1).entries); err != nil {
+		if err := sameEntries(l, 1, m.group(1)); err != nil {
 			t.Fatal(err)
 		}
 		// The last one is repeated in a segment of its own, and that one again.
@@ -279,6 +279,23 @@ func TestBrokenPromisesPanic(t *testing.T) {
 		{"S7 vote withdrawn", Save{Group: 1, HardState: stateOf(3)}},
 		{"entry of a later term", Save{Group: 1, HardState: voted.HardState, Entries: []raft.Entry{{Term: 4, Index: 4}}}},
 		{"hole", Save{Group: 1, HardState: voted.HardState, Entries: []raft.Entry{{Term: 3, Index: 4}, {Term: 3, Index: 6}}}},
+		{"terms that fall behind the base", func() Save {
+			s := put(1, 1, 9, "x")
+			s.HardState, s.First, s.BaseTerm, s.Reset = voted.HardState, 9, 2, true
+			return s
+		}()},
+		{"R10 entries before the beginning", func() Save {
+			s := put(1, 3, 2, "x")
+			s.HardState, s.First, s.BaseTerm = voted.HardState, 3, 1
+			return s
+		}()},
+		{"a beginning behind a gap", Save{Group: 1, HardState: voted.HardState, First: 5, BaseTerm: 1}},
+		{"a beginning of another term", Save{Group: 1, HardState: voted.HardState, First: 3, BaseTerm: 2}},
+		{"a beginning of no term", Save{Group: 1, HardState: voted.HardState, First: 3}},
+		{"a beginning before the first entry", Save{Group: 1, HardState: voted.HardState, First: 1, BaseTerm: 1}},
+		{"a snapshot of a later term", Save{Group: 1, HardState: voted.HardState, First: 9, BaseTerm: 4, Reset: true}},
+		{"a reset to nowhere", Save{Group: 1, HardState: voted.HardState, Reset: true}},
+		{"a base of nothing", Save{Group: 1, HardState: voted.HardState, BaseTerm: 1}},
 		{"falling terms", Save{Group: 1, HardState: voted.HardState, Entries: []raft.Entry{{Term: 3, Index: 4}, {Term: 2, Index: 5}}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -79,7 +79,7 @@ func (l *Log) plan(id raft.GroupID, from, to raft.Index, bytesMax uint64) ([]pie
 			break
 		}
 		p := piece{span: g.spans[k], last: to}
-		p.segment = l.segments[p.span.segment]
+		p.segment = l.segmentOf(p.span)
 		if k+1 < len(g.spans) {
 			p.last = min(to, g.spans[k+1].first-1)
 		}

@@ -160,6 +160,9 @@ func (r *recovery) judgeHeaders(files []*found) error {
 		r.log.firstSeq = files[0].seq
 	}
 	r.segments = files[:used]
+	for _, f := range r.segments {
+		r.log.segments = append(r.log.segments, &f.segment)
+	}
 	if used < len(files) {
 		r.spare = files[used]
 	}
@@ -301,7 +304,7 @@ func (r *recovery) settle() error {
 			return r.corrupt(h.in, h.at, fmt.Sprintf("frame %d passes its checksum and cannot be read: %v", h.lsn, err))
 		}
 		at := h.offset + frameHeaderBytes + int64(len(h.payload)-len(rest))
-		if err := r.log.restore(rec, h.seq, at, record[:len(record)-len(left)]); err != nil {
+		if err := r.log.restore(&rec, h.seq, at, record[:len(record)-len(left)]); err != nil {
 			return r.corrupt(h.in, h.at, fmt.Sprintf("frame %d passes its checksum and makes no sense: %v", h.lsn, err))
 		}
 		rest = left

@@ -29,6 +29,9 @@ func (r *recovery) resume(blank bool) error {
 			seq, r.segments = seq-1, r.segments[:n-1]
 		}
 	}
+	s := &segment{seq: seq}
+	l.segments = l.segments[:len(r.segments)]
+	l.segments = append(l.segments, s)
 	repeat := r.held
 	if repeat != nil {
 		repeat.seq, repeat.offset = seq, blockBytes
@@ -36,14 +39,9 @@ func (r *recovery) resume(blank bool) error {
 			return err
 		}
 	}
-	s := &segment{seq: seq}
 	if err := r.makeSegment(s, h, repeat, blank); err != nil {
 		return fmt.Errorf("wal: make %s: %w", l.path(segmentName(seq)), err)
 	}
-	for _, f := range r.segments {
-		l.segments = append(l.segments, &f.segment)
-	}
-	l.segments = append(l.segments, s)
 	l.tail, l.lsn = s, r.lsn
 	l.offset, l.crc = blockBytes, r.crc
 	if repeat != nil {
@@ -125,6 +123,7 @@ func (l *Log) describe() []Recovered {
 			Group:      id,
 			HardState:  g.hardState,
 			FirstIndex: g.first,
+			BaseTerm:   g.baseTerm,
 			LastIndex:  g.last,
 			Terms:      slices.Clone(g.terms),
 		})

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/vfs/memfs"
+	"github.com/balsa-raft/balsa/wire"
 )
 
 // sample is a log of ten batches, each in a frame of one block, over two segments.
@@ -292,10 +294,6 @@ func TestD2_DamageIsRefused(t *testing.T) {
 			}
 			rewrite(t, s.disk, segmentPath(1), contentsOf(t, other.disk, segmentPath(1)))
 		}, "it continues frame 7, and wal-0000000000000001 ends with another frame 7"},
-		{"a frame that makes no sense", func(t *testing.T, s *sample) { s.forge(t, put(1, 9, 77, "gap")) }, "makes no sense: group 1 goes on with entry 77, and its log is 1..10"},
-		{"a frame that goes back in terms", func(t *testing.T, s *sample) {
-			s.forge(t, Save{Group: 2, HardState: stateOf(1)})
-		}, "makes no sense: group 2 goes from term 3 back to 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSample(t)
@@ -307,17 +305,52 @@ func TestD2_DamageIsRefused(t *testing.T) {
 	}
 }
 
-// forge appends a batch that no core makes, by a log that has forgotten what there is.
-func (s *sample) forge(t *testing.T, save Save) {
+// forge appends a frame of records that no core makes, and one that vouches for it.
+func (s *sample) forge(t *testing.T, records ...[]byte) {
 	t.Helper()
-	g := newGroup()
-	if len(save.Entries) > 0 {
-		g.stagedLast = save.Entries[0].Index - 1
+	s.log.resetBuf()
+	s.log.buf = append(s.log.buf, slices.Concat(records...)...)
+	for _, n := range []int{len(records), 0} {
+		if _, err := s.log.writeFrame(uint32(n)); err != nil {
+			t.Fatal(err)
+		}
+		s.log.resetBuf()
 	}
-	s.log.groups[save.Group] = g
-	mustAppend(t, s.log, save)
-	if err := s.log.Vouch(); err != nil {
-		t.Fatal(err)
+}
+
+// Frames that pass their checksums and cannot be true are reported, and never believed.
+func TestForgedRecordsAreRefused(t *testing.T) {
+	state := func(g raft.GroupID, term raft.Term) []byte { return wire.AppendStateRecord(nil, g, stateOf(term)) }
+	entry := func(g raft.GroupID, term raft.Term, i raft.Index) []byte {
+		return wire.AppendEntriesRecord(nil, g, []raft.Entry{{Term: term, Index: i}})
+	}
+	begin := func(first raft.Index, base raft.Term, reset bool) []byte {
+		return wire.AppendBeginRecord(nil, 1, first, base, reset)
+	}
+	for _, c := range []struct {
+		name    string
+		records [][]byte
+		want    string
+	}{
+		{"gap", [][]byte{entry(1, 9, 77)}, "group 1 goes on with entry 77, and its log is 1..10"},
+		{"index zero of a new group", [][]byte{entry(9, 1, 2)}, "group 9 goes on with entry 2, and its log is 1..0"},
+		{"term falls", [][]byte{state(2, 1)}, "group 2 goes from term 3 back to 1"},
+		{"beginning behind a gap", [][]byte{begin(12, 1, false)}, "group 1 forgets what is before entry 12, and its log is 1..10"},
+		{"beginning goes back", [][]byte{begin(5, 1, false), begin(4, 1, false)}, "group 1 begins with entry 4, and its log is 5..10"},
+		{"reset goes back", [][]byte{begin(5, 1, false), begin(4, 1, true)}, "group 1 begins with entry 4, and its log is 5..10"},
+		{"beginning of another term", [][]byte{state(1, 2), begin(5, 2, false)}, "group 1 begins behind entry 4 of term 2, and has it of term 1"},
+		{"other base", [][]byte{state(1, 2), begin(5, 1, false), begin(5, 2, true)}, "group 1 begins behind entry 4 of term 2, and has it of term 1"},
+		{"snapshot of a later term", [][]byte{begin(50, 2, true)}, "group 1 begins behind term 2 in term 1"},
+		{"N6 gap behind a snapshot", [][]byte{begin(50, 1, true), entry(1, 1, 51)}, "group 1 goes on with entry 51, and its log is 50..49"},
+		{"R10 entry before the beginning", [][]byte{begin(5, 1, false), entry(1, 1, 4)}, "group 1 goes on with entry 4, and its log is 5..10"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSample(t)
+			s.forge(t, c.records...)
+			if ce := refused(t, s.disk); !strings.Contains(ce.Error(), "makes no sense: "+c.want) {
+				t.Errorf("%q is not in the error: %v", c.want, ce)
+			}
+		})
 	}
 }
 

@@ -18,6 +18,7 @@ type segment struct {
 	seq  uint64
 	file vfs.File
 	size int64 // bytes, a multiple of blockBytes
+	live int64 // bytes of records in it that the index tells of; guarded by Log.mu
 }
 
 const (
