@@ -84,6 +84,9 @@ func (c *checker) event(m *member, e raft.Event) {
 	}
 	c.leaders[e.Term] = now
 	c.checkVote(m, e.Term, m.id, "leads the term")
+	if n := c.votesFor(m.id, e.Term); n < c.quorum() {
+		c.w.fail("Election Safety", "n%d leads term %d with the votes of %d members", m.id, e.Term, n)
+	}
 	// Its own vote had to be durable, and so is everything that was to be saved before it: its whole log.
 	log := map[raft.Index]raft.Term{0: 0}
 	for i, entry := range m.disk.durable.entries {
@@ -97,6 +100,16 @@ func (c *checker) event(m *member, e raft.Event) {
 			return
 		}
 	}
+}
+
+// votesFor is how many members are known to have voted for a candidate.
+func (c *checker) votesFor(candidate raft.NodeID, term raft.Term) (n int) {
+	for _, m := range c.w.members {
+		if m.id == candidate || c.votes[ballot{member: m.id, term: term}] == candidate {
+			n++
+		}
+	}
+	return n
 }
 
 // vote takes in that a member says to have voted.
@@ -281,6 +294,8 @@ func (c *checker) applied(r *register, previous raft.Index, e *host.Entry, value
 	}
 	known := &c.committed[e.Index-1]
 	switch {
+	case m.disk.durable.at(e.Index).term != e.Term:
+		c.w.fail("Durable First", "n%d executes entry %d of term %d, and its disk has one of term %d", m.id, e.Index, e.Term, m.disk.durable.at(e.Index).term)
 	case known.term != e.Term:
 		c.w.fail("State Machine Safety", "n%d executes entry %d of term %d, committed is one of term %d", m.id, e.Index, e.Term, known.term)
 	case known.executed && known.state != r.state:

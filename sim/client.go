@@ -164,6 +164,9 @@ func (c *clients) write(client int, m *member, key int) *operation {
 func (c *clients) read(client int, m *member, key int) *operation {
 	c.w.report.Reads++
 	op := c.operation(client, m, key)
+	if m.group.Status().Role == raft.Leader && m.commit < op.floor {
+		c.w.report.ReadsOfDeposed++
+	}
 	m.tell("is asked by client %d to read %d, at least as of %d", client, key, op.floor)
 	var err error
 	if op.read, err = m.group.Read(); err != nil {

@@ -33,6 +33,7 @@ type knobs struct {
 	drift      int64         // of 1000, how far the members' clocks go too fast or too slow, at most
 	latency    time.Duration // of the network, at most
 	lateMax    time.Duration
+	lateCopies int // of 1000 second copies
 	kinds      [messageKinds]mishaps
 }
 
@@ -56,7 +57,7 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 		clients:      1 + r.IntN(6),
 		keys:         1 + r.IntN(5),
 		think:        time.Duration(5+r.IntN(200)) * time.Millisecond,
-		toLeaders:    pick(r, 0, 50, 90),
+		toLeaders:    pick(r, 0, 0, 50, 90),
 		readPart:     pick(r, 10, 30, 50, 80),
 		burstMax:     pick(r, 1, 1, 4, 20),
 		valueBytes:   pick(r, 0, 50, 500, 5000),
@@ -64,9 +65,10 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 		onLeader:     pick(r, 0, 30, 60, 90),
 		drift:        pick[int64](r, 50, 400),
 		latency:      pick(r, 500*time.Microsecond, 2*time.Millisecond, 10*time.Millisecond, 40*time.Millisecond),
+		lateCopies:   pick(r, 50, 200, 800),
 		kinds:        drawMishaps(r),
-		lateMax:      pick(r, 100*time.Millisecond, time.Second, 5*time.Second),
 	}
+	k.lateMax = pick(r, k.electionTimeout()/4, 2*k.electionTimeout(), 5*time.Second)
 	if o.Members != 0 {
 		k.members = o.Members
 	}
@@ -144,9 +146,9 @@ func (k *knobs) String() string {
 	c := k.raft
 	return fmt.Sprintf("members %d, %v, faults %v every %v (%d%% on the leader), clocks off by %d of 1000; "+
 		"election %d ticks, append %d, inflight %d, uncommitted %d, apply %d, cache %d, segment %d, pending %d bytes; "+
-		"clients %d, keys %d, think %v, %d%% to leaders, reads %d%%, burst %d, value %d bytes; latency %v, late by %v, of 1000 messages %v",
+		"clients %d, keys %d, think %v, %d%% to leaders, reads %d%%, burst %d, value %d bytes; latency %v, late by %v, of 1000 messages %v, of 1000 copies %d late",
 		k.members, k.duration, k.faults, k.faultEvery, k.onLeader, k.drift,
 		c.ElectionTicks, c.AppendBytesMax, c.InflightBytesMax, c.UncommittedBytesMax, c.ApplyBytesMax, c.CacheBytesMax,
 		k.segmentBytes, k.pendingBytes, k.clients, k.keys, k.think, k.toLeaders, k.readPart, k.burstMax, k.valueBytes,
-		k.latency, k.lateMax, k.kinds)
+		k.latency, k.lateMax, k.kinds, k.lateCopies)
 }

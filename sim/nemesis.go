@@ -112,34 +112,14 @@ func (w *world) harmBlackout(*member) {
 }
 
 func (w *world) harmPartition(m *member) {
+	side := map[raft.NodeID]bool{m.id: true}
 	if w.chance(500) {
-		w.isolate(m)
-		return
-	}
-	side := make(map[raft.NodeID]bool)
-	for _, o := range w.members {
-		side[o.id] = w.chance(500)
-	}
-	w.partition(side)
-}
-
-func (w *world) isolate(m *member) { w.partition(map[raft.NodeID]bool{m.id: true}) }
-
-func (w *world) partition(side map[raft.NodeID]bool) {
-	w.network.cutBetween(side)
-	w.report.Partitions++
-	w.tell("%v", w.network)
-	w.mendLater()
-}
-
-func (w *world) mendLater() {
-	longest := pick(w.rand, w.knobs.electionTimeout()/2, 2*w.knobs.electionTimeout(), 4*time.Second)
-	w.after(between(w.rand, 0, longest), func() {
-		if w.chaos {
-			w.network.mend()
-			w.tell("all links are mended")
+		for _, o := range w.members {
+			side[o.id] = w.chance(500)
 		}
-	})
+	}
+	w.network.cutBetween(side)
+	w.mendLater()
 }
 
 func (w *world) harmCut(m *member) {
@@ -149,19 +129,38 @@ func (w *world) harmCut(m *member) {
 			w.network.link(o.id, m.id).cut = w.chance(500)
 		}
 	}
-	w.report.Partitions++
-	w.tell("%v", w.network)
 	w.mendLater()
 }
 
-func (w *world) harmPause(m *member) {
-	if m.up {
-		w.report.Pauses++
-		m.pausedUntil = w.now + between(w.rand, 0, pick(w.rand, 50*time.Millisecond, 500*time.Millisecond, 3*time.Second))
-		m.tell("is paused until %v", m.pausedUntil)
-		if w.knobs.faults.has(FaultPartition) && w.chance(500) {
-			w.isolate(m) // when it wakes up it must not believe that nothing has happened
+func (w *world) mendLater() {
+	w.mendAfter(between(w.rand, 0, pick(w.rand, w.knobs.electionTimeout()/2, 2*w.knobs.electionTimeout(), 4*time.Second)))
+}
+
+func (w *world) mendAfter(delay time.Duration) {
+	w.tell("%v", w.network)
+	w.report.Partitions++
+	w.network.cuts++
+	cuts := w.network.cuts
+	w.after(delay, func() {
+		if w.chaos && w.network.cuts == cuts {
+			w.network.mend()
+			w.tell("all links are mended")
 		}
+	})
+}
+
+func (w *world) harmPause(m *member) {
+	if !m.up {
+		return
+	}
+	w.report.Pauses++
+	delay := between(w.rand, 0, pick(w.rand, 50*time.Millisecond, w.knobs.electionTimeout(), 3*w.knobs.electionTimeout()))
+	m.pausedUntil = w.now + delay
+	m.tell("is paused until %v", m.pausedUntil)
+	if w.knobs.faults.has(FaultPartition) && w.chance(500) {
+		// So that it hears nothing of what it has missed when it goes on.
+		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+		w.mendAfter(delay + between(w.rand, 0, w.knobs.electionTimeout()))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 type network struct {
 	w     *world
 	links [][]link // from, to
+	cuts  int      // how often links were cut: what is to be mended later may have been cut again
 }
 
 // link is one direction between two members.
@@ -56,7 +57,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	n.carry(from.id, to, b, faults.has(FaultDelay) && w.chance(mishap.late))
 	if faults.has(FaultDuplicate) && w.chance(mishap.duplicated) {
 		w.report.Duplicated++
-		n.carry(from.id, to, b, w.chance(200))
+		n.carry(from.id, to, b, w.chance(w.knobs.lateCopies))
 	}
 }
 

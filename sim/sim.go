@@ -77,6 +77,7 @@ type Counts struct {
 	Forwards, ForwardRefusals  int
 	Writes, Refused, Unknown   int
 	Reads, ReadsUnanswered     int
+	ReadsOfDeposed             int // those that began at a member that believed to lead, when a later leader had committed
 }
 
 // Violation says which property did not hold, and how to see it again.
