@@ -55,8 +55,11 @@ func newApp() *app {
 
 // callName keeps the path by which the program was called, so that a line with it works where it is copied.
 func callName(arg0 string) string {
-	if !strings.Contains(arg0, "/") {
+	switch {
+	case !strings.Contains(arg0, "/"):
 		return "balsa"
+	case strings.Contains(arg0, "/go-build"): // of go run: the program goes when it ends
+		return "go run ./cmd/balsa"
 	}
 	if strings.ContainsAny(arg0, " '\"$`\\()&;*?") {
 		return "'" + strings.ReplaceAll(arg0, "'", `'\''`) + "'"
