@@ -365,7 +365,7 @@ func (c *cluster) remove(p *packet) {
 	c.network = slices.DeleteFunc(c.network, func(q *packet) bool { return q == p })
 }
 
-// propose gives a server commands.
+// propose gives a server commands. Its effects are not carried out yet.
 func (c *cluster) propose(s *server, commands ...string) error {
 	ps := make([]Proposal, len(commands))
 	for i, command := range commands {
@@ -373,7 +373,6 @@ func (c *cluster) propose(s *server, commands ...string) error {
 	}
 	term, err := s.raft.Propose(ps...)
 	c.checks.proposed(ps, term, err)
-	c.settle(s)
 	return err
 }
 

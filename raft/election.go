@@ -176,9 +176,7 @@ func (r *Raft) becomeLeader() {
 		}
 	}
 	r.event(EventLeader, r.config.ID, 0)
-	r.abortReads()
-	r.proposals.reset()
-	r.proposals.termFirst = r.log.last + 1
+	r.proposals.beginTerm(r.log.last + 1)
 	r.log.append(Entry{Term: r.currentTerm, Index: r.log.last + 1, Type: EntryNoop})
 }
 

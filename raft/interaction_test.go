@@ -18,7 +18,7 @@ import (
 //	persist 1 [n=] [again=seq] | applied 1 [n=] | load 1 [bytes=] [fail=true | ahead=true]
 //	rand 1 3                                     the election timeout of server 1 is the shortest and 3 ticks; 5 otherwise
 //	tick [1 2] [n=]; campaign 1; unreachable 1 2 (at 1, of 2)
-//	propose 1 x y; read 1 7 8; crash 1 [keep=] [torn=]; restart 1
+//	propose 1 x y [read=7]; read 1 7 8; crash 1 [keep=] [torn=]; restart 1
 //	deliver|drop|duplicate 1->2 [Type] [n=]      of the messages under way; * is any server
 //	delay 1->2 [Type] [n=] as=name [copy=true]   keeps messages, or copies, back until deliver name
 //	cut 1->2; cut 1--2; isolate 1; heal
@@ -131,6 +131,10 @@ func (i *interpreter) server(cmd script.Command) {
 	case "propose":
 		s := i.up(cmd)
 		i.answer(s, c.propose(s, cmd.Args[1:]...))
+		if cmd.Has("read") {
+			i.answer(s, c.read(s, ReadID(cmd.Uint("read", 0))))
+		}
+		c.settle(s)
 	case "read":
 		s := i.up(cmd)
 		for k := range cmd.Args[1:] {

@@ -16,9 +16,9 @@ type proposals struct {
 	startTerm   Term              // currentTerm when this incarnation began
 }
 
-// reset ends what belongs to a leadership. What was taken stays: a copy of a request that was appended may still arrive.
-func (s *proposals) reset() {
-	s.termFirst, s.uncommitted = 0, 0
+// beginTerm begins a leadership. What was taken stays: a copy of a request that was appended may still arrive.
+func (s *proposals) beginTerm(first Index) {
+	s.termFirst, s.uncommitted = first, 0
 }
 
 // committed gives back the bytes of the entries in (from, to].

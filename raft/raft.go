@@ -159,7 +159,6 @@ func (r *Raft) leaveRole() {
 	r.ack = acknowledgement{}
 	r.disk.dropWithheld()
 	r.abortReads()
-	r.proposals.reset()
 }
 
 // Tick tells that one unit of time has passed.

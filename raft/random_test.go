@@ -257,17 +257,27 @@ func (w *world) proposeTo(s *server) {
 		commands = append(commands, fmt.Sprintf("c%d%s", w.commands, strings.Repeat(".", w.rand.IntN(40))))
 	}
 	err := w.propose(s, commands...)
+	if w.rand.IntN(4) == 0 {
+		w.readAt(s)
+	}
+	w.settle(s)
 	w.say("n%d is given %q: %v", s.id, commands, err)
 }
 
 func (w *world) readSome() {
 	if s := w.any(); s != nil {
-		id := w.nextRead
-		w.nextRead++
-		w.say("n%d is asked read %d", s.id, id)
-		_ = w.read(s, id)
+		for range 1 + w.rand.IntN(2) {
+			w.readAt(s)
+		}
 		w.settle(s)
 	}
+}
+
+func (w *world) readAt(s *server) {
+	id := w.nextRead
+	w.nextRead++
+	w.say("n%d is asked read %d", s.id, id)
+	_ = w.read(s, id)
 }
 
 func (w *world) crashOne() {
@@ -375,6 +385,7 @@ func (w *world) calm() {
 			if w.propose(l, last) == nil {
 				given = l.raft.Term()
 			}
+			w.settle(l)
 		}
 		if w.isCommitted(last) && w.converged() {
 			return

@@ -49,7 +49,7 @@ func (r *Raft) sendNext(p *peer) bool {
 // sendLoaded sends entries that were read from the log on disk.
 func (r *Raft) sendLoaded(p *peer, es []Entry) {
 	p.loading = false
-	if p.probing || len(es) == 0 || es[0].Index != p.nextIndex || !r.log.matches(es) {
+	if len(es) == 0 || es[0].Index != p.nextIndex || !r.log.matches(es) {
 		return // nextIndex has moved, or the read failed: it is asked for again
 	}
 	r.sendAppendEntries(p, es)

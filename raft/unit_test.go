@@ -64,6 +64,7 @@ func TestHostMistakes(t *testing.T) {
 		if err := c.propose(s, "x"); err != nil {
 			t.Fatal(err)
 		}
+		c.settle(s)
 		func() {
 			defer func() {
 				if v := recover(); v == nil || !strings.Contains(v.(string), test.want) {
@@ -72,6 +73,27 @@ func TestHostMistakes(t *testing.T) {
 			}()
 			test.do(c, s)
 		}()
+	}
+}
+
+// TestLoadedTwice: entries that were handed in once are not applied again.
+func TestLoadedTwice(t *testing.T) {
+	c := newCluster(1, Config{ElectionTicks: 10, ApplyBytesMax: 1})
+	s := c.server(1)
+	s.disk = disk{hardState: HardState{CurrentTerm: 1}}
+	for i := Index(1); i <= 2; i++ {
+		s.disk.log = append(s.disk.log, Entry{Term: 1, Index: i})
+	}
+	s.manualLoad = true
+	c.start(s)
+	s.raft.Tick()
+	c.settle(s)
+	l := s.loads[0]
+	s.raft.Loaded(l.Load, s.log[:1])
+	s.raft.Loaded(l.Load, s.log[:1])
+	c.settle(s)
+	if s.applied != 1 {
+		t.Errorf("applied %d", s.applied)
 	}
 }
 
