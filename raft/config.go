@@ -17,8 +17,10 @@ type Config struct {
 	ID NodeID
 	// Configuration is the set of servers.
 	Configuration Configuration
-	// Epoch is larger at every start of this server than at any before. It keeps requests of this incarnation
-	// apart from delayed ones of earlier ones, so a repeated value costs freshness of reads.
+	// Epoch is where this incarnation begins to number its requests to leaders. It must be beyond all that any incarnation before has
+	// used, which is its Epoch and one more for each request: the time in nanoseconds will do, a count of starts only if it is shifted
+	// far to the left. If numbers repeat, a late answer to an earlier incarnation can make a read stale; if they fall, the leader takes
+	// this server's commands for copies and drops them, until the term ends.
 	Epoch uint64
 	// Rand spreads election timeouts.
 	Rand Rand

@@ -17,7 +17,8 @@ type Effects struct {
 }
 
 // Save is what must survive a crash before Persisted(Seq) is called. Entries may begin at or below the log's end:
-// the first one then supersedes the entry at its index and everything after it.
+// the first one then supersedes the entry at its index and everything after it. A crash before that may keep the hard state
+// without the entries, or with some of the first of them, but not entries without the hard state.
 type Save struct {
 	Seq       uint64
 	HardState HardState // always the current one, changed or not

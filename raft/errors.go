@@ -25,8 +25,8 @@ func (e *BadMessageError) Error() string {
 }
 
 // SafetyError is returned by Receive when a message proves that one of Raft's safety properties (Figure 3.2) does not hold in this
-// cluster: a server lost what it had promised to keep, or two servers share an id. The message had no effect.
-// The host must stop the group here: whatever it did next could destroy what is still right.
+// cluster: a server lost what it had promised to keep, or two servers share an id. The message has changed neither log nor
+// commitIndex. The host must stop the group here: whatever it did next could destroy what is still right.
 type SafetyError struct {
 	Property string // as Figure 3.2 names it
 	Detail   string

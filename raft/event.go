@@ -24,7 +24,7 @@ const (
 	EventTruncated
 	// EventProbing: the leader no longer knows where Node's log agrees with its own; Index is where it will look.
 	EventProbing
-	// EventReplicating: Node's log was found to agree with the leader's up to Index.
+	// EventReplicating: it was found where Node's log agrees with the leader's; Index is the next entry to send.
 	EventReplicating
 )
 

@@ -78,7 +78,7 @@ type LogState struct {
 }
 
 // New returns a server in the state that it left on disk: a follower that has voted as s says and knows of no commit. A
-// server that starts for the first time has LogState{First: 1}.
+// server that starts for the first time has LogState{First: 1}. All that s tells of must be durable: the server counts on it.
 func New(config Config, s LogState) (*Raft, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err

@@ -1,0 +1,142 @@
+// Package raft is the Raft consensus algorithm as a function with a memory: inputs are methods, the output is one value, [Effects].
+// It replicates one log among the servers of a group, so that every server's state machine executes the same commands in the
+// same order, while fewer than half of the servers are down, cut off or slow.
+//
+// It is written to be read beside Diego Ongaro's thesis, "Consensus: Bridging Theory and Practice". § is one of its sections, Figure 3.1
+// its one-page summary (Figure 2 of the shorter paper), and names are that figure's. docs/paper.md is the dictionary; the stories in
+// testdata show each rule at work, and are the quickest way to learn what this package does.
+//
+// # Inputs and effects
+//
+//	New          a server in the state that it left on disk
+//	Receive      a message from another server came
+//	Tick         a unit of time has passed
+//	Propose      commands for the log, here or by way of the leader
+//	ReadIndex    a read that must reflect all that is committed by now
+//	Persisted    saves up to this one are durable
+//	Applied      the state machine has executed the entries up to this one
+//	Loaded       here are entries that a Load asked for
+//	Unreachable  the connection to this server broke
+//	Effects      what is to be done since the last call
+//	Leader, Term, Status
+//
+// The owner of a [Raft] calls one method at a time, and Effects when it has no more input at hand:
+//
+//	for {
+//		select {
+//		case m := <-network:
+//			err = r.Receive(m.From, m.Message) // a *SafetyError ends the group here
+//		case <-ticker:
+//			r.Tick()
+//		case p := <-proposals:
+//			term, err = r.Propose(p)
+//		case seq := <-saved:
+//			r.Persisted(seq)
+//		case i := <-executed:
+//			r.Applied(i)
+//		}
+//		e := r.Effects()
+//		disk <- e.Save         // one writer, so that saves keep their order; then it says saved <- Save.Seq
+//		send(e.Messages)       // at once, whatever becomes of Save
+//		machine <- e.Apply     // one executor; then it says executed <- the last index
+//		// and Load, Reads, Aborted, Refused, Events
+//	}
+//
+// # The contract of effects
+//
+// Everything in an Effects may be started at once, in any order, and beside what earlier ones started. What must wait for the disk is not in
+// it yet: the core withholds votes, acknowledgements, all that speaks in a term, and its own count towards a majority until the save
+// that they depend on is [Raft.Persisted]. Four things are asked of the host:
+//
+//   - Saves of one group become durable in the order of their Seq. A crash may keep of those that are not Persisted any beginning: some whole
+//     saves, and of the next its hard state, alone or with its first entries. It must not keep entries without the hard state of their
+//     save: they could be of a term that the server does not know of any more. What New is given must be durable, too.
+//   - Entries of a save supersede what the log holds at the first one's index and behind it.
+//   - Apply is executed in order, each entry once in an incarnation. State machines and logs are given entries whose Data is shared:
+//     nobody changes it.
+//   - A write that failed is never reported as Persisted, nor any later one. There is no way back from it but a restart.
+//
+// Messages may be lost, duplicated, delayed and reordered. To keep their order, and not to delay them, is a matter of speed.
+//
+// # Where to find what
+//
+//	election.go     §3.4 elections, §3.6.1 their restriction, §4.2.3 disruptive servers, §6.2 leaders without a majority, §9.6 Pre-Vote
+//	replication.go  §3.5 log replication, §10.2.2 pipelining; peer.go: what a leader knows of another server
+//	commit.go       §3.6.2 committing entries of earlier terms; quorum.go: majorities
+//	durable.go      §3.8 persisted state, §10.2.1 the leader's disk in parallel
+//	read.go         §6.4 linearizable reads
+//	proposal.go     §6.2 commands on their way to the leader
+//	log.go          the log: terms of all entries, the newest entries themselves
+//	raft.go         the state, Figure 3.1's rules for all servers, and the inputs
+//	message.go      the RPCs of Figure 3.1, and those beyond it
+//	invariant.go    Figure 3.2 as far as one server can see it, checked in production whenever effects are drained
+//	validate.go     what no correct server sends, and no log on disk looks like
+//
+// # Finding where logs agree
+//
+// A new leader does not know where a follower's log leaves its own. It asks by AppendEntries, which the follower refuses unless it has
+// the entry before it. The figure goes back by one entry a round trip. §3.5 sketches how to go back by a term, and this is how it is done: a
+// refusal carries the term that the follower has at PrevLogIndex, and where that term begins in its log (or, if its log is shorter, where it
+// ends). The leader looks for that term in its own log. The numbers below are terms; n1 leads term 5 and asks after entry 7.
+//
+// If it has entries of that term, the logs may agree up to its last one. A term's leader only appends, so the beginnings of one
+// term's entries are the same in all logs, and only the ends differ:
+//
+//	index   1  2  3  4  5  6  7  8  9
+//	n1      1  1  2  2  4  4  4  4  5     last of term 2: entry 4
+//	n2      1  1  2  2  2  2  2           refuses after 7: term 2, from 3 on
+//	                    ^                 n1 asks after 4, and sends from 5 on
+//
+// If it has none, no entry of that term can stay, and it asks after the one before the first of them:
+//
+//	index   1  2  3  4  5  6  7  8  9
+//	n1      1  1  2  2  4  4  4  4  5     no entry of term 3
+//	n2      1  1  2  3  3  3  3           refuses after 7: term 3, from 4 on
+//	                 ^                    n1 asks after 3, and sends from 4 on
+//
+// Each round trip skips a term of one of the two logs at least. Whatever a refusal says, the leader goes back by an entry at least, and
+// never behind what it knows to match: neither a strange hint nor a late copy of a refusal can keep it busy for ever.
+//
+// # Where it differs from the thesis, and why
+//
+// Pre-Vote (§9.6) is always on, together with two rules without which it brings livelocks of its own. A server that heard a leader within an election
+// timeout answers no candidate (§4.2.3), or one that cannot hear the leader could depose it for ever by way of the others. A leader that
+// hears no majority for an election timeout steps down (§6.2), or those that still hear it would keep the rest from electing another. A
+// refused pre-vote carries the voter's term, and the asker takes it over: else a longer log in an old term and a shorter one in a
+// new term could refuse each other for ever.
+//
+// A term begins with a blank entry (§6.4), [EntryNoop]. Its commitment commits what earlier terms left, lets reads begin, and tells all that
+// proposals of earlier terms which have not come will never come.
+//
+// Saves run beside everything else. Two counts are stricter than the figure's words for it: a candidate's vote for itself, and the leader's own
+// copy of an entry, count when they are on its disk. An entry can be committed by the others before (§10.2.1). It is applied only when it is
+// durable here: after a restart a state machine must not be ahead of its own log.
+//
+// A heartbeat, or a round of reads, is answered while the disk works on entries: the answer says how far the log is durable. A
+// stalled disk does not look like a dead server, and does not count as a copy.
+//
+// MatchIndex is in the reply, as in the formal specification, and a refusal repeats PrevLogIndex. Requests are pipelined (§10.2.2) and messages may
+// be lost and reordered, so a reply must say what it is about. An acknowledgement says how far the log is known to equal the leader's and is
+// durable, which is never just "my last entry".
+//
+// Commits are told at once, by an empty AppendEntries if there are no entries to send: clients may wait at followers.
+//
+// A command binds to a term. It enters the log in the term in which it was proposed, or never: the leader of another term refuses it when it is
+// forwarded, and a server that has restarted since drops it. Forwards are numbered, and each is taken once. So a command is not executed twice,
+// and that one is not committed is a fact and not a guess.
+//
+// Reads of a leader share rounds: a number that rides on AppendEntries, confirmed by answers to requests that were sent after the reads came.
+// Reads of a follower are asked for together, under a number that is never given to others.
+//
+// A broken connection to the leader is reason to ask for pre-votes soon: most likely its process has ended, and if not, the others defend
+// it.
+//
+// What proves that safety is broken already (two leaders in a term, a leader without a committed entry) is reported as a [SafetyError], and
+// nothing is done about it here. The host stops the server and keeps what it has.
+//
+// # What is not here
+//
+// No clock: time is counted in ticks. No threads, locks or channels. No disk and no network: entries that are no longer in memory are asked for by a
+// [Load]. No randomness of its own. No logging: what people want to see is in Effects.Events. No knowledge of what commands
+// mean. No leases for reads: they would trade a round trip for a bound on clocks that nobody can promise.
+package raft
