@@ -75,6 +75,7 @@ type world struct {
 	total   int
 	fifo    int // of 100 deliveries, how many take the oldest message
 
+	late     []*packet // copies of messages that were delivered long ago
 	commands int
 	nextRead ReadID
 }
@@ -135,6 +136,7 @@ func newWorld(r *rand.Rand) *world {
 		{50, (*world).readSome},
 		{20 * faults, (*world).dropOne},
 		{15 * faults, (*world).duplicateOne},
+		{15 * faults, (*world).deliverLate},
 		{6 * faults, (*world).crashOne},
 		{40, (*world).restartOne},
 		{6 * faults, (*world).cutSome},
@@ -179,8 +181,26 @@ func (w *world) pick() *packet {
 }
 
 func (w *world) deliverOne() {
-	if p := w.pick(); p != nil {
-		w.deliver(p)
+	p := w.pick()
+	if p == nil {
+		return
+	}
+	w.deliver(p)
+	if w.rand.IntN(4) > 0 {
+		return
+	}
+	const lateMax = 40
+	if len(w.late) < lateMax {
+		w.late = append(w.late, p)
+	} else {
+		w.late[w.rand.IntN(lateMax)] = p
+	}
+}
+
+// deliverLate delivers what was delivered before, perhaps terms ago and to another incarnation.
+func (w *world) deliverLate() {
+	if len(w.late) > 0 {
+		w.receive(w.late[w.rand.IntN(len(w.late))])
 	}
 }
 
