@@ -34,10 +34,7 @@ func describeRecords(payload []byte) (rs []Range) {
 			break
 		}
 		payload = rest
-		r := Range{Group: rec.Group}
-		if n := len(rec.Entries); n > 0 {
-			r.First, r.Last = rec.Entries[0].Index, rec.Entries[n-1].Index
-		}
+		r := describeRecord(&rec)
 		if n := len(rs); n > 0 && r.First > 0 && rs[n-1].First > 0 && rs[n-1].Group == r.Group && rs[n-1].Last+1 == r.First {
 			rs[n-1].Last = r.Last
 			continue
@@ -45,6 +42,14 @@ func describeRecords(payload []byte) (rs []Range) {
 		rs = append(rs, r)
 	}
 	return rs
+}
+
+func describeRecord(rec *wire.Record) Range {
+	r := Range{Group: rec.Group}
+	if n := len(rec.Entries); n > 0 {
+		r.First, r.Last = rec.Entries[0].Index, rec.Entries[n-1].Index
+	}
+	return r
 }
 
 // gaps lists the entries that are missing between what was read and the frames that are valid behind offset at.
@@ -55,14 +60,19 @@ func (r *recovery) gaps(f *found, at int64) (rs []Range) {
 		if !ok || fr.lsn <= r.lsn {
 			continue
 		}
-		for _, next := range describeRecords(payload) {
-			if next.First == 0 || seen[next.Group] {
+		for len(payload) > 0 {
+			rec, rest, err := wire.DecodeRecord(payload)
+			if err != nil {
+				break
+			}
+			payload = rest
+			next := describeRecord(&rec)
+			if len(rec.Entries) == 0 && !rec.Reset || seen[rec.Group] {
 				continue
 			}
-			seen[next.Group] = true
-			last := r.lastIndex(next.Group)
-			if next.First > last+1 {
-				rs = append(rs, Range{Group: next.Group, First: last + 1, Last: next.First - 1})
+			seen[rec.Group] = true // after a reset too: nothing between it and what was read is missing
+			if last := r.lastIndex(rec.Group); next.First > last+1 {
+				rs = append(rs, Range{Group: rec.Group, First: last + 1, Last: next.First - 1})
 			}
 		}
 	}

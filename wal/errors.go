@@ -18,7 +18,7 @@ var (
 	// acknowledge with this log.
 	ErrCorrupt = errors.New("log corrupt")
 	// ErrNotFound is returned by Entries for entries that the log does not hold, perhaps because they were superseded
-	// meanwhile. The log is sound.
+	// or forgotten meanwhile. The log is sound.
 	ErrNotFound = errors.New("no such entries")
 	// ErrUnsupported is wrapped by Open's error when a newer version of Balsa wrote the log. Open it with that version.
 	ErrUnsupported = errors.New("log written by a newer version")
@@ -32,7 +32,8 @@ type CorruptError struct {
 	Lost   []Range // what the damaged bytes are known to have held; empty if that cannot be told
 }
 
-// Range is a run of a group's entries. First is zero if only the group's term and vote are meant.
+// Range is a run of a group's entries. First is zero if none is meant, but the group's term and vote, or where its log
+// begins.
 type Range struct {
 	Group       raft.GroupID
 	First, Last raft.Index
@@ -40,7 +41,7 @@ type Range struct {
 
 func (r Range) String() string {
 	if r.First == 0 {
-		return fmt.Sprintf("group %d term and vote", r.Group)
+		return fmt.Sprintf("group %d term, vote or beginning", r.Group)
 	}
 	return fmt.Sprintf("group %d entries %d..%d", r.Group, r.First, r.Last)
 }

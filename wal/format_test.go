@@ -19,7 +19,8 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
 // goldenBatches are what testdata/log.golden holds: a state alone, entries of two groups, entries that supersede, a
-// frame that vouches, and after a restart a repeated frame and one behind it.
+// frame that vouches, after a restart a frame that restates, a repeated one, and one behind them, a beginning, and a
+// snapshot.
 var goldenBatches = [][]Save{
 	{{Group: 1, HardState: raft.HardState{CurrentTerm: 1, VotedFor: 2}}},
 	{
@@ -32,6 +33,7 @@ var goldenBatches = [][]Save{
 	{put(1, 2, 2, "put a 3")},
 	{put(1, 2, 3, "put c 4")},
 	{put(300, 7, 2, "put d 5")},
+	{forget(1, 2, 3, 2), install(300, 8, 6, 7, "put e 6")},
 }
 
 // writeGolden writes the batches on an empty disk.

@@ -13,7 +13,7 @@ import (
 // group is the index of one group's log: where its entries are, and their terms.
 //
 // Invariant: terms and spans cover first..last without gaps, and are empty if there is no entry. terms begins at first;
-// the first span may begin before it, because its record does.
+// the first span may begin before it, because its record does. Only during recovery, spans may be holes, of term 0.
 type group struct {
 	id raft.GroupID
 
@@ -33,7 +33,8 @@ type group struct {
 	stagedLast  raft.Index
 }
 
-// span says where the entries of one record are: from first on, up to the next span's first.
+// span says where the entries of one record are: from first on, up to the next span's first. If its length is zero it
+// is a hole: entries that were in a segment that is gone.
 type span struct {
 	first   raft.Index
 	segment uint32 // its seq, from the log's first one
@@ -43,6 +44,13 @@ type span struct {
 }
 
 func newGroup(id raft.GroupID) *group { return &group{id: id, first: 1, stagedFirst: 1} }
+
+func (s span) isHole() bool { return s.length == 0 }
+
+// isNothing says that the group is as one that never was.
+func (g *group) isNothing() bool {
+	return g.hardState == (raft.HardState{}) && g.first == 1 && g.last == 0
+}
 
 // find is the span that holds entry i.
 func (g *group) find(i raft.Index) int {
@@ -54,7 +62,15 @@ func (g *group) findTerm(i raft.Index) int {
 	return sort.Search(len(g.terms), func(k int) bool { return g.terms[k].First > i }) - 1
 }
 
-// term is that of entry i, which is in the log, or just before its first one.
+// end is the last entry of span k.
+func (g *group) end(k int) raft.Index {
+	if k+1 < len(g.spans) {
+		return g.spans[k+1].first - 1
+	}
+	return g.last
+}
+
+// term is that of entry i, which is in the log, or just before its first one; 0 in a hole.
 func (g *group) term(i raft.Index) raft.Term {
 	if i == g.first-1 {
 		return g.baseTerm
@@ -90,7 +106,7 @@ func (g *group) checkBegin(rec *wire.Record) error {
 	case rec.BaseTerm > g.hardState.CurrentTerm:
 		return fmt.Errorf("group %d begins behind term %d in term %d", g.id, rec.BaseTerm, g.hardState.CurrentTerm)
 	case rec.First == g.first || !rec.Reset:
-		if t := g.term(rec.First - 1); t != rec.BaseTerm {
+		if t := g.term(rec.First - 1); t != rec.BaseTerm && t != 0 {
 			return fmt.Errorf("group %d begins behind entry %d of term %d, and has it of term %d", g.id, rec.First-1, rec.BaseTerm, t)
 		}
 	}
@@ -180,8 +196,36 @@ func (l *Log) group(id raft.GroupID) *group {
 	if g == nil {
 		g = newGroup(id)
 		l.groups[id] = g
+		at := sort.Search(len(l.order), func(k int) bool { return l.order[k].id > id })
+		l.order = slices.Insert(l.order, at, g)
 	}
 	return g
+}
+
+// groupCount is how many groups restate lists.
+func (l *Log) groupCount() (n uint32) {
+	for _, g := range l.order {
+		if !g.isNothing() {
+			n++
+		}
+	}
+	return n
+}
+
+// restate puts a frame's payload behind the place of its header that says of all groups what is durable of them,
+// except their entries.
+func (l *Log) restate() (b []byte, records uint32) {
+	b = make([]byte, frameHeaderBytes, blockBytes)
+	for _, g := range l.order {
+		if g.isNothing() {
+			continue
+		}
+		records++
+		b = wire.AppendGroupRecord(b, &wire.Record{
+			Group: g.id, HardState: g.hardState, First: g.first, BaseTerm: g.baseTerm, Last: g.last,
+		})
+	}
+	return b, records
 }
 
 // restore puts a record that was found at offset at of segment seq into the index. It fails if the record cannot follow
@@ -202,6 +246,53 @@ func (l *Log) restore(rec *wire.Record, seq uint64, at int64, record []byte) err
 		}
 	}
 	l.apply(g, rec, s)
-	g.stagedState, g.stagedFirst, g.stagedBase, g.stagedLast = g.hardState, g.first, g.baseTerm, g.last
+	g.settleStaged()
 	return nil
+}
+
+// settleStaged says that nothing is being written.
+func (g *group) settleStaged() {
+	g.stagedState, g.stagedFirst, g.stagedBase, g.stagedLast = g.hardState, g.first, g.baseTerm, g.last
+}
+
+// restoreGroup takes in what the first frame of the log's oldest segment says of a group: its entries are holes until
+// they are found in this segment or a later one.
+func (l *Log) restoreGroup(rec *wire.Record) error {
+	if rec.Kind != wire.RecordGroup {
+		return fmt.Errorf("a record of kind %d restates nothing", rec.Kind)
+	}
+	g := l.group(rec.Group)
+	g.hardState, g.first, g.baseTerm, g.last = rec.HardState, rec.First, rec.BaseTerm, rec.Last
+	if g.last >= g.first {
+		g.spans, g.terms = []span{{first: g.first}}, []raft.TermRun{{First: g.first}}
+	}
+	g.settleStaged()
+	return nil
+}
+
+// checkRestated reports where what the first frame of a segment says of a group is not what the segments before it say.
+func (l *Log) checkRestated(rec *wire.Record) error {
+	g := l.groups[rec.Group]
+	switch {
+	case rec.Kind != wire.RecordGroup:
+		return fmt.Errorf("a record of kind %d restates nothing", rec.Kind)
+	case g == nil:
+		return fmt.Errorf("group %d is restated, and there was none", rec.Group)
+	case rec.HardState != g.hardState || rec.First != g.first || rec.BaseTerm != g.baseTerm || rec.Last != g.last:
+		return fmt.Errorf("group %d is restated as %+v, %d..%d behind term %d, and was %+v, %d..%d behind term %d", g.id,
+			rec.HardState, rec.First, rec.Last, rec.BaseTerm, g.hardState, g.first, g.last, g.baseTerm)
+	}
+	return nil
+}
+
+// missing lists the entries that were not found.
+func (l *Log) missing() (rs []Range) {
+	for _, g := range l.order {
+		for k, s := range g.spans {
+			if s.isHole() {
+				rs = append(rs, Range{Group: g.id, First: max(s.first, g.first), Last: g.end(k)})
+			}
+		}
+	}
+	return rs
 }

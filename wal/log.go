@@ -77,6 +77,7 @@ type Log struct {
 
 	mu       sync.RWMutex // guards what follows, and the durable part of every group
 	groups   map[raft.GroupID]*group
+	order    []*group   // the same, ascending
 	segments []*segment // in use, by seq
 	live     int64      // bytes of all records of entries that are in the index
 	stats    Stats
@@ -124,34 +125,49 @@ func (l *Log) resetBuf() {
 
 // writeFrame writes and syncs the frame in buf, and returns where it is.
 func (l *Log) writeFrame(records uint32) (at int64, err error) {
-	f := frame{payload: len(l.buf) - frameHeaderBytes, records: records}
-	size := f.bytes()
-	if size > frameBytesMax {
-		must.Be(false, "a batch has at most %d bytes: %d", frameBytesMax, size)
-	}
+	size := roundUp(int64(len(l.buf)))
 	if l.offset+size > l.tail.size {
 		if err := l.rotate(size); err != nil {
 			return 0, err
 		}
 	}
 	at = l.offset
-	f.prevCRC, f.seq, f.lsn, f.syncedLSN = l.crc, l.tail.seq, l.lsn, l.lsn
-	f.seal(l.buf, l.seed)
-	l.buf = appendZeroes(l.buf, int(size)-len(l.buf))
-	if _, err := l.tail.file.WriteAt(l.buf, at); err != nil {
+	if l.buf, err = l.put(l.tail, at, l.buf, records); err != nil {
 		return 0, err
 	}
-	if err := l.tail.file.Sync(); err != nil {
-		return 0, err
-	}
-	l.offset, l.crc = at+size, f.crc
-	l.lsn++
+	l.offset += size
 	l.mu.Lock()
 	l.stats.Appends++
-	l.stats.Syncs++
-	l.stats.Written += uint64(size)
 	l.mu.Unlock()
 	return at, nil
+}
+
+// put writes and syncs the log's next frame, whose payload stands in b behind its header's place, and returns b, padded.
+func (l *Log) put(s *segment, at int64, b []byte, records uint32) ([]byte, error) {
+	b = l.seal(s, b, records)
+	if _, err := s.file.WriteAt(b, at); err != nil {
+		return b, err
+	}
+	if err := s.file.Sync(); err != nil {
+		return b, err
+	}
+	l.mu.Lock()
+	l.stats.Syncs++
+	l.stats.Written += uint64(len(b))
+	l.mu.Unlock()
+	return b, nil
+}
+
+// seal makes b, in which a payload stands behind the header's place, the log's next frame: whole blocks for segment s.
+func (l *Log) seal(s *segment, b []byte, records uint32) []byte {
+	f := frame{payload: len(b) - frameHeaderBytes, records: records, prevCRC: l.crc, seq: s.seq, lsn: l.lsn, syncedLSN: l.lsn}
+	size := f.bytes()
+	if size > frameBytesMax {
+		must.Be(false, "a frame has at most %d bytes: %d", frameBytesMax, size)
+	}
+	f.seal(b, l.seed)
+	l.lsn, l.crc = f.lsn+1, f.crc
+	return appendZeroes(b, int(size)-len(b))
 }
 
 var zeroBlock [blockBytes]byte
@@ -172,13 +188,19 @@ func (l *Log) publish(at int64) {
 	clear(l.staged) // lets go of the caller's entries
 }
 
-// rotate starts the next segment, which has room for a frame of frameBytes.
+// rotate starts the next segment, which has room for a frame of frameBytes. The segment becomes part of the log with
+// its first frame, which restates all groups: only then can those before it go.
 func (l *Log) rotate(frameBytes int64) error {
+	var restated []byte
+	var records uint32
+	if l.lsn > 1 {
+		restated, records = l.restate()
+	}
 	l.rotation.Lock()
 	defer l.rotation.Unlock()
 	s := l.next
 	l.next = nil // before anything can fail: it may be closed or half started then
-	if size := blockBytes + frameBytes; s == nil || s.size < size {
+	if size := blockBytes + roundUp(int64(len(restated))) + frameBytes; s == nil || s.size < size {
 		var err error
 		if s, err = l.replaceNext(s, max(size, min(segmentBytesSmall, l.options.SegmentBytes))); err != nil {
 			return err
@@ -187,7 +209,15 @@ func (l *Log) rotate(frameBytes int64) error {
 	if err := l.start(s, header{firstLSN: l.lsn, syncedLSN: l.lsn, prevCRC: l.crc}); err != nil {
 		return err
 	}
-	l.tail, l.offset = s, blockBytes
+	offset := int64(blockBytes)
+	if restated != nil {
+		b, err := l.put(s, offset, restated, records)
+		if err != nil {
+			return err
+		}
+		offset += int64(len(b))
+	}
+	l.tail, l.offset = s, offset
 	l.mu.Lock()
 	l.segments = append(l.segments, s)
 	l.stats.Syncs++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/vfs"
 	"github.com/balsa-raft/balsa/wire"
 )
@@ -37,10 +38,11 @@ type found struct {
 
 type held struct {
 	frame
-	payload []byte
-	in      *found // where it was read
-	at      int64
-	offset  int64 // where it is from now on, in segment seq
+	payload  []byte
+	in       *found // where it was read
+	at       int64
+	offset   int64 // where it is from now on, in segment seq
+	restates bool  // it is the first one of its segment
 }
 
 func (r *recovery) run() error {
@@ -51,6 +53,9 @@ func (r *recovery) run() error {
 	}
 	if err := r.judgeHeaders(files); err != nil {
 		return err
+	}
+	if len(r.segments) > 0 {
+		r.lsn, r.crc = r.segments[0].header.firstLSN, r.segments[0].header.prevCRC
 	}
 	for i := range r.segments {
 		if err := r.readSegment(i); err != nil {
@@ -100,7 +105,7 @@ func (r *recovery) readHeader(f *found) error {
 	if err != nil {
 		return fmt.Errorf("wal: %w", err)
 	}
-	if size > segmentBytesMax+blockBytes {
+	if size > fileBytesMax {
 		return r.corrupt(f, 0, fmt.Sprintf("the file has %d bytes, more than any segment", size))
 	}
 	f.size = size
@@ -147,11 +152,12 @@ func (r *recovery) judgeHeaders(files []*found) error {
 	}
 	for i, f := range files {
 		switch {
-		case f.valid && i == 0 && (f.header.firstLSN != 1 || f.header.prevCRC != 0):
-			return r.corrupt(f, 0, "the segments before it are missing")
+		case f.valid && (f.header.firstLSN == 0 || f.header.firstLSN == 1 && f.header.prevCRC != 0):
+			return r.corrupt(f, 0, fmt.Sprintf("its header passes its checksum and makes no sense: there is nothing before frame 1, and it continues frame %d, of checksum %x",
+				f.header.firstLSN-1, f.header.prevCRC))
 		case f.valid:
 		case i == 0:
-			return r.corrupt(f, 0, "its header is not valid, though the first segment is made with it")
+			return r.corrupt(f, 0, "its header is not valid, though the log's oldest segment has one")
 		case i < len(files)-1:
 			return r.corrupt(f, 0, "its header is not valid, though there is a later segment")
 		}
@@ -196,7 +202,9 @@ func (r *recovery) readSegment(i int) error {
 			}
 			break
 		}
-		if err := r.hold(&held{frame: fr, payload: payload, in: f, at: at, offset: at}); err != nil {
+		h := &held{frame: fr, payload: payload, in: f, at: at, offset: at}
+		h.restates = at == blockBytes && fr.lsn > 1
+		if err := r.hold(h); err != nil {
 			return err
 		}
 		at += fr.bytes()
@@ -238,6 +246,9 @@ func (r *recovery) judgeEnd(i int, at int64) error {
 		next := r.segments[i+1]
 		return r.damaged(f, at, fmt.Sprintf("there is no valid frame %d, though %s continues frame %d",
 			r.lsn, segmentName(next.seq), next.header.firstLSN-1))
+	}
+	if i == 0 && at == blockBytes && r.lsn > 1 {
+		return r.damaged(f, at, fmt.Sprintf("there is no valid frame %d, though the segments before it are gone, which it restates", r.lsn))
 	}
 	if f.header.syncedLSN > r.lsn {
 		return r.damaged(f, at, fmt.Sprintf("there is no valid frame %d, though the segment was made with it", r.lsn))
@@ -294,6 +305,7 @@ func (r *recovery) settle() error {
 	}
 	r.held = nil
 	rest := h.payload
+	group := raft.GroupID(0)
 	for n := uint32(0); n < h.records; n++ {
 		record := rest
 		rec, left, err := wire.DecodeRecord(rest)
@@ -304,10 +316,24 @@ func (r *recovery) settle() error {
 			return r.corrupt(h.in, h.at, fmt.Sprintf("frame %d passes its checksum and cannot be read: %v", h.lsn, err))
 		}
 		at := h.offset + frameHeaderBytes + int64(len(h.payload)-len(rest))
-		if err := r.log.restore(&rec, h.seq, at, record[:len(record)-len(left)]); err != nil {
+		switch {
+		case !h.restates:
+			err = r.log.restore(&rec, h.seq, at, record[:len(record)-len(left)])
+		case n > 0 && rec.Group <= group:
+			err = fmt.Errorf("group %d is restated behind group %d", rec.Group, group)
+		case h.in == r.segments[0]:
+			err = r.log.restoreGroup(&rec)
+		default:
+			err = r.log.checkRestated(&rec)
+		}
+		if err != nil {
 			return r.corrupt(h.in, h.at, fmt.Sprintf("frame %d passes its checksum and makes no sense: %v", h.lsn, err))
 		}
-		rest = left
+		group, rest = rec.Group, left
+	}
+	if h.restates && h.records != r.log.groupCount() {
+		return r.corrupt(h.in, h.at, fmt.Sprintf("frame %d passes its checksum and makes no sense: it restates %d groups of %d",
+			h.lsn, h.records, r.log.groupCount()))
 	}
 	if len(rest) > 0 {
 		return r.corrupt(h.in, h.at, fmt.Sprintf("frame %d passes its checksum and has %d bytes behind its records", h.lsn, len(rest)))

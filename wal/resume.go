@@ -8,53 +8,74 @@ import (
 	"github.com/balsa-raft/balsa/vfs"
 )
 
-// resume makes the log ready to append: in a segment of its own, which begins with the held frame. It never appends
-// behind what a crash may have torn, because bytes of the torn write that stand further on could join the chain again.
-func (r *recovery) resume(blank bool) error {
+// resume makes the log ready to append: in a segment of its own, which restates all groups and repeats the held frame. It
+// never appends behind what a crash may have torn, because bytes of the torn write that stand further on could join the
+// chain again.
+func (r *recovery) resume(reusable bool) error {
 	l := r.log
-	if r.held != nil && r.held.records == 0 {
-		// It only said that the frame before it was durable, which the new segment's header says too.
-		r.lsn, r.crc, r.held = r.held.lsn, r.held.prevCRC, nil
+	if h := r.held; h != nil && (h.restates || h.records == 0) {
+		// What it says the new segment says too: of the groups, or that the frame before it was durable.
+		if err := r.settle(); err != nil {
+			return err
+		}
+		r.lsn, r.crc = h.lsn, h.prevCRC
 	}
-	h := header{firstLSN: r.lsn, syncedLSN: r.lsn, prevCRC: r.crc}
+	cut := header{firstLSN: r.lsn, prevCRC: r.crc}
 	if r.held != nil {
-		h.firstLSN, h.prevCRC = r.held.lsn, r.held.prevCRC
+		cut = header{firstLSN: r.held.lsn, prevCRC: r.held.prevCRC}
 	}
 	seq := uint64(1)
 	if n := len(r.segments); n > 0 {
-		seq = r.segments[n-1].seq + 1
-		if r.segments[n-1].header.firstLSN == h.firstLSN {
+		last := r.segments[n-1]
+		seq = last.seq + 1
+		restating := min(last.header.firstLSN-1, 1) // frames
+		if cut.firstLSN <= last.header.firstLSN+restating {
 			// Nothing before the cut is in it, so nothing says that its header is durable: a segment behind it could
 			// outlive it. Replacing it also keeps restarts from leaving a segment each.
-			seq, r.segments = seq-1, r.segments[:n-1]
+			seq, r.segments = last.seq, r.segments[:n-1]
+			cut = header{firstLSN: last.header.firstLSN, prevCRC: last.header.prevCRC}
 		}
 	}
 	s := &segment{seq: seq}
-	l.segments = l.segments[:len(r.segments)]
-	l.segments = append(l.segments, s)
-	repeat := r.held
-	if repeat != nil {
-		repeat.seq, repeat.offset = seq, blockBytes
-		if err := r.settle(); err != nil { // before anything on disk changes
-			return err
-		}
+	l.segments = append(l.segments[:len(r.segments)], s)
+	l.lsn, l.crc = cut.firstLSN, cut.prevCRC
+	frames, err := r.firstFrames(s)
+	if err != nil {
+		return err
 	}
-	if err := r.makeSegment(s, h, repeat, blank); err != nil {
+	if lost := l.missing(); len(lost) > 0 {
+		oldest := l.path(segmentName(l.firstSeq))
+		return &CorruptError{File: oldest, Reason: "the segments before it are missing, and were still needed", Lost: lost}
+	}
+	cut.syncedLSN = l.lsn
+	if err := r.makeSegment(s, cut, frames, reusable); err != nil {
 		return fmt.Errorf("wal: make %s: %w", l.path(segmentName(seq)), err)
 	}
-	l.tail, l.lsn = s, r.lsn
-	l.offset, l.crc = blockBytes, r.crc
-	if repeat != nil {
-		l.offset, l.crc = blockBytes+repeat.bytes(), repeat.crc
-	}
+	l.tail, l.offset = s, blockBytes+int64(len(frames))
 	l.stats.Syncs++
 	l.recovered = l.describe()
 	r.closeOthers()
 	return nil
 }
 
+// firstFrames makes the frames that segment s begins with, and settles the held one.
+func (r *recovery) firstFrames(s *segment) (frames []byte, err error) {
+	l := r.log
+	if l.lsn > 1 {
+		b, records := l.restate()
+		frames = l.seal(s, b, records)
+	}
+	if h := r.held; h != nil {
+		b := append(make([]byte, frameHeaderBytes), h.payload...)
+		h.seq, h.offset = s.seq, blockBytes+int64(len(frames))
+		frames = append(frames, l.seal(s, b, h.records)...)
+		err = r.settle()
+	}
+	return frames, err
+}
+
 // makeSegment makes s, complete and synced before it gets its name: until then recovery would find what it found now.
-func (r *recovery) makeSegment(s *segment, h header, repeat *held, blank bool) error {
+func (r *recovery) makeSegment(s *segment, h header, frames []byte, reusable bool) error {
 	const temp = segmentPrefix + "open" + tempSuffix
 	l := r.log
 	for _, name := range r.temps {
@@ -62,18 +83,12 @@ func (r *recovery) makeSegment(s *segment, h header, repeat *held, blank bool) e
 			return err
 		}
 	}
-	s.size = min(segmentBytesSmall, l.options.SegmentBytes)
-	if repeat != nil {
-		s.size = max(s.size, blockBytes+repeat.bytes())
-	}
-	if err := r.makeBlank(s, temp, blank); err != nil {
+	s.size = max(min(segmentBytesSmall, l.options.SegmentBytes), blockBytes+int64(len(frames)))
+	if err := r.makeBlank(s, temp, reusable); err != nil {
 		return err
 	}
-	if repeat != nil {
-		b := make([]byte, repeat.bytes())
-		copy(b[frameHeaderBytes:], repeat.payload)
-		repeat.seal(b, l.seed)
-		if _, err := s.file.WriteAt(b, blockBytes); err != nil {
+	if len(frames) > 0 {
+		if _, err := s.file.WriteAt(frames, blockBytes); err != nil {
 			return err
 		}
 	}
@@ -89,9 +104,9 @@ func (r *recovery) makeSegment(s *segment, h header, repeat *held, blank bool) e
 }
 
 // makeBlank gives s a file of at least s.size zeros named temp, for which it takes the blank spare segment if it can.
-func (r *recovery) makeBlank(s *segment, temp string, blank bool) (err error) {
+func (r *recovery) makeBlank(s *segment, temp string, reusable bool) (err error) {
 	l := r.log
-	if blank && r.spare.size >= s.size {
+	if reusable && r.spare.size >= s.size {
 		s.file, s.size = r.spare.file, r.spare.size
 		if err := l.fs.Rename(r.path(r.spare), l.path(temp)); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -23,7 +24,7 @@ type sample struct {
 
 const (
 	sampleBatches = 10
-	sampleFrames  = 7 // in a segment
+	sampleFrames  = 7 // in the first segment; the second one begins with one that restates
 )
 
 func newSample(t testing.TB) *sample {
@@ -57,7 +58,8 @@ func segmentPath(seq int) string { return path.Join(dir, segmentName(uint64(seq)
 
 // at is where batch i is, counted from 0.
 func (s *sample) at(i int) (file string, offset int64) {
-	return segmentPath(1 + i/sampleFrames), int64(1+i%sampleFrames) * blockBytes
+	second := i / sampleFrames
+	return segmentPath(1 + second), int64(1+i%sampleFrames+second) * blockBytes
 }
 
 // contentsOf reads a file.
@@ -153,14 +155,14 @@ func TestD2_AnyByte(t *testing.T) {
 		then func(s *sample) error
 		not  map[place]string // refused
 	}{
-		{"killed", func(*sample) error { return nil }, map[place]string{{2, 3}: cut}},
-		{"vouched for", func(s *sample) error { return s.log.Vouch() }, map[place]string{{2, 4}: harmless}},
-		{"closed", func(s *sample) error { return s.log.Close() }, map[place]string{{2, 4}: harmless}},
-		{"reopened", (*sample).reopen, map[place]string{{2, 3}: harmless}}, // it is repeated in segment 3
+		{"killed", func(*sample) error { return nil }, map[place]string{{2, 4}: cut}},
+		{"vouched for", func(s *sample) error { return s.log.Vouch() }, map[place]string{{2, 5}: harmless}},
+		{"closed", func(s *sample) error { return s.log.Close() }, map[place]string{{2, 5}: harmless}},
+		{"reopened", (*sample).reopen, map[place]string{{2, 4}: harmless}}, // it is repeated in segment 3
 		{"closed and reopened", func(s *sample) error {
 			return errors.Join(s.log.Close(), s.reopen())
-		}, map[place]string{{2, 4}: harmless, {3, 0}: harmless}}, // segment 3 is empty
-		{"prepared", func(s *sample) error { return s.log.Prepare() }, map[place]string{{2, 3}: cut}},
+		}, map[place]string{{2, 5}: harmless}},
+		{"prepared", func(s *sample) error { return s.log.Prepare() }, map[place]string{{2, 4}: cut}},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			s := newSample(t)
@@ -248,7 +250,7 @@ func TestD2_DamageIsRefused(t *testing.T) {
 		{"a frame of zeros", edit(2, func(b []byte) { clear(block(b, 2)) }), "no valid frame 9, though frame 10"},
 		{"a sector of zeros", edit(1, func(b []byte) { clear(block(b, 2)[:512]) }), "no valid frame 2, though wal-0000000000000002 continues frame 7"},
 		{"zeros at the end of a full segment", edit(1, func(b []byte) { clear(block(b, 7)) }), "no valid frame 7"},
-		{"D12 lost write", edit(2, func(b []byte) { clear(block(b, 1)) }), "group 1 entries 8..8, group 2 entries 15..16"},
+		{"D12 lost write", edit(2, func(b []byte) { clear(block(b, 2)) }), "group 1 entries 8..8, group 2 entries 15..16"},
 		{"D12 two writes that changed places", edit(2, func(b []byte) {
 			x := slices.Clone(block(b, 1))
 			copy(block(b, 1), block(b, 2))
@@ -258,7 +260,7 @@ func TestD2_DamageIsRefused(t *testing.T) {
 		{"D12 a write one block too far", edit(2, func(b []byte) { copy(block(b, 4), block(b, 3)); clear(block(b, 3)) }), "no valid frame 10, though frame 10 at offset 16384"},
 		{"D12 an older frame read instead", edit(2, func(b []byte) { copy(block(b, 2), block(b, 1)) }), "no valid frame 9"},
 		{"a header of zeros", edit(2, func(b []byte) { clear(block(b, 0)) }), "header is not valid, though frame 8"},
-		{"the first header of zeros", edit(1, func(b []byte) { clear(block(b, 0)) }), "header is not valid, though the first segment"},
+		{"the first header of zeros", edit(1, func(b []byte) { clear(block(b, 0)) }), "header is not valid, though the log's oldest segment"},
 		{"a header of zeros before a prepared segment", func(t *testing.T, s *sample) {
 			if err := s.log.Prepare(); err != nil {
 				t.Fatal(err)
@@ -268,7 +270,13 @@ func TestD2_DamageIsRefused(t *testing.T) {
 		{"a segment that is too short", resize(2, 3*blockBytes), "12288 bytes instead of 32768"},
 		{"an empty segment", resize(1, 0), "header is not valid"},
 		{"a segment that is too long", resize(1, 9*blockBytes), "36864 bytes instead of 32768"},
-		{"a missing first segment", func(t *testing.T, s *sample) { s.disk.Remove(segmentPath(1)) }, "the segments before it are missing"},
+		{"a missing first segment", func(t *testing.T, s *sample) { s.disk.Remove(segmentPath(1)) },
+			"the segments before it are missing, and were still needed; it held group 1 entries 1..7, group 2 entries 1..14"},
+		{"a missing first segment, and a restating frame of zeros", func(t *testing.T, s *sample) {
+			s.disk.Remove(segmentPath(1))
+			edit(2, func(b []byte) { clear(b[blockBytes:]) })(t, s)
+		}, "no valid frame 8, though the segments before it are gone, which it restates"},
+		{"a restating frame of zeros", edit(2, func(b []byte) { clear(block(b, 1)) }), "no valid frame 8"},
 		{"a missing segment", func(t *testing.T, s *sample) {
 			s.log.Prepare()
 			s.disk.Remove(segmentPath(2))
@@ -351,6 +359,61 @@ func TestForgedRecordsAreRefused(t *testing.T) {
 				t.Errorf("%q is not in the error: %v", c.want, ce)
 			}
 		})
+	}
+}
+
+// A segment whose first frame does not say what the segments before it say is reported, and one that stands alone is
+// believed only as far as it makes sense.
+func TestForgedRestatementsAreRefused(t *testing.T) {
+	group := func(g raft.GroupID, term raft.Term, first raft.Index, base raft.Term, last raft.Index) []byte {
+		return wire.AppendGroupRecord(nil, &wire.Record{Group: g, HardState: stateOf(term), First: first, BaseTerm: base, Last: last})
+	}
+	for _, c := range []struct {
+		name         string
+		records      [][]byte
+		want, wanted string // with the segment before it, and without
+	}{
+		{"D7 term forgotten", [][]byte{group(1, 0, 1, 0, 7), group(2, 3, 1, 0, 14)}, "group 1 is restated as {CurrentTerm:0", "entries 1..7"},
+		{"entries forgotten", [][]byte{group(1, 1, 1, 0, 6), group(2, 3, 1, 0, 14)}, "group 1 is restated as", "group 1 goes on with entry 8"},
+		{"beginning forgotten", [][]byte{group(1, 1, 2, 1, 7), group(2, 3, 1, 0, 14)}, "group 1 is restated as", "group 1 entries 2..7"},
+		{"group forgotten", [][]byte{group(1, 1, 1, 0, 7)}, "it restates 1 groups of 2", "group 2 goes on with entry 15"},
+		{"group invented", [][]byte{group(1, 1, 1, 0, 7), group(2, 3, 1, 0, 14), group(3, 1, 1, 0, 0)}, "group 3 is restated, and there was none", "entries 1..7"},
+		{"group twice", [][]byte{group(1, 1, 1, 0, 7), group(1, 1, 1, 0, 7)}, "group 1 is restated behind group 1", "group 1 is restated behind group 1"},
+		{"another kind", [][]byte{wire.AppendStateRecord(nil, 1, stateOf(1)), group(2, 3, 1, 0, 14)}, "kind 2 restates nothing", "kind 2 restates nothing"},
+		{"nothing", nil, "it restates 0 groups of 2", "group 1 goes on with entry 8"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSample(t)
+			b := contentsOf(t, s.disk, segmentPath(2))
+			reseal(b[blockBytes:], func(f *frame) {
+				f.records, f.payload = uint32(len(c.records)), copy(b[blockBytes+frameHeaderBytes:], slices.Concat(c.records...))
+			})
+			before := b[blockBytes+frameCRCOffset : blockBytes+frameHeaderBytes]
+			for at := 2 * blockBytes; ; at += blockBytes { // the chain
+				if _, payload, _ := parseFrame(b[at:], 0, 0); payload == nil {
+					break
+				}
+				reseal(b[at:], func(f *frame) { f.prevCRC = binary.LittleEndian.Uint32(before) })
+				before = b[at+frameCRCOffset : at+frameHeaderBytes]
+			}
+			rewrite(t, s.disk, segmentPath(2), b)
+			if ce := refused(t, s.disk); !strings.Contains(ce.Error(), c.want) {
+				t.Errorf("%q is not in the error: %v", c.want, ce)
+			}
+			s.disk.Remove(segmentPath(1))
+			if ce := refused(t, s.disk); !strings.Contains(ce.Error(), c.wanted) {
+				t.Errorf("%q is not in the error: %v", c.wanted, ce)
+			}
+		})
+	}
+}
+
+// A record that restates stands in a segment's first frame and nowhere else.
+func TestRestatementElsewhereIsRefused(t *testing.T) {
+	s := newSample(t)
+	s.forge(t, wire.AppendGroupRecord(nil, &wire.Record{Group: 1, HardState: stateOf(1), First: 1, Last: 10}))
+	if ce := refused(t, s.disk); !strings.Contains(ce.Error(), "kind 6 stands where none can be") {
+		t.Errorf("error is %v", ce)
 	}
 }
 
@@ -510,4 +573,62 @@ func TestD2_RandomDamage(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Any number of the oldest segments may be missing, if nothing in them is alive; else the log is refused, and what is
+// missing is named.
+func TestMissingOldestSegments(t *testing.T) {
+	seeds, refusals, losses := 40, 0, 0
+	if raced {
+		seeds = 5
+	}
+	for seed := range uint64(seeds) {
+		f := &life{disk: memfs.New(), rnd: rand.New(rand.NewPCG(seed, 7)), acked: model{}, pending: model{}}
+		if err := f.run(30); err != nil {
+			t.Fatal(err)
+		}
+		l, err := f.open(f.disk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := f.disk.KillClone()
+		var live int64
+		for _, s := range l.segments[:len(l.segments)-1] {
+			want := bytesIn(f.acked, l, s.seq)
+			if err := d.Remove(segmentPath(int(s.seq))); err != nil {
+				t.Fatal(err)
+			}
+			if live += s.live; live == 0 {
+				losses++
+				f.recover(t, d.KillClone(), fmt.Sprintf("seed %d, without %s", seed, segmentName(s.seq)))
+				continue
+			}
+			refusals++
+			ce := refused(t, d.KillClone())
+			if !slices.Equal(ce.Lost, want) {
+				t.Fatalf("seed %d, without %s: lost is %v, want %v", seed, segmentName(s.seq), ce.Lost, want)
+			}
+		}
+	}
+	if refusals == 0 || losses == 0 {
+		t.Fatalf("%d logs were refused, and %d opened", refusals, losses)
+	}
+}
+
+// bytesIn lists the runs of entries that are in segments up to seq.
+func bytesIn(m model, l *Log, seq uint64) (rs []Range) {
+	for id := raft.GroupID(1); id <= 3; id++ {
+		g := l.groups[id]
+		for i := m.group(id).base + 1; g != nil && i <= g.last; i++ {
+			if l.segmentOf(g.spans[g.find(i)]).seq > seq {
+				continue
+			}
+			if n := len(rs); n > 0 && rs[n-1].Group == id && rs[n-1].Last+1 == i {
+				rs[n-1].Last = i
+			} else {
+				rs = append(rs, Range{Group: id, First: i, Last: i})
+			}
+		}
+	}
+	return rs
 }

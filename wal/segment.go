@@ -28,6 +28,8 @@ const (
 	segmentBytesSmall = 1 << 20
 	segmentBytesMin   = 2 * blockBytes
 	segmentBytesMax   = frameBytesMax
+	// fileBytesMax is the largest segment that can be: made for one frame, behind one that restates.
+	fileBytesMax = blockBytes + 2*frameBytesMax
 
 	segmentPrefix = "wal-"
 	tempSuffix    = ".tmp"
