@@ -92,6 +92,42 @@ func (c *clients) act(client int) {
 	c.next(c.write(client, m, key))
 }
 
+// unrest takes in that a leader was elected or gave up: soon some calls go to members that have not heard of it. There an answer can be wrong,
+// and by chance alone there would be few.
+func (c *clients) unrest() {
+	for range 4 {
+		c.w.after(between(c.w.rand, 0, c.w.knobs.electionTimeout()/2), c.surprise)
+	}
+}
+
+func (c *clients) surprise() {
+	w := c.w
+	var term raft.Term
+	for _, m := range w.members {
+		if m.up {
+			term = max(term, m.group.Status().Term)
+		}
+	}
+	first := w.rand.IntN(len(w.members))
+	for i := range w.members {
+		m := w.members[(first+i)%len(w.members)]
+		if c.stopped || !m.up {
+			continue
+		}
+		s := m.group.Status()
+		out := s.Leader != 0 && (s.Term < term || w.member(s.Leader).up && w.member(s.Leader).group.Status().Role != raft.Leader)
+		if !out {
+			continue
+		}
+		if key := w.rand.IntN(w.knobs.keys); w.chance(500) {
+			c.begin(c.read(-1, m, key))
+		} else {
+			c.begin(c.write(-1, m, key))
+		}
+		return
+	}
+}
+
 // next begins an operation with whose end its client goes on.
 func (c *clients) next(op *operation) {
 	op.done = func(op *operation) { c.think(op.Client) }

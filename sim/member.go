@@ -336,6 +336,9 @@ func (m *member) Event(_ raft.GroupID, e raft.Event) {
 	m.w.mix(uint64(m.id), uint64(e.Kind), uint64(e.Term), uint64(e.Node), uint64(e.Index))
 	m.tell("%v", e)
 	m.w.checker.event(m, e)
+	if e.Kind == raft.EventLeader || e.Kind == raft.EventQuorumLost {
+		m.w.clients.unrest()
+	}
 }
 
 // Saving implements host.Observer.
