@@ -31,6 +31,9 @@
 // comes from the versions. What a command writes has a revision that no reader looks at until the command is done,
 // and a read that gives up the lock pins the revisions it needs, so that none is freed under it.
 //
+// A snapshot is such a read, of everything. A Restore builds the new state beside the old one and then replaces it at
+// once; who reads the old one goes on doing so.
+//
 // # Ownership
 //
 // Apply copies what it keeps of a command. Keys in responses are copies. Values in responses are the store's own
@@ -38,6 +41,7 @@
 //
 // # What it does not do
 //
-// The state lives in memory; the replicated log is what makes it durable, and it is applied from its beginning when
-// a member starts. There are no leases yet: a put under a lease is refused as one under a lease that does not exist.
+// The state lives in memory. The replicated log is what makes it durable: it is applied again when a member starts, from
+// its beginning or on top of a snapshot. There are no leases yet: a put under a lease is refused as one under a lease
+// that does not exist.
 package kv

@@ -16,10 +16,17 @@ func (x *index) add(c *chain) {
 	x.sorted.Set(c.key, c)
 }
 
-// load adds a chain whose key is greater than all others.
-func (x *index) load(c *chain) {
-	x.byKey[c.key] = c
-	x.sorted.Load(c.key, c)
+// load adds a chain whose key is greater than all others. It is not found by its key before loaded.
+func (x *index) load(c *chain) { x.sorted.Load(c.key, c) }
+
+// loaded ends a series of loads. Only now their number is known, and growing the map to it would take half the time
+// of a restore.
+func (x *index) loaded() {
+	x.byKey = make(map[string]*chain, x.sorted.Len())
+	x.ascend("", func(c *chain) bool {
+		x.byKey[c.key] = c
+		return true
+	})
 }
 
 func (x *index) remove(c *chain) {

@@ -65,6 +65,7 @@ func readSnapshot(r io.Reader) (state, error) {
 	if err := b.decodeAs(blockEnd, l.end); err != nil {
 		return state{}, err
 	}
+	l.keys.loaded()
 	if err := l.makeChangeLog(); err != nil {
 		return state{}, err
 	}
@@ -341,8 +342,8 @@ func (l *loader) end(d *decoder) {
 	case d.err != nil:
 	case l.chain != nil:
 		d.fail("the versions of %q do not end", l.chain.key)
-	case keys != uint64(len(l.keys.byKey)) || versions != l.count:
-		d.fail("%d versions of %d keys are announced, %d of %d were there", versions, keys, l.count, len(l.keys.byKey))
+	case keys != uint64(l.keys.sorted.Len()) || versions != l.count:
+		d.fail("%d versions of %d keys are announced, %d of %d were there", versions, keys, l.count, l.keys.sorted.Len())
 	}
 }
 

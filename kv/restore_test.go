@@ -228,6 +228,9 @@ func TestRestoreDoesNotGoBack(t *testing.T) {
 		t.Error(err, s.Members())
 	}
 	mustApply(s, compact(2))
+	if err := s.Restore(bytes.NewReader(same)); err == nil {
+		t.Error("it takes back a compaction")
+	}
 	compacted := snapshotOf(t, s)
 	mustApply(s, put("a", "3"))
 	hash := s.Hash()

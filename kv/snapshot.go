@@ -46,7 +46,7 @@ const (
 )
 
 // versionsPerSlice is how many versions are copied before others may have the lock: about 50 us.
-const versionsPerSlice = 256
+const versionsPerSlice = 128
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -78,15 +78,12 @@ type located struct {
 }
 
 func (s *Store) snapshot() *snapshot {
-	v := s.begin()
+	p := &snapshot{versions: make([]located, 0, versionsPerSlice), size: keysBlockBytes}
+	p.view = s.begin()
 	defer s.mu.RUnlock()
-	v.pin()
-	return &snapshot{
-		view:     v,
-		members:  s.membersLocked(),
-		versions: make([]located, 0, versionsPerSlice),
-		size:     keysBlockBytes,
-	}
+	p.view.pin()
+	p.members = s.membersLocked()
+	return p
 }
 
 func (p *snapshot) write(w io.Writer) error {

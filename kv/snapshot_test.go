@@ -118,7 +118,7 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 // pieces as small as can be, restores it, and applies the rest of the log to what comes out. That must be the state
 // of that moment, down to what is in memory, and then give the same answers.
 func TestSnapshotAgainstModel(t *testing.T) {
-	for seed := range int64(150) {
+	for seed := range int64(40) {
 		snapshotAgainstModel(t, seed)
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
@@ -189,7 +189,7 @@ func snapshotAgainstModel(t *testing.T, seed int64) {
 // TestSnapshotBytesAreTheStates: members with equal state write equal bytes, whatever they have freed, were restored
 // from or published twice.
 func TestSnapshotBytesAreTheStates(t *testing.T) {
-	for seed := range int64(30) {
+	for seed := range int64(15) {
 		g := &generator{Rand: rand.New(rand.NewSource(seed))}
 		freed, unfreed, moved := New(), New(), New()
 		pinned := unfreed.snapshot() // holds back all trimming
@@ -332,7 +332,7 @@ func TestSnapshotLetsGoOfTheLock(t *testing.T) {
 // TestSnapshotDuringApply: see -race. Snapshots are written and restored while transactions write or delete many keys
 // at once: each has all of one and nothing of the next.
 func TestSnapshotDuringApply(t *testing.T) {
-	const keys, rounds = 2*scanChunk + 100, 40
+	const keys, rounds = scanChunk + 100, 20
 	s, mirror := New(), New()
 	var done atomic.Bool
 	var running sync.WaitGroup

@@ -10,7 +10,7 @@ import (
 )
 
 // Store is the state machine. Balsa applies commands to it; its reads may be called by any goroutine at any time. Its
-// state is in memory: the replicated log, which is applied from the beginning when a member starts, makes it durable.
+// state is in memory: the replicated log, which is applied again when a member starts, makes it durable.
 type Store struct {
 	// mu guards the memory of everything below. Consistency is the revisions' business: see view.
 	mu sync.RWMutex
