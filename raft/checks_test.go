@@ -338,6 +338,15 @@ func (k *checks) checkLimits(s *server) {
 	}
 }
 
+// asked checks that what a core wants to read is on the disk.
+func (k *checks) asked(s *server, l Load) {
+	for i := l.From; i <= l.To; i++ {
+		if i > Index(len(s.disk.log)) || s.disk.log[i-1].Term != s.log[i-1].Term {
+			violate("loads", "n%d wants %s, and entry %d is not on its disk", s.id, describeLoad(l), i)
+		}
+	}
+}
+
 // handedToApply checks what a core hands out to its state machine.
 func (k *checks) handedToApply(s *server, es []Entry) {
 	for i, e := range es {

@@ -222,6 +222,7 @@ func (c *cluster) carryOut(s *server, e Effects) {
 		s.given = e.Apply[len(e.Apply)-1].Index
 	}
 	for _, l := range e.Load {
+		c.checks.asked(s, l)
 		s.loads = append(s.loads, load{Load: l})
 		if s.manualLoad {
 			c.say("n%d wants %s", s.id, describeLoad(l))

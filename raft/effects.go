@@ -31,8 +31,8 @@ type Envelope struct {
 	Message Message
 }
 
-// Load asks for the entries from From on, at most to To and about MaxBytes of them, at least one. For names the
-// peer that lacks them, or is zero when the state machine here does.
+// Load asks for the entries from From on, at most to To and about MaxBytes of them, at least one. All of them are on disk. For names
+// the peer that lacks them, or is zero when the state machine here does.
 type Load struct {
 	For      NodeID
 	From, To Index

@@ -76,6 +76,21 @@ func TestHostMistakes(t *testing.T) {
 	}
 }
 
+// TestE24NonVoterDoesNotStand: a server outside the configuration answers, and never stands for election.
+func TestE24NonVoterDoesNotStand(t *testing.T) {
+	c := newCluster(3, Config{ElectionTicks: 10})
+	c.config.Configuration.Voters = []NodeID{1, 2}
+	s := c.server(3)
+	c.start(s)
+	for range 100 {
+		s.raft.Tick()
+		c.settle(s)
+	}
+	if s.raft.role != Follower || len(c.network) != 0 {
+		t.Errorf("it is a %v and sends %d messages", s.raft.role, len(c.network))
+	}
+}
+
 // TestLoadedTwice: entries that were handed in once are not applied again.
 func TestLoadedTwice(t *testing.T) {
 	c := newCluster(1, Config{ElectionTicks: 10, ApplyBytesMax: 1})
