@@ -138,9 +138,13 @@ func (h *Host) Join(id raft.GroupID, config raft.Config, machine Machine) (*Grou
 	if err != nil {
 		return nil, err
 	}
+	origin := h.config.Rand.Uint64()
 	g := &Group{
-		id: id, host: h, machine: machine, origin: h.config.Rand.Uint64(), raft: core,
+		id: id, host: h, machine: machine, origin: origin, raft: core,
 		readers: readers{asked: map[raft.ReadID][]*Read{}}, waiting: map[uint64]*Proposal{},
+		// The numbers begin somewhere else at every start: a late refusal, which has no origin, would else be taken for one of
+		// a proposal of this incarnation.
+		lastID: origin >> 1,
 	}
 	g.publish()
 	h.shard.groups = append(h.shard.groups, g)
