@@ -1,6 +1,8 @@
 package host
 
 import (
+	"fmt"
+
 	"github.com/balsa-raft/balsa/raft"
 )
 
@@ -26,13 +28,14 @@ func (a *Applier) Step() (more bool) {
 }
 
 func (a *Applier) apply(g *Group, es []raft.Entry) {
-	if g.Err() != nil {
+	if g.broken || g.Err() != nil {
 		return
 	}
 	again := g.prepare(es)
 	if len(g.entries) > 0 {
 		if err := g.machine.Apply(g.entries); err != nil {
-			g.endApplied(ErrUnknownOutcome) // committed, but not executed here
+			g.broken = true                                                           // at once: the shard hears of it when more batches may already wait here
+			g.endApplied(fmt.Errorf("%w: %w: %w", ErrUnknownOutcome, ErrFailed, err)) // committed, but not executed here
 			a.host.shard.inbox.put(input{kind: inputFailed, group: g, err: err}, 0, 0)
 			return
 		}
@@ -60,7 +63,9 @@ func (g *Group) prepare(es []raft.Entry) (again []*Proposal) {
 			if p != nil {
 				delete(g.waiting, p.id) // it has come: no later term takes it back
 			}
-			g.entries = append(g.entries, Entry{Index: e.Index, Term: e.Term, Command: e.Data[HeaderBytes:], Proposal: p})
+			// The cap keeps a machine that appends to its command off the bytes behind it.
+			command := e.Data[HeaderBytes:len(e.Data):len(e.Data)]
+			g.entries = append(g.entries, Entry{Index: e.Index, Term: e.Term, Command: command, Proposal: p})
 		}
 	}
 	return again

@@ -29,6 +29,7 @@ type Group struct {
 
 	// Owned by the applier.
 	appliedTerm raft.Term
+	broken      bool    // the machine has failed: what comes after is not for it
 	entries     []Entry // scratch
 
 	readsWaiting atomic.Int64

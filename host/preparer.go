@@ -1,5 +1,11 @@
 package host
 
+import (
+	"errors"
+
+	"github.com/balsa-raft/balsa/wal"
+)
+
 // Preparer does for the log what can be done while nobody waits: it makes the next segment ready ahead of its use, and notes that the last
 // batch is durable.
 type Preparer struct {
@@ -21,6 +27,10 @@ func (p *Preparer) Step() {
 		return
 	}
 	err := p.host.log.Prepare()
+	if errors.Is(err, wal.ErrFailed) {
+		p.host.fail(err) // the log has stopped; nobody would notice before the next write
+		return
+	}
 	if err != nil && !p.failing {
 		p.host.logger.Warn("the log's next segment could not be prepared; it will be made when it is needed", "error", err)
 	}

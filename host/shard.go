@@ -49,10 +49,15 @@ type Shard struct {
 
 	tick   time.Duration
 	ticked time.Duration // when time was last told to the cores
+	now    time.Duration // of the step
+
+	warnAt  time.Duration // when it may be warned of an ignored message again
+	leftOut int           // messages that were ignored since the last warning
 }
 
 // Step gives the cores all that has come in, and the time, and carries out their effects. It reports whether there is more to do.
 func (s *Shard) Step(now time.Duration) (more bool) {
+	s.now = now
 	s.batch = s.inbox.take(s.batch)
 	for i := range s.batch {
 		s.accept(&s.batch[i])
@@ -152,10 +157,22 @@ func (s *Shard) receive(g *Group, in *input) {
 	var bad *raft.BadMessageError
 	switch {
 	case errors.As(err, &bad):
-		s.host.logger.Warn("a message was ignored", "group", uint64(g.id), "error", err)
+		s.ignored(g, err)
 	case err != nil:
 		g.fail(err)
 	}
+}
+
+// warnEvery is how often it is reported that messages were ignored: a peer that floods this member must not fill its log.
+const warnEvery = time.Minute
+
+func (s *Shard) ignored(g *Group, err error) {
+	if s.now < s.warnAt {
+		s.leftOut++
+		return
+	}
+	s.host.logger.Warn("a message was ignored", "group", uint64(g.id), "error", err, "leftOut", s.leftOut)
+	s.warnAt, s.leftOut = s.now+warnEvery, 0
 }
 
 // carryOut starts everything that the core wants done. Disk and network run in parallel (§10.2.1): the core has withheld what must wait.
