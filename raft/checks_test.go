@@ -333,6 +333,13 @@ func (k *checks) checkLimits(s *server) {
 	if len(r.disk.withheld) > withheldMax {
 		violate("withheldMax", "n%d withholds %d messages", s.id, len(r.disk.withheld))
 	}
+	var cached uint64
+	for _, e := range r.log.cache {
+		cached += e.Size()
+	}
+	if r.log.cacheBytes != cached {
+		violate("cacheBytes", "n%d counts %d bytes, they are %d", s.id, r.log.cacheBytes, cached)
+	}
 	if e := r.log.cache; len(e) > 0 && r.log.cacheBytes > r.config.CacheBytesMax && e[0].Index <= min(r.commitIndex, r.disk.index) {
 		violate("CacheBytesMax", "n%d keeps %d bytes, from %d on", s.id, r.log.cacheBytes, e[0].Index)
 	}

@@ -21,6 +21,7 @@ type cluster struct {
 	showSends bool // say what is sent, and not only what is delivered
 	seen      map[string]int
 	observe   func(*server, Event) // may be nil
+	busy      func() bool          // may be nil; if true, a host takes in more before it looks at the effects
 }
 
 // link is one direction of a connection.
@@ -164,6 +165,9 @@ func (c *cluster) crash(s *server, keep, torn int) {
 
 // settle carries out the effects of a server, and all that its host does by itself, until it is quiet.
 func (c *cluster) settle(s *server) {
+	if c.busy != nil && c.busy() {
+		return
+	}
 	for s.raft != nil {
 		c.carryOut(s, s.raft.Effects())
 		c.checks.step(c, s)

@@ -126,6 +126,9 @@ func newWorld(r *rand.Rand) *world {
 		s.manualPersist, s.manualApply, s.manualLoad = r.IntN(2) == 0, r.IntN(3) == 0, r.IntN(3) == 0
 	}
 	w.fifo = 50 + 10*r.IntN(6)
+	if batches := r.IntN(3); batches > 0 {
+		w.busy = func() bool { return r.IntN(3) < batches }
+	}
 	faults := r.IntN(4) // a quiet network shows other things than a wild one
 	w.weights = []weight{
 		{1200, (*world).deliverOne},
@@ -388,6 +391,7 @@ func (w *world) changeHost() {
 // calm ends all faults, and expects that the cluster does its work: one leader, one log, everything applied, every read ended.
 func (w *world) calm() {
 	w.say("all faults cease")
+	w.busy = nil
 	clear(w.cut)
 	for _, s := range w.servers {
 		s.manualPersist, s.manualApply, s.manualLoad = false, false, false
