@@ -18,6 +18,14 @@ type life struct {
 	acked   model // what Append has returned nil for
 	pending model // the same with the batch that has failed
 	history []model
+	given   Stats // Recycled and Removed in all
+}
+
+// tally adds what a log that is left has given back.
+func (f *life) tally(l *Log) {
+	st := l.Stats()
+	f.given.Recycled += st.Recycled
+	f.given.Removed += st.Removed
 }
 
 // run returns after so many steps, or at the first error that ends the log.
@@ -26,6 +34,7 @@ func (f *life) run(steps int) error {
 	if err != nil {
 		return err
 	}
+	defer func() { f.tally(l) }()
 	for range steps {
 		switch f.rnd.IntN(12) {
 		case 0, 1:
@@ -43,9 +52,12 @@ func (f *life) run(steps int) error {
 					return err
 				}
 			}
-			if l, err = f.open(f.disk); err != nil {
+			f.tally(l)
+			again, err := f.open(f.disk)
+			if err != nil {
 				return err
 			}
+			l = again
 		default:
 			batch := randomBatch(f.rnd, f.acked)
 			f.pending = f.acked.apply(batch)
@@ -130,6 +142,7 @@ func faultAtEvery(t *testing.T, fault error, final bool, seed uint64, unexpected
 	if raced {
 		stride = 7
 	}
+	var given Stats
 	for n := 1; ; n += stride {
 		hook := &memfs.Fault{N: n, Err: fault, Final: final}
 		f := &life{disk: memfs.New(), rnd: rand.New(rand.NewPCG(seed, 3)), acked: model{}, pending: model{}}
@@ -142,12 +155,19 @@ func faultAtEvery(t *testing.T, fault error, final bool, seed uint64, unexpected
 		for what, d := range f.clones(2) {
 			what = fmt.Sprintf("seed %d, fault at operation %d, %s", seed, n, what)
 			l, then := f.recover(t, d, what)
-			l.Close()
+			if err := errors.Join(l.Prepare(), l.Close()); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
 			then.recover(t, d.CrashClone(memfs.CrashConfig{}), what+", opened, and powered off")
 		}
+		given.Recycled += f.given.Recycled
+		given.Removed += f.given.Removed
 		if !hook.Fired() {
-			return
+			break
 		}
+	}
+	if given.Recycled == 0 || given.Removed == 0 {
+		t.Errorf("seed %d: %d segments were recycled, %d removed", seed, given.Recycled, given.Removed)
 	}
 }
 

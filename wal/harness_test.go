@@ -224,6 +224,8 @@ func randomData(rnd *rand.Rand) []byte {
 	return b
 }
 
+func isZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
+
 const dir = "data/wal"
 
 // small makes segments that a few batches fill.

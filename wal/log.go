@@ -40,9 +40,11 @@ type Recovered struct {
 
 // Stats describes the log, and counts since Open.
 type Stats struct {
-	Segments int    // files, the prepared one included
+	Segments int    // files, the prepared one and spares included
 	Bytes    int64  // that they take on disk
 	Live     int64  // bytes of them that entries occupy, of all groups together
+	Recycled uint64 // segments of which nothing was alive, kept to be used again
+	Removed  uint64 // segments of which nothing was alive, and there were enough spares
 	Appends  uint64 // batches written
 	Written  uint64 // bytes of them, with headers and padding
 	Syncs    uint64
@@ -74,6 +76,7 @@ type Log struct {
 
 	rotation sync.Mutex // guards what follows
 	next     *segment   // prepared; nil if there is none
+	spares   []spare    // to become next
 
 	mu       sync.RWMutex // guards what follows, and the durable part of every group
 	groups   map[raft.GroupID]*group
@@ -84,12 +87,8 @@ type Log struct {
 	err      error // why the log has stopped
 }
 
-const (
-	// prepareTries is how often Prepare tries for a segment while one is filled, if it fails.
-	prepareTries = 8
-	// bufBytesKept is the largest buffer that is kept from one batch to the next.
-	bufBytesKept = 16 << 20
-)
+// bufBytesKept is the largest buffer that is kept from one batch to the next.
+const bufBytesKept = 16 << 20
 
 // Groups returns what was found at Open, ascending by group. The caller owns it.
 func (l *Log) Groups() []Recovered { return l.recovered }
@@ -188,103 +187,6 @@ func (l *Log) publish(at int64) {
 	clear(l.staged) // lets go of the caller's entries
 }
 
-// rotate starts the next segment, which has room for a frame of frameBytes. The segment becomes part of the log with
-// its first frame, which restates all groups: only then can those before it go.
-func (l *Log) rotate(frameBytes int64) error {
-	var restated []byte
-	var records uint32
-	if l.lsn > 1 {
-		restated, records = l.restate()
-	}
-	l.rotation.Lock()
-	defer l.rotation.Unlock()
-	s := l.next
-	l.next = nil // before anything can fail: it may be closed or half started then
-	if size := blockBytes + roundUp(int64(len(restated))) + frameBytes; s == nil || s.size < size {
-		var err error
-		if s, err = l.replaceNext(s, max(size, min(segmentBytesSmall, l.options.SegmentBytes))); err != nil {
-			return err
-		}
-	}
-	if err := l.start(s, header{firstLSN: l.lsn, syncedLSN: l.lsn, prevCRC: l.crc}); err != nil {
-		return err
-	}
-	offset := int64(blockBytes)
-	if restated != nil {
-		b, err := l.put(s, offset, restated, records)
-		if err != nil {
-			return err
-		}
-		offset += int64(len(b))
-	}
-	l.tail, l.offset = s, offset
-	l.mu.Lock()
-	l.segments = append(l.segments, s)
-	l.stats.Syncs++
-	l.mu.Unlock()
-	return nil
-}
-
-// replaceNext makes the next segment while Append waits. One that was prepared and is too small gives way: making
-// it larger would leave a doubt, after a failure, of whether its size is durable.
-func (l *Log) replaceNext(prepared *segment, size int64) (*segment, error) {
-	const temp = segmentPrefix + "append" + tempSuffix
-	if prepared != nil {
-		if err := prepared.file.Close(); err != nil {
-			return nil, err
-		}
-	}
-	f, err := l.createBlank(temp, size)
-	if err != nil {
-		return nil, err
-	}
-	seq := l.tail.seq + 1
-	if err := l.name(temp, seq); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return &segment{seq: seq, file: f, size: size}, nil
-}
-
-// Prepare makes the next segment ready, so that Append need not wait for one. It does nothing if there is one; else it
-// blocks for as long as writing a segment takes, and Append goes on meanwhile. If it fails with an error that wraps
-// ErrFailed, the log has stopped; after any other one (the disk is full, say) the log goes on while its segment has
-// room, and calls that follow return the same error until enough was appended that trying again makes sense.
-func (l *Log) Prepare() error {
-	l.preparing.Lock()
-	defer l.preparing.Unlock()
-	if err := l.failure(); err != nil {
-		return err
-	}
-	l.rotation.Lock()
-	ready := l.next != nil
-	l.rotation.Unlock()
-	if ready {
-		return nil
-	}
-	written := l.Stats().Written
-	if l.prepareErr != nil && written-l.prepareFailed < uint64(l.options.SegmentBytes/prepareTries) {
-		return l.prepareErr
-	}
-	const temp = segmentPrefix + "prepare" + tempSuffix
-	f, err := l.createBlank(temp, l.options.SegmentBytes)
-	if err != nil {
-		l.prepareErr, l.prepareFailed = fmt.Errorf("wal: prepare a segment: %w", err), written
-		return l.prepareErr
-	}
-	l.prepareErr = nil
-	l.rotation.Lock()
-	defer l.rotation.Unlock()
-	seq := l.tail.seq + 1
-	if err := l.name(temp, seq); err != nil {
-		f.Close()
-		// What the folder holds after a crash is unknown now, and a later success would say nothing of it.
-		return l.fail(err)
-	}
-	l.next = &segment{seq: seq, file: f, size: l.options.SegmentBytes}
-	return nil
-}
-
 // Vouch notes on disk that the last frame is durable, unless something there says so already. The next Append would
 // note it too; so call it when the log has been idle for some seconds. Until then recovery cannot tell damage to the
 // last frame from an interrupted write. It costs a write and a sync.
@@ -337,6 +239,10 @@ func (l *Log) Stats() Stats {
 		st.Segments++
 		st.Bytes += l.next.size
 	}
+	for _, s := range l.spares {
+		st.Segments++
+		st.Bytes += s.size
+	}
 	return st
 }
 
@@ -348,8 +254,8 @@ func (l *Log) Close() error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	l.rotation.Lock()
-	next := l.next
-	l.next = nil
+	next, spares := l.next, l.spares
+	l.next, l.spares = nil, nil
 	l.rotation.Unlock()
 	var err error
 	if l.failure() == nil {
@@ -358,12 +264,18 @@ func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = ErrClosed
-	segments := l.segments
-	if next != nil {
-		segments = append(segments, next)
+	files := make([]vfs.File, 0, len(l.segments)+1+len(spares))
+	for _, s := range l.segments {
+		files = append(files, s.file)
 	}
-	for _, s := range segments {
-		if errClose := s.file.Close(); err == nil && errClose != nil {
+	if next != nil {
+		files = append(files, next.file)
+	}
+	for _, s := range spares {
+		files = append(files, s.file)
+	}
+	for _, f := range files {
+		if errClose := f.Close(); err == nil && errClose != nil {
 			err = fmt.Errorf("wal: %w", errClose)
 		}
 	}

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/balsa-raft/balsa/raft"
@@ -172,32 +174,38 @@ func TestLargeBatches(t *testing.T) {
 	}
 }
 
-func TestFirstSegmentIsSmallAndThePreparedOneIsNot(t *testing.T) {
+// Nobody waits for 64 MiB of zeros at first, and a log that is used gets there soon.
+func TestSegmentsGrow(t *testing.T) {
 	d := memfs.New()
 	l := mustOpen(t, d, Options{})
-	if st := l.Stats(); st.Segments != 1 || st.Bytes != segmentBytesSmall {
-		t.Errorf("stats %+v", st)
-	}
-	if err := l.Prepare(); err != nil {
-		t.Fatal(err)
-	}
-	if st := l.Stats(); st.Segments != 2 || st.Bytes != segmentBytesSmall+segmentBytesDefault {
-		t.Errorf("stats %+v", st)
-	}
-	ops := countOps(d)
-	if err := l.Prepare(); err != nil || len(ops) > 0 {
-		t.Errorf("prepared again with %v, %v", ops, err)
-	}
-	big := put(1, 1, 1, strings.Repeat("x", segmentBytesSmall))
-	mustAppend(t, l, big)
-	if ops[memfs.OpCreate] > 0 || ops[memfs.OpSync] != 2 {
-		t.Errorf("rotation did %v", ops)
+	mustAppend(t, l, put(1, 1, 1, "first"))
+	m := model{}.apply([]Save{put(1, 1, 1, "first")})
+	bytes := int64(segmentBytesSmall)
+	for i, size := range []int64{1, 4, 16, 64, 64} {
+		if st := l.Stats(); st.Segments != i+1 || st.Bytes != bytes || l.tail.size != size<<20 {
+			t.Fatalf("segment %d has %d bytes: %+v", i, l.tail.size, st)
+		}
+		if err := l.Prepare(); err != nil {
+			t.Fatal(err)
+		}
+		bytes += l.next.size
+		ops := countOps(d)
+		if err := l.Prepare(); err != nil || len(ops) > 0 {
+			t.Errorf("prepared again with %v, %v", ops, err)
+		}
+		l.offset = l.tail.size // as if it was full
+		s := put(1, 1, raft.Index(i+2), "x")
+		mustAppend(t, l, s)
+		m = m.apply([]Save{s})
+		if syncs := ops[memfs.OpSync]; ops[memfs.OpCreate] > 0 || syncs > 3 {
+			t.Errorf("rotation did %v", ops)
+		}
+		d.SetHook(nil)
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	d.SetHook(nil)
-	holds(t, d, Options{}, model{}.apply([]Save{big}))
+	holds(t, d, Options{}, m)
 }
 
 // A log that is opened over and over, without or with a clean end, does not grow.
@@ -370,7 +378,7 @@ func TestClose(t *testing.T) {
 }
 
 // Readers and the preparer run beside the appender. Every read sees a log that there was: entries of one index have
-// the data of their term.
+// the data of their term. Meanwhile the log's beginning is forgotten, and segments are given back and used again.
 func TestConcurrentUse(t *testing.T) {
 	d := memfs.New()
 	l := mustOpen(t, d, small)
@@ -389,38 +397,69 @@ func TestConcurrentUse(t *testing.T) {
 					t.Error(err)
 					return
 				}
+				runtime.Gosched() // or the appender hardly ever gets a turn
 			}
 		})
 	}
 	background(l.Prepare)
 	background(l.Vouch)
-	background(func() error {
+	var first atomic.Uint64 // of the log
+	first.Store(1)
+	read := func() error {
 		l.Stats()
-		es, err := l.Entries(1, 1, 40, 1<<20)
+		l.GroupBytes(1)
+		from := raft.Index(first.Load())
+		es, err := l.Entries(1, from, from+39, 1<<20)
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
 		var last raft.Term
 		for i, e := range es {
-			if e.Index != raft.Index(i+1) || e.Term < last || string(e.Data) != text(e.Term, e.Index) {
+			if e.Index != from+raft.Index(i) || e.Term < last || string(e.Data) != text(e.Term, e.Index) {
 				return fmt.Errorf("read %v", es)
 			}
 			last = e.Term
 		}
 		return err
-	})
-	for term := raft.Term(1); term <= 30; term++ {
-		first := raft.Index(1 + (term*7)%30)
-		if term == 1 {
-			first = 1
+	}
+	background(read)
+	background(read)
+	base := raft.Index(0)
+	for term := raft.Term(1); term <= 40; term++ {
+		from := base + 1 + raft.Index((term*7)%30)
+		if term%4 == 1 {
+			from = base + 1
 		}
-		for i := first; i < first+10; i += 2 {
+		for i := from; i < from+10; i += 2 {
 			mustAppend(t, l, put(1, term, i, text(term, i), text(term, i+1)))
 		}
-		for i := raft.Index(1); term%2 == 1 && i <= 40; i++ {
+		for i := base + 1; term%2 == 1 && i <= base+40; i++ {
 			mustAppend(t, l, put(1, term, i, text(term, i)))
+		}
+		switch last := l.groups[1].last; term % 8 {
+		case 3:
+			base = base + 15
+			mustAppend(t, l, forget(1, term, base+1, l.groups[1].term(base)))
+		case 7:
+			base = last + 7
+			mustAppend(t, l, install(1, term, base+1, term, text(term, base+1)))
+		}
+		first.Store(uint64(base + 1))
+		if l.groups[1].last < base+30 {
+			for i := l.groups[1].last + 1; i <= base+30; i++ {
+				mustAppend(t, l, put(1, term, i, text(term, i)))
+			}
 		}
 	}
 	close(done)
 	wg.Wait()
+	if err := l.Prepare(); err != nil {
+		t.Error(err)
+	}
+	if st := l.Stats(); st.Recycled == 0 {
+		t.Errorf("nothing was given back: %+v", st)
+	}
+	if err := checkIndex(l); err != nil {
+		t.Error(err)
+	}
 }

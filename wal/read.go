@@ -21,6 +21,7 @@ func (l *Log) Entries(g raft.GroupID, from, to raft.Index, bytesMax uint64) ([]r
 	if err != nil {
 		return nil, err
 	}
+	defer unpin(pieces)
 	var count raft.Index
 	for _, p := range pieces {
 		count += p.last + 1 - max(p.first, from)
@@ -86,9 +87,17 @@ func (l *Log) plan(id raft.GroupID, from, to raft.Index, bytesMax uint64) ([]pie
 		if p.first >= from { // else nearly all of it may be below from
 			bytes += uint64(p.length)
 		}
+		p.segment.readers.Add(1) // or the file could become another segment while it is read
 		pieces = append(pieces, p)
 	}
 	return pieces, nil
+}
+
+// unpin lets go of the segments that plan has taken hold of.
+func unpin(pieces []piece) {
+	for _, p := range pieces {
+		p.segment.readers.Add(-1)
+	}
 }
 
 // read reads the record back and verifies that it is still what was written.

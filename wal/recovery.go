@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -62,11 +61,11 @@ func (r *recovery) run() error {
 			return err
 		}
 	}
-	blank, err := r.judgeSpare()
+	reusable, err := r.judgeSpare()
 	if err != nil {
 		return err
 	}
-	return r.resume(blank)
+	return r.resume(reusable)
 }
 
 // list opens the files with a segment's name and reads their headers.
@@ -271,9 +270,9 @@ func (r *recovery) nextFrame(f *found, at int64, lsn uint64) (int64, frame) {
 	return -1, frame{}
 }
 
-// judgeSpare looks at the segment behind the last one in use, whose header was never durable: so there can be no
-// frames. blank says that there is such a segment, all zeros.
-func (r *recovery) judgeSpare() (blank bool, err error) {
+// judgeSpare looks at the segment behind the last one in use, whose header was never durable: so there can be no frames
+// of it, only of segments that the file was before. reusable says that there is such a segment.
+func (r *recovery) judgeSpare() (reusable bool, err error) {
 	f := r.spare
 	if f == nil {
 		return false, nil
@@ -284,17 +283,7 @@ func (r *recovery) judgeSpare() (blank bool, err error) {
 	if p, fr := r.nextFrame(f, blockBytes, 0); p >= 0 {
 		return false, r.damaged(f, 0, fmt.Sprintf("its header is not valid, though frame %d at offset %d was written after it", fr.lsn, p))
 	}
-	return f.size >= segmentBytesMin && f.size%blockBytes == 0 && isZero(r.b), nil
-}
-
-func isZero(b []byte) bool {
-	for len(b) > len(zeroBlock) {
-		if !bytes.Equal(b[:len(zeroBlock)], zeroBlock[:]) {
-			return false
-		}
-		b = b[len(zeroBlock):]
-	}
-	return bytes.Equal(b, zeroBlock[:len(b)])
+	return f.size >= segmentBytesMin && f.size%blockBytes == 0, nil
 }
 
 // settle applies the held frame: puts its records into the index.

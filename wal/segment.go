@@ -9,6 +9,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/balsa-raft/balsa/vfs"
 )
@@ -19,6 +20,9 @@ type segment struct {
 	file vfs.File
 	size int64 // bytes, a multiple of blockBytes
 	live int64 // bytes of records in it that the index tells of; guarded by Log.mu
+
+	// readers is how many records are being read in the file. It rises under Log.mu, while the index tells of the record.
+	readers atomic.Int32
 }
 
 const (
