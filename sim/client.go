@@ -95,7 +95,7 @@ func (c *clients) act(client int) {
 // unrest takes in that a leader was elected or gave up: soon some calls go to members that have not heard of it. There an answer can be wrong,
 // and by chance alone there would be few.
 func (c *clients) unrest() {
-	for range 4 {
+	for range 6 {
 		c.w.after(between(c.w.rand, 0, c.w.knobs.electionTimeout()/2), c.surprise)
 	}
 }
@@ -130,7 +130,13 @@ func (c *clients) surprise() {
 
 // next begins an operation with whose end its client goes on.
 func (c *clients) next(op *operation) {
-	op.done = func(op *operation) { c.think(op.Client) }
+	op.done = func(op *operation) {
+		if op.Outcome == OutcomeRefused { // it would be the same again
+			c.w.after(20*time.Millisecond, func() { c.think(op.Client) })
+		} else {
+			c.think(op.Client)
+		}
+	}
 	c.begin(op)
 }
 
@@ -156,7 +162,7 @@ func (c *clients) begin(op *operation) {
 		return
 	}
 	op.m.waits = append(op.m.waits, op)
-	limit := between(c.w.rand, 10*time.Millisecond, pick(c.w.rand, 200*time.Millisecond, 2*time.Second))
+	limit := between(c.w.rand, 10*time.Millisecond, pick(c.w.rand, 50*time.Millisecond, 200*time.Millisecond, 2*time.Second))
 	if c.stopped {
 		limit = 5 * time.Second
 	}

@@ -42,7 +42,7 @@ const tick = 10 * time.Millisecond
 func drawKnobs(o Options, r *rand.Rand) knobs {
 	k := knobs{
 		members:  pick(r, 1, 3, 3, 3, 3, 5, 5, 5),
-		duration: time.Duration(4+r.IntN(9)) * time.Second,
+		duration: time.Duration(3+r.IntN(6)) * time.Second,
 		faults:   drawFaults(r),
 		raft: raft.Config{
 			ElectionTicks:       pick(r, 10, 10, 20, 40),
@@ -54,14 +54,14 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 		},
 		segmentBytes: pick[int64](r, 8<<10, 12<<10, 32<<10, 128<<10),
 		pendingBytes: pick(r, 400, 10_000, 0, 0),
-		clients:      1 + r.IntN(6),
+		clients:      1 + r.IntN(10),
 		keys:         1 + r.IntN(5),
-		think:        time.Duration(5+r.IntN(200)) * time.Millisecond,
+		think:        time.Duration(2+r.IntN(100)) * time.Millisecond,
 		toLeaders:    pick(r, 0, 0, 50, 90),
 		readPart:     pick(r, 10, 30, 50, 80),
 		burstMax:     pick(r, 1, 1, 4, 20),
 		valueBytes:   pick(r, 0, 50, 500, 5000),
-		faultEvery:   time.Duration(50+r.IntN(1000)) * time.Millisecond,
+		faultEvery:   time.Duration(30+r.IntN(600)) * time.Millisecond,
 		onLeader:     pick(r, 0, 30, 60, 90),
 		drift:        pick[int64](r, 50, 400),
 		latency:      pick(r, 500*time.Microsecond, 2*time.Millisecond, 10*time.Millisecond, 40*time.Millisecond),
