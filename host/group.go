@@ -22,6 +22,7 @@ type Group struct {
 	raft        *raft.Raft
 	active      bool            // has had input since its effects were last carried out
 	held        []*Proposal     // to be given to the core
+	heldBytes   int             // of them
 	refusedTerm raft.Term       // in this term its leader has refused proposals: wait for a later one
 	batch       []raft.Proposal // scratch
 	applied     raft.Index

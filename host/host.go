@@ -117,7 +117,7 @@ func Open(config Config) (_ *Host, err error) {
 	}
 	h := &Host{config: config, logger: config.Logger, identity: identity, lock: lock, log: log}
 	h.shard = &Shard{host: h, inbox: newInbox[input](), tick: config.Tick}
-	h.writer = &Writer{host: h, inbox: newInbox[saveWork]()}
+	h.writer = &Writer{host: h, inbox: newInbox[saveWork](), bytesMax: writeBytesMax}
 	h.applier = &Applier{host: h, inbox: newInbox[applyWork]()}
 	h.reader = &Reader{host: h, inbox: newInbox[loadWork]()}
 	h.preparer = &Preparer{host: h, inbox: newInbox[struct{}]()}
@@ -185,6 +185,8 @@ func messageBytes(m raft.Message) int {
 		for i := range m.Proposals {
 			size += uint64(len(m.Proposals[i].Data)) + 32
 		}
+	case raft.ForwardReply:
+		size += 8 * uint64(len(m.IDs))
 	}
 	return int(size)
 }

@@ -1,6 +1,9 @@
 package host
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // inbox is a part's queue: anybody puts, the part takes everything at once.
 type inbox[T any] struct {
@@ -48,6 +51,27 @@ func (q *inbox[T]) take(spare []T) []T {
 	q.items, q.bytes = spare[:0], 0
 	q.mu.Unlock()
 	return items
+}
+
+// takeUpTo takes items until they have bytesMax bytes, and at least one. What it leaves does not wake the part again.
+func (q *inbox[T]) takeUpTo(bytesMax int, bytes func(*T) int, spare []T) []T {
+	clear(spare)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.bytes <= bytesMax {
+		items := q.items
+		q.items, q.bytes = spare[:0], 0
+		return items
+	}
+	n, size := 1, bytes(&q.items[0])
+	for n < len(q.items) && size+bytes(&q.items[n]) <= bytesMax {
+		size += bytes(&q.items[n])
+		n++
+	}
+	spare = append(spare[:0], q.items[:n]...)
+	q.items = slices.Delete(q.items, 0, n)
+	q.bytes -= size
+	return spare
 }
 
 // close refuses what comes from now on.

@@ -105,6 +105,28 @@ func (g *Group) finish(p *Proposal, i raft.Index, err error) {
 	close(p.done)
 }
 
+// hold keeps a proposal until the core can be given it. Called by the shard.
+func (g *Group) hold(p *Proposal) {
+	g.held = append(g.held, p)
+	g.heldBytes += p.size()
+}
+
+// dropFinished forgets held proposals whose callers have left, once they are most of what is held: callers that try again and again
+// while there is no leader would else fill the memory. Called by the shard.
+func (g *Group) dropFinished() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.heldBytes <= 2*g.pendingBytes {
+		return
+	}
+	g.held = slices.DeleteFunc(g.held, func(p *Proposal) bool {
+		if p.finished {
+			g.heldBytes -= p.size()
+		}
+		return p.finished
+	})
+}
+
 // proposeBytesMax bounds the proposals that are given to the core at once, except that one is always given: forwarded, they
 // travel in one message.
 const proposeBytesMax = 1 << 20
@@ -123,6 +145,9 @@ func (g *Group) proposeHeld() {
 		}
 		g.giveBatch(g.held[:n])
 		g.mu.Unlock()
+		for _, p := range g.held[:n] {
+			g.heldBytes -= p.size()
+		}
 		clear(g.held[:n])
 		g.held = g.held[n:]
 	}
@@ -161,7 +186,7 @@ func (g *Group) refused(r raft.Refused) {
 			g.finish(p, 0, errLeaderOverloaded)
 		default:
 			p.term = 0
-			g.held = append(g.held, p)
+			g.hold(p)
 			g.refusedTerm = max(g.refusedTerm, r.Term)
 		}
 	}

@@ -117,8 +117,8 @@ func (g *Group) readApplied() {
 	})
 }
 
-// dropAbandoned forgets held reads whose callers have left, so that they do not pile up while there is no leader.
-func (g *Group) dropAbandoned() {
+// dropAbandonedReads forgets held reads whose callers have left, so that they do not pile up while there is no leader.
+func (g *Group) dropAbandonedReads() {
 	s := &g.readers
 	n := len(s.held)
 	s.held = slices.DeleteFunc(s.held, func(r *Read) bool { return r.abandoned.Load() })

@@ -88,7 +88,8 @@ func (s *Shard) passTime(now time.Duration) {
 	for _, g := range s.groups {
 		if g.Err() == nil {
 			g.raft.Tick()
-			g.dropAbandoned()
+			g.dropAbandonedReads()
+			g.dropFinished()
 			s.activate(g)
 		}
 	}
@@ -116,7 +117,7 @@ func (s *Shard) accept(in *input) {
 	case inputMessage:
 		s.receive(g, in)
 	case inputProposal:
-		g.held = append(g.held, in.proposal)
+		g.hold(in.proposal)
 	case inputRead:
 		g.readers.held = append(g.readers.held, in.read)
 	case inputPersisted:

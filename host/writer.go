@@ -7,8 +7,9 @@ import (
 
 // Writer owns the log.
 type Writer struct {
-	host  *Host
-	inbox *inbox[saveWork]
+	host     *Host
+	inbox    *inbox[saveWork]
+	bytesMax int // of a batch, up to one save more
 
 	batch []saveWork // being made durable, or durable and to be reported
 	saves []wal.Save // scratch
@@ -19,13 +20,21 @@ type saveWork struct {
 	group *Group
 	seq   uint64
 	save  wal.Save
+	bytes int
 }
+
+// writeBytesMax bounds what is made durable at once. While the disk is stuck more than that may pile up, and the log's frames have a limit.
+const writeBytesMax = 64 << 20
 
 func (w *Writer) put(g *Group, s *raft.Save) {
-	w.inbox.put(saveWork{group: g, seq: s.Seq, save: wal.Save{Group: g.id, HardState: s.HardState, Entries: s.Entries}}, 0, 0)
+	work := saveWork{group: g, seq: s.Seq, save: wal.Save{Group: g.id, HardState: s.HardState, Entries: s.Entries}}
+	for i := range s.Entries {
+		work.bytes += int(s.Entries[i].Size())
+	}
+	w.inbox.put(work, work.bytes, 0)
 }
 
-// Step makes everything that waits durable, of all groups, with one write and one sync; the next Step reports it. These are two
+// Step makes what waits durable, of all groups, with one write and one sync; the next Step reports it. These are two
 // steps because time passes between them, in which the shard may hand out what supersedes the batch. It reports whether there is
 // more to do.
 func (w *Writer) Step() (more bool) {
@@ -33,7 +42,7 @@ func (w *Writer) Step() (more bool) {
 		w.report()
 		return !w.inbox.empty()
 	}
-	w.batch = w.inbox.take(w.batch)
+	w.batch = w.inbox.takeUpTo(w.bytesMax, func(work *saveWork) int { return work.bytes }, w.batch)
 	if len(w.batch) == 0 || w.host.Err() != nil {
 		return false
 	}

@@ -1,0 +1,194 @@
+package host
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/wal"
+	"github.com/balsa-raft/balsa/wire"
+)
+
+// TestAbandonedProposalsAreForgotten: callers that try for an hour while there is no leader leave nothing behind.
+func TestAbandonedProposalsAreForgotten(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	c.elect(1)
+	m := c.isolate(3)
+	stays := m.propose("stays")
+	for k := range 1000 {
+		m.group.Abandon(m.propose(strings.Repeat("x", 100)))
+		if k%10 == 9 {
+			m.tick()
+			c.network = nil
+			if n := len(m.group.held); n > 2 {
+				t.Fatalf("after %d proposals of callers that left, %d are held", k+1, n)
+			}
+		}
+	}
+	c.join(m)
+	c.settle()
+	expect(t, "the one that stayed", m.outcome(stays), "applied at 2")
+	expect(t, "proposals held", len(m.group.held), 0)
+	expect(t, "bytes held", m.group.heldBytes, 0)
+	c.expectExecuted("stays")
+}
+
+// TestHeldProposalsAreGivenInBatches: what has waited for a leader goes to it in messages of bounded size.
+func TestHeldProposalsAreGivenInBatches(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	c.elect(1)
+	m := c.isolate(3)
+	var ps []*Proposal
+	for range 5 {
+		ps = append(ps, m.propose(strings.Repeat("x", proposeBytesMax/2)))
+	}
+	ps = append(ps, m.propose(strings.Repeat("y", 3*proposeBytesMax)), m.propose("z"))
+	for m.group.Status().Leader == 0 {
+		for _, l := range take[raft.AppendEntries](c, 3) {
+			c.deliver(l)
+		}
+		m.work()
+		c.member(1).tick()
+	}
+	m.tick()
+	var sizes []string
+	for _, l := range take[raft.ForwardProposals](c, 1) {
+		sizes = append(sizes, fmt.Sprint(len(l.message(t).(raft.ForwardProposals).Proposals)))
+		c.network = append(c.network, l)
+	}
+	expect(t, "proposals in each message", strings.Join(sizes, " "), "1 1 1 1 1 1 1")
+	c.settle()
+	for i, p := range ps {
+		expect(t, fmt.Sprintf("proposal %d", i), m.outcome(p), fmt.Sprintf("applied at %d", i+2))
+	}
+}
+
+// TestMessagesThatWaitAreBounded: peers cannot fill the memory of a member that is busy.
+func TestMessagesThatWaitAreBounded(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	m := c.member(1)
+	for _, test := range []struct {
+		name    string
+		message raft.Message
+		bytes   int // that it takes at least
+	}{
+		{"entries", raft.AppendEntries{Term: 1, LeaderID: 2, Entries: []raft.Entry{{Term: 1, Index: 1, Data: make([]byte, 1<<20)}}}, 1 << 20},
+		{"empty entries", raft.AppendEntries{Term: 1, LeaderID: 2, Entries: make([]raft.Entry, 1<<14)}, 32 << 14},
+		{"proposals", raft.ForwardProposals{Term: 1, Proposals: []raft.Proposal{{Data: make([]byte, 1<<20)}}}, 1 << 20},
+		{"empty proposals", raft.ForwardProposals{Term: 1, Proposals: make([]raft.Proposal, 1<<14)}, 32 << 14},
+		{"refusals", raft.ForwardReply{Term: 1, IDs: make([]uint64, 1<<17)}, 8 << 17},
+	} {
+		for range 2 * inboxBytesMax / test.bytes {
+			m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: test.message}})
+		}
+		if n := len(m.host.shard.inbox.items); n == 0 || n*test.bytes > inboxBytesMax+test.bytes {
+			t.Errorf("%s: %d of %d bytes wait", test.name, n, test.bytes)
+		}
+		// What is not from peers comes in all the same.
+		p := m.propose("a")
+		n := len(m.host.shard.inbox.items)
+		expect(t, test.name+": the proposal", m.host.shard.inbox.items[n-1].proposal, p)
+		m.group.Abandon(p)
+		m.host.shard.inbox.take(nil)
+	}
+	m.host.Receive(2, []wire.Packet{{Group: testGroup + 1, Message: raft.ReadIndex{Term: 1}}})
+	expect(t, "messages for a group that is not here", len(m.host.shard.inbox.items), 0)
+}
+
+// TestAStuckMachineHoldsABoundedNumberOfEntries: the log goes on, and the entries behind stay on disk.
+func TestAStuckMachineHoldsABoundedNumberOfEntries(t *testing.T) {
+	c := newCluster(t, 3)
+	c.raft.ApplyBytesMax, c.raft.CacheBytesMax = 10_000, 10_000
+	c.startAll()
+	l := c.elect(1)
+	for _, stuck := range []*member{l, c.member(2)} {
+		stuck.stalled[PartApplier] = true
+		for range 200 {
+			c.member(3).propose(strings.Repeat("x", 1000))
+			c.settle()
+		}
+		bytes := uint64(0)
+		for _, work := range stuck.host.applier.inbox.items {
+			for _, e := range work.entries {
+				bytes += e.Size()
+			}
+		}
+		if bytes == 0 || bytes > 12_000 {
+			t.Errorf("n%d: %d bytes wait for the machine", stuck.id, bytes)
+		}
+		stuck.stalled[PartApplier] = false
+		c.settle()
+	}
+	c.pass(3)
+	for _, m := range c.members {
+		expect(t, fmt.Sprintf("commands that n%d has executed", m.id), len(m.machine.commands), 400)
+	}
+}
+
+// TestABatchOnDiskIsBounded: what has piled up while the disk was stuck is not written at once.
+func TestABatchOnDiskIsBounded(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	m := c.elect(1)
+	watcher := &batchWatcher{}
+	m.host.config.Observer = watcher
+	m.host.writer.bytesMax = 5000
+	m.stalled[PartWriter] = true
+	sizes := []int{100, 4000, 4000, 20_000, 100, 100}
+	for _, n := range sizes {
+		m.propose(strings.Repeat("x", n))
+		m.step(PartShard) // each becomes a save of its own
+	}
+	expect(t, "idle", m.host.Idle(PartWriter), false)
+	m.stalled[PartWriter] = false
+	c.settle()
+	expect(t, "entries in each batch", fmt.Sprint(watcher.batches), "[2 1 1 2]")
+	expect(t, "executed", len(m.machine.commands), len(sizes))
+	expect(t, "durable", m.group.Status().DurableIndex, raft.Index(len(sizes)+1))
+	expect(t, "bytes that wait", m.host.writer.inbox.bytes, 0)
+}
+
+// batchWatcher counts the entries of each batch.
+type batchWatcher struct{ batches []int }
+
+func (w *batchWatcher) Event(raft.GroupID, raft.Event) {}
+func (w *batchWatcher) Saved([]wal.Save)               {}
+func (w *batchWatcher) Saving(batch []wal.Save) {
+	n := 0
+	for i := range batch {
+		n += len(batch[i].Entries)
+	}
+	w.batches = append(w.batches, n)
+}
+
+// TestInbox: a part is woken once for everything that comes while it is busy.
+func TestInbox(t *testing.T) {
+	q := newInbox[int]()
+	size := func(n *int) int { return *n }
+	wakes := func() int {
+		n := len(q.wake)
+		for range n {
+			<-q.wake
+		}
+		return n
+	}
+	expect(t, "empty", q.empty(), true)
+	for n := 1; n <= 4; n++ {
+		expect(t, "taken in", q.put(n, n, 0), true)
+	}
+	expect(t, "wakes", wakes(), 1)
+	expect(t, "over the limit", q.put(5, 5, 10), false)
+	expect(t, "below the limit", q.put(5, 5, 11), true)
+	expect(t, "wakes", wakes(), 0)
+	expect(t, "up to 6 bytes", fmt.Sprint(q.takeUpTo(6, size, nil)), "[1 2 3]")
+	expect(t, "bytes", q.bytes, 9)
+	expect(t, "at least one", fmt.Sprint(q.takeUpTo(1, size, make([]int, 1, 9))), "[4]")
+	expect(t, "the rest", fmt.Sprint(q.takeUpTo(5, size, nil)), "[5]")
+	expect(t, "empty", q.empty(), true)
+	expect(t, "bytes", q.bytes, 0)
+	q.put(6, 0, 1)
+	expect(t, "wakes", wakes(), 1)
+	expect(t, "all", fmt.Sprint(q.take(nil)), "[6]")
+	q.close()
+	expect(t, "closed", q.put(7, 0, 0), false)
+}
