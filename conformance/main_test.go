@@ -37,6 +37,9 @@ func run(m *testing.M) int {
 		return 1
 	}
 	code := m.Run()
+	if everyTest := flag.Lookup("test.run").Value.String() == ""; everyTest && !allNeeded() {
+		code = 1
+	}
 	if !stopAll() {
 		code = 1
 	}
