@@ -82,6 +82,9 @@ type Host struct {
 
 	shells shells
 
+	closing  sync.Once
+	closeErr error // of the Close that did it
+
 	mu  sync.Mutex
 	err error // why the host has stopped
 }
@@ -95,8 +98,11 @@ func Open(config Config) (_ *Host, err error) {
 		return nil, fmt.Errorf("balsa: make the data folder: %w", err)
 	}
 	lock, err := fsys.Lock(path.Join(dir, "lock"))
+	if errors.Is(err, vfs.ErrLocked) {
+		return nil, fmt.Errorf("balsa: the data folder %s is in use: %w", dir, vfs.ErrLocked)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("balsa: the data folder %s is in use: %w", dir, err)
+		return nil, fmt.Errorf("balsa: lock the data folder %s: %w", dir, err)
 	}
 	defer func() {
 		if err != nil {

@@ -74,7 +74,8 @@ func openIdentity(fsys vfs.FS, dir string, want Identity) (Identity, error) {
 	case id.Member != want.Member:
 		return id, fmt.Errorf("balsa: %s belongs to member %x, not to %x: every member needs a data folder of its own", dir, id.Member, want.Member)
 	}
-	return id, nil
+	// The process that made the file may have been killed before its name was durable, and a log will be that is of no use without it.
+	return id, fsys.SyncDir(dir)
 }
 
 // writeIdentity makes the file whole or not at all: written under another name, synced, renamed, its folder synced.

@@ -62,13 +62,17 @@ func (h *Host) stopping() bool {
 	}
 }
 
-// Close stops the host and ends every wait. The caller closes the transport first, or messages go nowhere.
+// Close stops the host and ends every wait. The caller closes the transport first, or messages go nowhere. Another Close waits for
+// the first and returns what it did.
 func (h *Host) Close() error {
-	if h.shells.stop != nil {
-		close(h.shells.stop)
-		h.shells.stopped.Wait()
-	}
-	return h.shutdown()
+	h.closing.Do(func() {
+		if h.shells.stop != nil {
+			close(h.shells.stop)
+			h.shells.stopped.Wait()
+		}
+		h.closeErr = h.shutdown()
+	})
+	return h.closeErr
 }
 
 // restInterval is how often the log is asked to settle while it is idle.
