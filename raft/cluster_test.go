@@ -147,6 +147,7 @@ func (c *cluster) start(s *server) {
 	s.chain = c.checks.chainOf(s.log)
 	s.given, s.applied, s.handed, s.loads, s.waiting = 0, 0, nil, nil, nil
 	s.outcomes = map[ReadID]string{}
+	c.checks.store(c, s)
 	c.settle(s)
 }
 
@@ -294,6 +295,7 @@ func (c *cluster) persist(s *server, n int) {
 	}
 	seq := s.disk.saves[n-1].Seq
 	s.disk.saves = s.disk.saves[n:]
+	c.checks.store(c, s)
 	if s.manualPersist {
 		c.say("n%d save %d is durable", s.id, seq)
 	}
