@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,12 +78,18 @@ func (n *Node[C, R]) end(err error) {
 // Propose replicates the command and returns its result once this member has applied it. It may be called on any
 // member. It ends with a Result, or with an error that wraps ErrNotCommitted (no effect, now or ever: propose
 // again) or ErrUnknownOutcome (ctx ended first); see the errors of this package.
+//
+// Give ctx an end: without one Propose waits for as long as there is no majority, and a command that is lost on its way to the
+// leader is proposed again only when the leader changes.
 func (n *Node[C, R]) Propose(ctx context.Context, command C) (Result[R], error) {
 	w := &waiter[R]{}
 	w.Owner = w
 	var err error
 	if w.Data, err = n.machine.codec.Append(make([]byte, host.HeaderBytes, host.HeaderBytes+240), command); err != nil {
 		return Result[R]{}, fmt.Errorf("%w: encode the command: %w", ErrNotCommitted, err)
+	}
+	if len(w.Data) < host.HeaderBytes || [host.HeaderBytes]byte(w.Data) != [host.HeaderBytes]byte{} {
+		return Result[R]{}, fmt.Errorf("%w: encode the command: its encoding must be appended to what is there", ErrNotCommitted)
 	}
 	if err := ctx.Err(); err != nil {
 		return Result[R]{}, fmt.Errorf("%w: %w", ErrNotCommitted, err)
@@ -138,7 +145,7 @@ func (n *Node[C, R]) Status() Status {
 		ID: s.ID, ClusterID: n.config.ClusterID, Leader: s.Leader, Term: s.Term, Role: s.Role.String(),
 		CommitIndex: s.CommitIndex, AppliedIndex: s.AppliedIndex, DurableIndex: s.DurableIndex,
 		FirstIndex: s.FirstIndex, LastIndex: s.LastIndex, LogBytes: log.Bytes,
-		Members: n.config.Members, LeaderChanges: s.LeaderChanges, Pending: s.Pending,
+		Members: slices.Clone(n.config.Members), LeaderChanges: s.LeaderChanges, Pending: s.Pending,
 	}
 	for _, p := range s.Peers {
 		status.Peers = append(status.Peers, PeerStatus(p))
@@ -146,7 +153,8 @@ func (n *Node[C, R]) Status() Status {
 	return status
 }
 
-// Done is closed when the node has stopped, by Close or by a failure.
+// Done is closed when the node has stopped by a failure, or begins to Close. After a failure Close it too: it still holds its folder
+// and its address.
 func (n *Node[C, R]) Done() <-chan struct{} { return n.done }
 
 // Err says why the node stopped: ErrClosed, or an error that wraps ErrFailed. It is nil while the node runs.
@@ -159,7 +167,8 @@ func (n *Node[C, R]) Err() error {
 	}
 }
 
-// Close stops the member and waits until everything it started has ended. What was acknowledged is durable.
+// Close stops the member and waits until everything it started has ended: calls that wait return, and the state machine is not called
+// any more. What was acknowledged is durable. Closing again waits for the first and returns the same.
 func (n *Node[C, R]) Close() error {
 	n.end(ErrClosed)
 	return errors.Join(n.transport.Close(), n.host.Close())

@@ -11,20 +11,23 @@ import "iter"
 type StateMachine[C, R any] interface {
 	// Apply executes the entries of batch in order and gives each its result with Entry.Reply. A command that
 	// is refused (a key that is missing, a balance too low) is a value of R, the same on every member. An error
-	// means that this member cannot go on: it stops, and nothing after the batch is applied.
+	// means that this member cannot go on: it stops, and nothing after the batch is applied. Apply must return: Close and
+	// those who wait for the batch wait for it. It must not call the Node.
 	Apply(batch iter.Seq[Entry[C, R]]) error
 }
 
 // Entry is a committed command, as Apply gets it.
 type Entry[C, R any] struct {
-	Index   Index // its place in the log; rises from entry to entry, with gaps
+	Index Index // its place in the log; rises from entry to entry, with gaps
+	// Command may be kept for ever and must not be changed: what Decode has left in it of the log's own bytes (all of a []byte) is
+	// what other members may yet be sent.
 	Command C
 
 	waiter *waiter[R] // nil where another member proposed it
 }
 
 // Reply answers the command. On the member that proposed it the value goes to the caller of Propose, on all
-// others nowhere. An entry without a Reply is answered with the zero R.
+// others nowhere. It is called before Apply returns. An entry without a Reply is answered with the zero R.
 func (e Entry[C, R]) Reply(r R) {
 	if e.waiter != nil {
 		e.waiter.value = r
@@ -32,9 +35,10 @@ func (e Entry[C, R]) Reply(r R) {
 }
 
 // Codec turns commands into bytes and back. Balsa brings one for []byte, for string, for types with
-// AppendBinary (or MarshalBinary) and UnmarshalBinary, and, for all others, JSON; Config.Codec replaces it.
+// AppendBinary (or MarshalBinary) and UnmarshalBinary, of their own or of their pointer, and, for all others, JSON, which sees
+// exported fields alone. What is written must be readable: a command in the log that Decode refuses stops every member.
 type Codec[C any] interface {
-	// Append appends the bytes of c to b.
+	// Append appends the bytes of c to b, and leaves b as it is.
 	Append(b []byte, c C) ([]byte, error)
 	// Decode returns the command of b, which it may keep but not change.
 	Decode(b []byte) (C, error)
