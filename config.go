@@ -1,6 +1,8 @@
 package balsa
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,7 +39,8 @@ type Config struct {
 	ID NodeID
 	// ClusterID separates clusters: messages of another cluster are refused. All members must agree on it.
 	ClusterID uint64
-	// Members is the cluster as it first starts, the same on every member. Addresses may differ from what they were.
+	// Members is the cluster as it first starts, the same on every member and at every start: a data folder that was made with other
+	// ids is refused, and so are peers that were told of others. Addresses may differ from what they were.
 	Members []Member
 	// Listen is the address to listen on for peers, by default this member's Address.
 	Listen string
@@ -61,6 +64,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
+	c.Members = slices.Clone(c.Members) // the caller's slice stays the caller's
 	if c.HeartbeatInterval == 0 {
 		c.HeartbeatInterval = 100 * time.Millisecond
 	}
@@ -96,12 +100,14 @@ func (c Config) validate() error {
 		return fmt.Errorf("balsa: Config.Members does not have this member, id %d", c.ID)
 	case c.HeartbeatInterval < time.Millisecond:
 		return fmt.Errorf("balsa: Config.HeartbeatInterval %v is less than 1ms", c.HeartbeatInterval)
-	case c.ElectionTimeout < 3*c.HeartbeatInterval:
+	case c.ElectionTimeout/3 < c.HeartbeatInterval: // the product could overflow
 		return fmt.Errorf("balsa: Config.ElectionTimeout %v is less than three heartbeats of %v", c.ElectionTimeout, c.HeartbeatInterval)
 	case c.CommandBytesMax < 0 || c.CommandBytesMax > commandBytesLimit:
 		return fmt.Errorf("balsa: Config.CommandBytesMax %d is not within 1..%d", c.CommandBytesMax, commandBytesLimit)
-	case c.PendingBytesMax < 0:
-		return fmt.Errorf("balsa: Config.PendingBytesMax %d is negative", c.PendingBytesMax)
+	case c.ElectionTimeout > electionTimeoutLimit:
+		return fmt.Errorf("balsa: Config.ElectionTimeout %v is more than %v", c.ElectionTimeout, electionTimeoutLimit)
+	case c.PendingBytesMax < 0 || c.PendingBytesMax > pendingBytesLimit:
+		return fmt.Errorf("balsa: Config.PendingBytesMax %d is not within 1..%d", c.PendingBytesMax, pendingBytesLimit)
 	}
 	seen := map[string]bool{}
 	for _, m := range c.Members {
@@ -117,6 +123,12 @@ func (c Config) validate() error {
 // commandBytesLimit is what a frame between members can carry.
 const commandBytesLimit = 48 << 20
 
+// pendingBytesLimit is half of what the log can write at once: all that has waited for a leader may be given to it in one step.
+const pendingBytesLimit = 512 << 20
+
+// electionTimeoutLimit keeps the number of ticks within an int of any size.
+const electionTimeoutLimit = time.Hour
+
 // ticksPerHeartbeat is how finely time is cut: election timeouts differ by whole ticks.
 const ticksPerHeartbeat = 10
 
@@ -124,21 +136,37 @@ func (c Config) tick() time.Duration {
 	return max(c.HeartbeatInterval/ticksPerHeartbeat, time.Millisecond)
 }
 
+// voters are the ids of the members, ascending.
+func (c Config) voters() []NodeID {
+	var ids []NodeID
+	for _, m := range c.Members {
+		ids = append(ids, m.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// cluster is the mark of the data folder and of connections, made of ClusterID and the members' ids: a member of three that started as
+// the only one would be a majority of its own, and acknowledge what the others do not have.
+func (c Config) cluster() uint64 {
+	b := binary.LittleEndian.AppendUint64(nil, c.ClusterID)
+	for _, id := range c.voters() {
+		b = binary.LittleEndian.AppendUint64(b, uint64(id))
+	}
+	sum := sha256.Sum256(b)
+	return binary.LittleEndian.Uint64(sum[:])
+}
+
 func (c Config) host() host.Config {
 	return host.Config{
-		FS: c.FS, Dir: c.Dir, ID: c.ID, ClusterID: c.ClusterID, Rand: newRand(), Epoch: epoch(),
+		FS: c.FS, Dir: c.Dir, ID: c.ID, ClusterID: c.cluster(), Rand: newRand(), Epoch: epoch(),
 		Tick: c.tick(), CommandBytesMax: c.CommandBytesMax, PendingBytesMax: c.PendingBytesMax, Logger: c.Logger,
 	}
 }
 
 func (c Config) raft() raft.Config {
-	var voters []NodeID
-	for _, m := range c.Members {
-		voters = append(voters, m.ID)
-	}
-	slices.Sort(voters)
 	return raft.Config{
-		Configuration:       raft.Configuration{Voters: voters},
+		Configuration:       raft.Configuration{Voters: c.voters()},
 		HeartbeatTicks:      int(c.HeartbeatInterval / c.tick()),
 		ElectionTicks:       int(c.ElectionTimeout / c.tick()),
 		UncommittedBytesMax: uint64(c.PendingBytesMax),
@@ -151,7 +179,7 @@ func (c Config) transport(incarnation uint64) transport.Config {
 		peers[m.ID] = m.Address
 	}
 	return transport.Config{
-		ID: c.ID, ClusterID: c.ClusterID, Incarnation: incarnation,
+		ID: c.ID, ClusterID: c.cluster(), Incarnation: incarnation,
 		Listen: c.Listen, Peers: peers, Logger: c.Logger,
 	}
 }

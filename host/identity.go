@@ -69,7 +69,7 @@ func openIdentity(fsys vfs.FS, dir string, want Identity) (Identity, error) {
 	case err != nil:
 		return id, fmt.Errorf("balsa: %s: %w", name, err)
 	case id.ClusterID != want.ClusterID:
-		return id, fmt.Errorf("balsa: %s belongs to cluster %x, not to %x: use another data folder, or give the members and the token that it was made with",
+		return id, fmt.Errorf("balsa: %s belongs to cluster %x, not to %x: use another data folder, or give the members and the cluster id or token that it was made with",
 			dir, id.ClusterID, want.ClusterID)
 	case id.Member != want.Member:
 		return id, fmt.Errorf("balsa: %s belongs to member %x, not to %x: every member needs a data folder of its own", dir, id.Member, want.Member)
