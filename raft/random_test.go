@@ -11,7 +11,7 @@ import (
 
 var (
 	seedFlag = flag.Uint64("seed", 0, "run TestRandom with this seed alone, and tell its story")
-	runsFlag = flag.Int("runs", 250, "how many seeds TestRandom runs")
+	runsFlag = flag.Int("runs", 200, "how many seeds TestRandom runs")
 	fromFlag = flag.Uint64("from", 1, "the first seed of TestRandom")
 )
 
