@@ -181,5 +181,5 @@ func newRand() *rand.Rand {
 	return rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])))
 }
 
-// epoch is larger at every start, as long as the wall clock is not set back between two of them.
-func epoch() uint64 { return uint64(time.Now().UnixNano()) }
+// epoch is larger at every start, as long as the wall clock is not set back between two of them; zero before 1970 and after 2262.
+func epoch() uint64 { return uint64(max(0, time.Now().UnixNano())) }

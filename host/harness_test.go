@@ -53,6 +53,7 @@ type member struct {
 	id      raft.NodeID
 	fs      *memfs.FS
 	starts  uint64
+	clock   int64 // how far it is wrong
 	now     time.Duration
 	stalled [PartCount]bool // parts that do not come to their work
 	log     bytes.Buffer
@@ -115,7 +116,7 @@ func (c *cluster) member(id raft.NodeID) *member { return c.members[id-1] }
 
 func (m *member) config() Config {
 	return Config{
-		FS: m.fs, Dir: "data", ID: m.id, ClusterID: 7, Epoch: m.starts << 32,
+		FS: m.fs, Dir: "data", ID: m.id, ClusterID: 7, Epoch: uint64(max(0, int64(m.starts)<<32+m.clock)),
 		Rand: rand.New(rand.NewPCG(uint64(m.id), m.starts)), Tick: testTick, PendingBytesMax: m.c.pending,
 		Log: wal.Options{SegmentBytes: 64 << 10}, Logger: slog.New(slog.NewTextHandler(&m.log, nil)),
 	}

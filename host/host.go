@@ -35,7 +35,8 @@ type Config struct {
 	ID        raft.NodeID
 	ClusterID uint64
 	Rand      Rand
-	// Epoch is larger at every start than at any before; the wall clock in nanoseconds will do.
+	// Epoch should be larger at every start than at any before, as the wall clock in nanoseconds is. If it is not, the data folder
+	// makes it so.
 	Epoch uint64
 
 	Tick            time.Duration // one unit of the core's time; 10 ms by default
@@ -112,6 +113,11 @@ func Open(config Config) (_ *Host, err error) {
 	want := Identity{ClusterID: config.ClusterID, Member: config.ID, Incarnation: config.Rand.Uint64()}
 	identity, err := openIdentity(fsys, dir, want)
 	if err != nil {
+		return nil, err
+	}
+	// This also makes the identity's name durable, which a process that was killed may not have done; and the log, which will be
+	// durable, is of no use without it.
+	if config.Epoch, err = nextEpoch(fsys, dir, config.Epoch); err != nil {
 		return nil, err
 	}
 	if config.Log.ID == 0 {

@@ -59,7 +59,7 @@ func openIdentity(fsys vfs.FS, dir string, want Identity) (Identity, error) {
 	name := path.Join(dir, identityFile)
 	b, err := readFile(fsys, name, identityBytes)
 	if errors.Is(err, fs.ErrNotExist) {
-		return want, writeIdentity(fsys, dir, want)
+		return want, writeFile(fsys, dir, identityFile, want.encode())
 	}
 	if err != nil {
 		return Identity{}, err
@@ -74,13 +74,12 @@ func openIdentity(fsys vfs.FS, dir string, want Identity) (Identity, error) {
 	case id.Member != want.Member:
 		return id, fmt.Errorf("balsa: %s belongs to member %x, not to %x: every member needs a data folder of its own", dir, id.Member, want.Member)
 	}
-	// The process that made the file may have been killed before its name was durable, and a log will be that is of no use without it.
-	return id, fsys.SyncDir(dir)
+	return id, nil
 }
 
-// writeIdentity makes the file whole or not at all: written under another name, synced, renamed, its folder synced.
-func writeIdentity(fsys vfs.FS, dir string, id Identity) error {
-	name, temp := path.Join(dir, identityFile), path.Join(dir, identityFile+".new")
+// writeFile makes or replaces a small file, whole or not at all: written under another name, synced, renamed, its folder synced.
+func writeFile(fsys vfs.FS, dir, file string, content []byte) error {
+	name, temp := path.Join(dir, file), path.Join(dir, file+".new")
 	if err := fsys.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -88,7 +87,7 @@ func writeIdentity(fsys vfs.FS, dir string, id Identity) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(id.encode(), 0)
+	_, err = f.WriteAt(content, 0)
 	if err == nil {
 		err = f.Sync()
 	}

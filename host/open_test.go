@@ -29,6 +29,8 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{"the folder is another member's", func(fs *memfs.FS, _ *Config) { // a log without its identity is not taken for an empty one
 			fs.Remove("data/identity")
 		}},
+		{"balsa: data/epoch: its checksum is wrong", func(fs *memfs.FS, _ *Config) { fs.Flip("data/epoch", 10, 1) }},
+		{"balsa: data/epoch: it is not an epoch file", func(fs *memfs.FS, _ *Config) { fs.Flip("data/epoch", 0, 1) }},
 		{"balsa: lock the data folder data: ", func(fs *memfs.FS, _ *Config) { fs.SetHook(failing(memfs.OpLock)) }},
 		{"balsa: make the data folder: ", func(fs *memfs.FS, _ *Config) { fs.SetHook(failing(memfs.OpMkdirAll)) }},
 	} {
@@ -119,6 +121,33 @@ func TestOpenAfterEveryCrash(t *testing.T) {
 	}
 }
 
+// TestEpochs: whatever the clock says, and whenever a start ends, no start has the epoch of an earlier one, nor of its requests.
+func TestEpochs(t *testing.T) {
+	fs := memfs.New()
+	if err := fs.MkdirAll("data"); err != nil {
+		t.Fatal(err)
+	}
+	last := uint64(0)
+	for _, clock := range []uint64{5, 1 << 60, 1 << 60, 0, 1, 1<<60 + 10*epochStep, 7} {
+		for n := 1; ; n++ {
+			fault := &memfs.Fault{N: n, Err: memfs.ErrCrashed, Final: true}
+			crashed := fs.KillClone()
+			crashed.SetHook(fault.Hook)
+			epoch, err := nextEpoch(crashed, "data", clock)
+			if err == nil && epoch < last+epochStep && last > 0 {
+				t.Fatalf("epoch %d follows %d", epoch, last)
+			}
+			fs = crashed.CrashClone(memfs.CrashConfig{Probability: float64(n % 2)})
+			if err == nil {
+				last = epoch
+			}
+			if !fault.Fired() {
+				break
+			}
+		}
+	}
+}
+
 func TestJoinRefuses(t *testing.T) {
 	c := newCluster(t, 1)
 	h, err := Open(c.member(1).config())
@@ -155,10 +184,14 @@ func TestCloseTwice(t *testing.T) {
 	}
 }
 
-func FuzzIdentity(f *testing.F) {
+func FuzzSmallFiles(f *testing.F) {
 	f.Add(Identity{ClusterID: 1, Member: 2, Incarnation: 3}.encode())
 	f.Add([]byte(identityMagic))
+	f.Add(encodeEpoch(4))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if epoch, err := decodeEpoch(b); err == nil && string(encodeEpoch(epoch)) != string(b) {
+			t.Errorf("%x is read as epoch %d", b, epoch)
+		}
 		if id, err := decodeIdentity(b); err == nil && string(id.encode()) != string(b) {
 			t.Errorf("%x is read as %v", b, id)
 		}

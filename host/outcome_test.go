@@ -279,6 +279,21 @@ func TestOutcomes(t *testing.T) {
 			expect(t, "in the end", m.outcome(p), "applied at 3")
 		}, strings.Repeat("x", 1000) + " b"},
 
+		{"of a member whose clock was set back when it started again", func(t *testing.T, c *cluster) {
+			m := c.member(2)
+			for range 3 {
+				m.propose("a")
+				c.settle()
+			}
+			m.kill()
+			m.clock = -1 << 40
+			m.start()
+			c.pass(3)
+			p := m.propose("b")
+			c.settle()
+			expect(t, "in the end", m.outcome(p), "applied at 5")
+		}, "a a a b"},
+
 		{"over the limit of what may wait", func(t *testing.T, c *cluster) {
 			m := c.isolate(3)
 			m.host.config.PendingBytesMax = 100
