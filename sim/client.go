@@ -100,6 +100,25 @@ func (c *clients) unrest() {
 	}
 }
 
+// rush makes some calls, so that something is under way when a member dies.
+func (c *clients) rush() {
+	for range 4 {
+		c.w.after(between(c.w.rand, 0, 2*c.w.knobs.latency), func() {
+			if m := c.choose(); m.up && !c.stopped {
+				c.call(m)
+			}
+		})
+	}
+}
+
+func (c *clients) call(m *member) {
+	if key := c.w.rand.IntN(c.w.knobs.keys); c.w.chance(400) {
+		c.begin(c.read(-1, m, key))
+	} else {
+		c.begin(c.write(-1, m, key))
+	}
+}
+
 func (c *clients) surprise() {
 	w := c.w
 	var term raft.Term
@@ -119,11 +138,7 @@ func (c *clients) surprise() {
 		if !out {
 			continue
 		}
-		if key := w.rand.IntN(w.knobs.keys); w.chance(500) {
-			c.begin(c.read(-1, m, key))
-		} else {
-			c.begin(c.write(-1, m, key))
-		}
+		c.call(m)
 		return
 	}
 }

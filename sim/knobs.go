@@ -90,8 +90,11 @@ type mishaps struct{ lost, duplicated, late int }
 // drawMishaps treats some kinds of messages worse than others: what matters is often the one message that is missing.
 func drawMishaps(r *rand.Rand) (kinds [messageKinds]mishaps) {
 	usual := mishaps{lost: pick(r, 5, 50, 200), duplicated: pick(r, 10, 100, 400), late: pick(r, 2, 20, 100)}
-	worse := func(n int) int { return min(800, n*pick(r, 0, 1, 1, 1, 1, 5, 20)) }
 	for i := range kinds {
+		worse := func(n int) int { return min(800, n*pick(r, 0, 1, 1, 1, 1, 5, 20)) }
+		if i >= messageKindsFrequent {
+			worse = func(n int) int { return min(600, n*pick(r, 1, 5, 20)) }
+		}
 		kinds[i] = mishaps{lost: worse(usual.lost), duplicated: worse(usual.duplicated), late: worse(usual.late)}
 	}
 	return kinds

@@ -97,6 +97,9 @@ func (m *member) start() {
 	m.w.report.Starts++
 	m.tell("starts for the %d. time", m.incarnation)
 	m.guard(m.open)
+	if m.w.chaos && m.w.knobs.faults.has(FaultDuplicate) && m.w.chance(500) {
+		m.w.network.echo(m.id)
+	}
 }
 
 func (m *member) open() {

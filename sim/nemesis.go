@@ -32,6 +32,7 @@ func (w *world) harm() {
 		{FaultDiskError, w.harmDisk},
 		{FaultSlowMachine, w.harmMachine},
 		{FaultRumour, w.harmRumour},
+		{FaultDuplicate, func(m *member) { w.network.echo(m.id) }},
 	}
 	n := 0
 	for _, h := range harms {
@@ -84,8 +85,14 @@ func (w *world) kill(m *member, d death) {
 	if !m.up {
 		return
 	}
+	w.clients.rush()
 	if w.chance(400) {
-		m.die(d)
+		incarnation := m.incarnation
+		w.after(between(w.rand, 0, 3*w.knobs.latency), func() {
+			if w.chaos && m.up && m.incarnation == incarnation {
+				m.die(d)
+			}
+		})
 		return
 	}
 	m.strike = &strike{in: 1 + w.rand.IntN(pick(w.rand, 3, 20)), death: &d}

@@ -12,8 +12,15 @@ import (
 // network carries packets between members, as bytes: nothing that one member holds is ever seen by another.
 type network struct {
 	w     *world
-	links [][]link // from, to
-	cuts  int      // how often links were cut: what is to be mended later may have been cut again
+	links [][]link   // from, to
+	sent  [][]packet // to, the last ones of all senders
+	cuts  int        // how often links were cut: what is to be mended later may have been cut again
+}
+
+// packet is one that was sent.
+type packet struct {
+	from  raft.NodeID
+	bytes []byte
 }
 
 // link is one direction between two members.
@@ -23,7 +30,7 @@ type link struct {
 }
 
 func newNetwork(w *world) *network {
-	n := &network{w: w, links: make([][]link, len(w.members))}
+	n := &network{w: w, links: make([][]link, len(w.members)), sent: make([][]packet, len(w.members))}
 	for i := range n.links {
 		n.links[i] = make([]link, len(w.members))
 	}
@@ -46,6 +53,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	w.mix(uint64(from.id), uint64(to))
 	w.trace = mixBytes(w.trace, b)
 	w.report.Messages++
+	n.remember(from.id, to, b)
 	mishap, faults := w.knobs.kinds[kindOf(p.Message)], w.knobs.faults
 	if !w.chaos {
 		faults = 0
@@ -61,7 +69,35 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	}
 }
 
-const messageKinds = 8
+// echoMax is how many packets to one member are remembered.
+const echoMax = 40
+
+func (n *network) remember(from, to raft.NodeID, b []byte) {
+	sent := &n.sent[to-1]
+	if len(*sent) == 2*echoMax {
+		*sent = append((*sent)[:0], (*sent)[echoMax:]...)
+	}
+	*sent = append(*sent, packet{from: from, bytes: b})
+}
+
+// echo delivers some of the last packets to a member once more, perhaps to its next incarnation.
+func (n *network) echo(to raft.NodeID) {
+	sent := n.sent[to-1]
+	part := pick(n.w.rand, 100, 300, 900)
+	for _, p := range sent[max(0, len(sent)-echoMax):] {
+		if n.w.chance(part) {
+			n.w.report.Duplicated++
+			n.w.after(between(n.w.rand, 0, n.w.knobs.electionTimeout()/4), func() { n.arrive(p.from, to, p.bytes) })
+		}
+	}
+}
+
+const (
+	messageKinds = 8
+	// messageKindsFrequent is how many of them there are plenty of: those from which a cluster lives. The others are between followers
+	// and leaders on behalf of clients.
+	messageKindsFrequent = 4
+)
 
 // kindOf numbers the types of messages.
 func kindOf(m raft.Message) int {
