@@ -15,10 +15,11 @@ import (
 type life struct {
 	disk    *memfs.FS
 	rnd     *rand.Rand
+	cold    bool  // groups 2 and 3 are used once, at the beginning
 	acked   model // what Append has returned nil for
 	pending model // the same with the batch that has failed
 	history []model
-	given   Stats // Recycled and Removed in all
+	given   Stats // Recycled, Removed and Moved in all
 }
 
 // tally adds what a log that is left has given back.
@@ -26,6 +27,7 @@ func (f *life) tally(l *Log) {
 	st := l.Stats()
 	f.given.Recycled += st.Recycled
 	f.given.Removed += st.Removed
+	f.given.Moved += st.Moved
 }
 
 // run returns after so many steps, or at the first error that ends the log.
@@ -35,6 +37,18 @@ func (f *life) run(steps int) error {
 		return err
 	}
 	defer func() { f.tally(l) }()
+	groups := 3
+	if f.cold {
+		groups = 1
+		for _, save := range []Save{put(2, 1, 1, "a", "b", "c"), put(3, 1, 1, "a"), put(2, 1, 4, "d"), put(2, 1, 5, "e"), put(3, 2, 2, "b", "c")} {
+			if f.acked.group(save.Group).last() >= save.Entries[0].Index {
+				continue // in a former life
+			}
+			if err := f.append(l, []Save{save}); err != nil {
+				return err
+			}
+		}
+	}
 	for range steps {
 		switch f.rnd.IntN(12) {
 		case 0, 1:
@@ -59,21 +73,27 @@ func (f *life) run(steps int) error {
 			}
 			l = again
 		default:
-			batch := randomBatch(f.rnd, f.acked)
-			f.pending = f.acked.apply(batch)
-			if err := l.Append(batch); err != nil {
-				return f.stopped(l, err)
+			if err := f.append(l, randomBatch(f.rnd, f.acked, groups)); err != nil {
+				return err
 			}
-			f.acked = f.pending
-			f.history = append(f.history, f.acked)
 		}
 	}
 	return nil
 }
 
+func (f *life) append(l *Log, batch []Save) error {
+	f.pending = f.acked.apply(batch)
+	if err := l.Append(batch); err != nil {
+		return f.stopped(l, err)
+	}
+	f.acked = f.pending
+	f.history = append(f.history, f.acked)
+	return nil
+}
+
 // stopped checks that a log that has failed once never succeeds again.
 func (f *life) stopped(l *Log, err error) error {
-	batch := randomBatch(f.rnd, f.acked)
+	batch := randomBatch(f.rnd, f.acked, 3)
 	for range 2 {
 		if again := l.Append(batch); !errors.Is(again, ErrFailed) {
 			return fmt.Errorf("Append after a failure: %v", again)
@@ -134,57 +154,57 @@ func (f *life) clones(seeds int) map[string]*memfs.FS {
 	return clones
 }
 
-// faultAtEvery runs a life once for every operation that it does, with the fault at that operation (if it is final, at
-// all later ones too), and looks at all that may be left of it.
-func faultAtEvery(t *testing.T, fault error, final bool, seed uint64, unexpected func(error) bool) {
+// faultAtEvery runs lives once for every operation that they do, with the fault at that operation (if it is final, at all
+// later ones too), and looks at all that may be left of them. In the last one, two groups are used only once, so that
+// their entries are moved.
+func faultAtEvery(t *testing.T, fault error, final bool, unexpected func(error) bool) {
 	t.Helper()
 	stride := 1
 	if raced {
 		stride = 7
 	}
-	var given Stats
-	for n := 1; ; n += stride {
-		hook := &memfs.Fault{N: n, Err: fault, Final: final}
-		f := &life{disk: memfs.New(), rnd: rand.New(rand.NewPCG(seed, 3)), acked: model{}, pending: model{}}
-		f.disk.SetHook(hook.Hook)
-		err := f.run(24)
-		if unexpected(err) {
-			t.Fatalf("seed %d, fault at operation %d: %v\n%v", seed, n, err, f.disk)
-		}
-		f.disk.SetHook(nil)
-		for what, d := range f.clones(2) {
-			what = fmt.Sprintf("seed %d, fault at operation %d, %s", seed, n, what)
-			l, then := f.recover(t, d, what)
-			if err := errors.Join(l.Prepare(), l.Close()); err != nil {
-				t.Fatalf("%s: %v", what, err)
+	for seed, steps := range []int{24, 24, 40} {
+		var given Stats
+		for n := 1; ; n += stride {
+			hook := &memfs.Fault{N: n, Err: fault, Final: final}
+			f := &life{disk: memfs.New(), rnd: rand.New(rand.NewPCG(uint64(seed), 3)), acked: model{}, pending: model{}, cold: seed == 2}
+			f.disk.SetHook(hook.Hook)
+			err := f.run(steps)
+			if unexpected(err) {
+				t.Fatalf("seed %d, fault at operation %d: %v\n%v", seed, n, err, f.disk)
 			}
-			then.recover(t, d.CrashClone(memfs.CrashConfig{}), what+", opened, and powered off")
+			f.disk.SetHook(nil)
+			for what, d := range f.clones(2) {
+				what = fmt.Sprintf("seed %d, fault at operation %d, %s", seed, n, what)
+				l, then := f.recover(t, d, what)
+				if err := errors.Join(l.Prepare(), l.Close()); err != nil {
+					t.Fatalf("%s: %v", what, err)
+				}
+				then.recover(t, d.CrashClone(memfs.CrashConfig{}), what+", opened, and powered off")
+			}
+			given.Recycled += f.given.Recycled
+			given.Removed += f.given.Removed
+			given.Moved += f.given.Moved
+			if !hook.Fired() {
+				break
+			}
 		}
-		given.Recycled += f.given.Recycled
-		given.Removed += f.given.Removed
-		if !hook.Fired() {
-			break
+		if given.Recycled == 0 || given.Removed == 0 || (given.Moved == 0) != (seed < 2) {
+			t.Errorf("seed %d: %d segments were recycled, %d removed, %d bytes moved", seed, given.Recycled, given.Removed, given.Moved)
 		}
-	}
-	if given.Recycled == 0 || given.Removed == 0 {
-		t.Errorf("seed %d: %d segments were recycled, %d removed", seed, given.Recycled, given.Removed)
 	}
 }
 
 func TestCrashAtEveryOperation(t *testing.T) {
-	for seed := range uint64(2) {
-		faultAtEvery(t, memfs.ErrCrashed, true, seed, func(err error) bool {
-			return err != nil && !errors.Is(err, memfs.ErrCrashed) && !errors.Is(err, ErrFailed)
-		})
-	}
+	faultAtEvery(t, memfs.ErrCrashed, true, func(err error) bool {
+		return err != nil && !errors.Is(err, memfs.ErrCrashed) && !errors.Is(err, ErrFailed)
+	})
 }
 
 func TestD3_ErrorAtEveryOperation(t *testing.T) {
-	for seed := range uint64(2) {
-		faultAtEvery(t, syscall.EIO, false, seed, func(err error) bool {
-			return err != nil && !errors.Is(err, syscall.EIO)
-		})
-	}
+	faultAtEvery(t, syscall.EIO, false, func(err error) bool {
+		return err != nil && !errors.Is(err, syscall.EIO)
+	})
 }
 
 // Several crashes after each other, each on the disk that the one before has left.
@@ -195,8 +215,9 @@ func TestCrashAfterCrash(t *testing.T) {
 	}
 	for seed := range uint64(seeds) {
 		rnd := rand.New(rand.NewPCG(seed, 4))
-		f := &life{disk: memfs.New(), rnd: rnd, acked: model{}, pending: model{}}
+		f := &life{disk: memfs.New(), rnd: rnd, acked: model{}, pending: model{}, cold: seed%2 == 1}
 		for n := range lives {
+
 			hook := &memfs.Fault{N: 1 + rnd.IntN(60), Err: memfs.ErrCrashed, Final: true}
 			f.disk.SetHook(hook.Hook)
 			if err := f.run(30); err != nil && !errors.Is(err, memfs.ErrCrashed) && !errors.Is(err, ErrFailed) {

@@ -19,8 +19,8 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
 // goldenBatches are what testdata/log.golden holds: a state alone, entries of two groups, entries that supersede, a
-// frame that vouches, after a restart a frame that restates, a repeated one, and one behind them, a beginning, and a
-// snapshot.
+// frame that vouches, after a restart a frame that restates, a repeated one, and one behind them, moved entries, a
+// beginning, and a snapshot.
 var goldenBatches = [][]Save{
 	{{Group: 1, HardState: raft.HardState{CurrentTerm: 1, VotedFor: 2}}},
 	{
@@ -48,6 +48,10 @@ func writeGolden(t testing.TB) (*memfs.FS, model) {
 			}
 		case 4:
 			l = mustOpen(t, d, small) // as after a crash
+		case 5:
+			if ok, err := l.movePieces(l.piecesIn(l.segments[0], 1<<20)); !ok || err != nil {
+				t.Fatal(ok, err)
+			}
 		}
 		mustAppend(t, l, batch...)
 		m = m.apply(batch)

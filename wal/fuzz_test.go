@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/balsa-raft/balsa/vfs/memfs"
+	"github.com/balsa-raft/balsa/wire"
 )
 
 // FuzzRecovery opens logs of arbitrary bytes. Whatever they are, Open must not panic, a log that it accepts must take
@@ -17,6 +18,12 @@ func FuzzRecovery(f *testing.F) {
 	f.Add(byte(0), uint16(0), first[:3*blockBytes])
 	f.Add(byte(1), uint16(3), first[2*blockBytes+frameHeaderBytes:][:64])
 	f.Add(byte(2), uint16(4096+20), []byte{1, 2, 3})
+	second := contentsOf(f, golden, segmentPath(2))
+	for block := range 5 { // of a restating frame, moved entries, beginnings
+		f.Add(byte(1), uint16(1+block), second[block*blockBytes+frameHeaderBytes:][:40])
+		f.Add(byte(4), uint16(1+block), second[block*blockBytes+frameHeaderBytes:][:40])
+	}
+	f.Add(byte(2), uint16(60), []byte{})
 	f.Add(byte(3), uint16(2), first[2*blockBytes+frameHeaderBytes:][:37])
 	f.Fuzz(func(t *testing.T, kind byte, n uint16, b []byte) {
 		if len(b) > 64<<10 {
@@ -26,7 +33,7 @@ func FuzzRecovery(f *testing.F) {
 		if err := d.MkdirAll(dir); err != nil {
 			t.Fatal(err)
 		}
-		switch kind % 4 {
+		switch kind % 5 {
 		case 0: // one file of these bytes
 			plant(t, d, 1, b)
 		case 1: // the bytes as records in a sound frame; the fuzzer does not find checksums
@@ -41,6 +48,8 @@ func FuzzRecovery(f *testing.F) {
 		case 3: // headers and frames with any numbers and right checksums
 			plant(t, d, 1, resealed(soundSegment(1, uint32(n), b), b))
 			plant(t, d, 2, resealed(soundSegment(2, uint32(n), b), b))
+		case 4: // the bytes as the records with which the only segment left begins, and those that follow
+			plant(t, d, 5, loneSegment(uint32(n), b))
 		}
 		l, err := Open(d, dir, small)
 		if err != nil {
@@ -53,6 +62,9 @@ func FuzzRecovery(f *testing.F) {
 			t.Fatal(err)
 		}
 		found := l.Groups()
+		if err := l.Prepare(); err != nil {
+			t.Fatal(err)
+		}
 		l = mustOpen(t, d, small)
 		if len(l.Groups()) < len(found) {
 			t.Fatalf("found %v and then %v", found, l.Groups())
@@ -84,6 +96,23 @@ func soundSegment(seq uint64, records uint32, payload []byte) []byte {
 	header{id: small.ID, seq: seq, size: uint64(len(b)), firstLSN: 1, syncedLSN: 1}.seal(b)
 	copy(b[blockBytes+frameHeaderBytes:], payload)
 	fr.seal(b[blockBytes:], logSeed(small.ID))
+	return b
+}
+
+// loneSegment is a segment behind others that are gone: of a frame that restates two groups, whose entries are holes, and
+// one with the payload.
+func loneSegment(records uint32, payload []byte) []byte {
+	groups := wire.AppendGroupRecord(nil, &wire.Record{Group: 1, HardState: stateOf(1 << 50), First: 3, BaseTerm: 1, Last: 9})
+	groups = wire.AppendGroupRecord(groups, &wire.Record{Group: 2, HardState: stateOf(1 << 50), First: 1, Last: 2})
+	one := frame{payload: len(groups), records: 2, seq: 5, lsn: 20, syncedLSN: 20}
+	two := frame{payload: len(payload), records: records, seq: 5, lsn: 21, syncedLSN: 21}
+	b := make([]byte, blockBytes+one.bytes()+two.bytes()+blockBytes)
+	header{id: small.ID, seq: 5, size: uint64(len(b)), firstLSN: 20, syncedLSN: 20}.seal(b)
+	copy(b[blockBytes+frameHeaderBytes:], groups)
+	one.seal(b[blockBytes:], logSeed(small.ID))
+	two.prevCRC = one.crc
+	copy(b[blockBytes+one.bytes()+frameHeaderBytes:], payload)
+	two.seal(b[blockBytes+one.bytes():], logSeed(small.ID))
 	return b
 }
 

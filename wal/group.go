@@ -93,6 +93,8 @@ func (g *group) check(rec *wire.Record) error {
 			return fmt.Errorf("group %d goes on with entry %d, and its log is %d..%d", g.id, first, g.first, g.last)
 		}
 		return nil
+	case wire.RecordMoved:
+		return g.checkMoved(rec.Entries)
 	}
 	return fmt.Errorf("a record of kind %d stands where none can be", rec.Kind)
 }
@@ -113,6 +115,25 @@ func (g *group) checkBegin(rec *wire.Record) error {
 	return nil
 }
 
+// checkMoved wants the entries to be those that are alive of one record, as far as they are known.
+func (g *group) checkMoved(es []raft.Entry) error {
+	first, last := es[0].Index, es[len(es)-1].Index
+	if first < g.first || last > g.last {
+		return fmt.Errorf("group %d moves entries %d..%d, and its log is %d..%d", g.id, first, last, g.first, g.last)
+	}
+	k := g.find(first)
+	from, to := max(g.spans[k].first, g.first), g.end(k)
+	if last > to || !g.spans[k].isHole() && (first != from || last != to) {
+		return fmt.Errorf("group %d moves entries %d..%d, and those of the record there are %d..%d", g.id, first, last, from, to)
+	}
+	for i := range es {
+		if t := g.term(es[i].Index); t != es[i].Term && t != 0 {
+			return fmt.Errorf("group %d moves entry %d of term %d, and has it of term %d", g.id, es[i].Index, es[i].Term, t)
+		}
+	}
+	return nil
+}
+
 // apply does to the index what a record says that passes check. s is where the record is, if it holds entries.
 func (l *Log) apply(g *group, rec *wire.Record, s span) {
 	switch rec.Kind {
@@ -122,6 +143,8 @@ func (l *Log) apply(g *group, rec *wire.Record, s span) {
 		l.begin(g, rec)
 	case wire.RecordEntries:
 		l.appendEntries(g, rec.Entries, s)
+	case wire.RecordMoved:
+		l.moveEntries(g, rec.Entries, s)
 	}
 }
 
@@ -151,6 +174,54 @@ func (l *Log) appendEntries(g *group, es []raft.Entry, s span) {
 		}
 	}
 	g.last = es[len(es)-1].Index
+}
+
+// moveEntries makes the index tell of es, which the group has, in s. They are what is alive of a span, or part of a hole.
+func (l *Log) moveEntries(g *group, es []raft.Entry, s span) {
+	k := g.find(s.first)
+	old, end, last := g.spans[k], g.end(k), es[len(es)-1].Index
+	var spans []span
+	if old.isHole() {
+		g.fillTerms(es)
+		if from := max(old.first, g.first); from < s.first {
+			spans = append(spans, span{first: from})
+		}
+	}
+	spans = append(spans, s)
+	if last < end {
+		spans = append(spans, span{first: last + 1})
+	}
+	l.release(g, []span{old})
+	l.retain(g, s)
+	g.spans = slices.Replace(g.spans, k, k+1, spans...)
+}
+
+// fillTerms takes in the terms of entries that were a hole.
+func (g *group) fillTerms(es []raft.Entry) {
+	first, next := es[0].Index, es[len(es)-1].Index+1
+	var terms []raft.TermRun
+	add := func(term raft.Term, first raft.Index) {
+		if n := len(terms); n == 0 || terms[n-1].Term != term {
+			terms = append(terms, raft.TermRun{Term: term, First: first})
+		}
+	}
+	for _, r := range g.terms {
+		if r.First < first {
+			add(r.Term, r.First)
+		}
+	}
+	for i := range es {
+		add(es[i].Term, es[i].Index)
+	}
+	if next <= g.last {
+		add(g.term(next), next)
+	}
+	for _, r := range g.terms {
+		if r.First > next {
+			add(r.Term, r.First)
+		}
+	}
+	g.terms = terms
 }
 
 // truncate drops the entries from i on. The span that i lies in keeps its beginning.

@@ -70,11 +70,11 @@ func (m model) apply(batch []Save) model {
 	return m
 }
 
-func (m model) group(id raft.GroupID) modelGroup {
+func (m model) group(id raft.GroupID) *modelGroup {
 	if g := m[id]; g != nil {
-		return *g
+		return g
 	}
-	return modelGroup{}
+	return new(modelGroup)
 }
 
 // diff says in what a log just opened differs from the model, or returns nil.
@@ -97,7 +97,7 @@ func (m model) diff(l *Log) error {
 		if fmt.Sprint(r) != fmt.Sprint(want) {
 			return fmt.Errorf("group is %+v, want %+v", r, want)
 		}
-		if err := sameEntries(l, r.Group, *g); err != nil {
+		if err := sameEntries(l, r.Group, g); err != nil {
 			return err
 		}
 	}
@@ -147,7 +147,7 @@ func runs(es []raft.Entry) (rs []raft.TermRun) {
 	return rs
 }
 
-func sameEntries(l *Log, id raft.GroupID, g modelGroup) error {
+func sameEntries(l *Log, id raft.GroupID, g *modelGroup) error {
 	if _, err := l.Entries(id, g.base, g.base, 1); !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("group %d still has entry %d: %v", id, g.base, err)
 	}
@@ -172,17 +172,17 @@ func sameEntries(l *Log, id raft.GroupID, g modelGroup) error {
 	return nil
 }
 
-// randomBatch is something that a core could save next, of one to three groups.
-func randomBatch(rnd *rand.Rand, m model) (batch []Save) {
-	for range 1 + rnd.IntN(3) {
-		id := raft.GroupID(1 + rnd.IntN(3))
+// randomBatch is something that a core could save next, of some of the groups 1 to groups.
+func randomBatch(rnd *rand.Rand, m model, groups int) (batch []Save) {
+	for range 1 + rnd.IntN(groups) {
+		id := raft.GroupID(1 + rnd.IntN(groups))
 		batch = append(batch, randomSave(rnd, id, m.group(id)))
 		m = m.apply(batch[len(batch)-1:])
 	}
 	return batch
 }
 
-func randomSave(rnd *rand.Rand, id raft.GroupID, g modelGroup) Save {
+func randomSave(rnd *rand.Rand, id raft.GroupID, g *modelGroup) Save {
 	s := Save{Group: id, HardState: g.state}
 	first, last := g.first(), g.last()
 	superseding := false
@@ -268,7 +268,4 @@ func holds(t testing.TB, d *memfs.FS, o Options, m model) *Log {
 
 func stateOf(term raft.Term) raft.HardState { return raft.HardState{CurrentTerm: term} }
 
-func lastOf(m model, id raft.GroupID) raft.Index {
-	g := m.group(id)
-	return g.last()
-}
+func lastOf(m model, id raft.GroupID) raft.Index { return m.group(id).last() }

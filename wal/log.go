@@ -45,8 +45,9 @@ type Stats struct {
 	Live     int64  // bytes of them that entries occupy, of all groups together
 	Recycled uint64 // segments of which nothing was alive, kept to be used again
 	Removed  uint64 // segments of which nothing was alive, and there were enough spares
-	Appends  uint64 // batches written
-	Written  uint64 // bytes of them, with headers and padding
+	Appends  uint64 // batches written, those of moved entries included
+	Written  uint64 // bytes, with headers and padding
+	Moved    uint64 // bytes of them that were moved, so that segments could be given back
 	Syncs    uint64
 }
 
@@ -62,7 +63,8 @@ type Log struct {
 
 	preparing     sync.Mutex // held by Prepare; guards what follows
 	prepareErr    error      // of the last try
-	prepareFailed uint64     // how many bytes had been appended then
+	prepareFailed uint64     // Stats.Written then
+	moveMark      uint64     // Stats.Written when entries were last moved, or need not be
 
 	writing   sync.Mutex // held by Append; guards what follows
 	buf       []byte     // the frame that is being made; reused

@@ -178,10 +178,12 @@ func TestLargeBatches(t *testing.T) {
 func TestSegmentsGrow(t *testing.T) {
 	d := memfs.New()
 	l := mustOpen(t, d, Options{})
-	mustAppend(t, l, put(1, 1, 1, "first"))
-	m := model{}.apply([]Save{put(1, 1, 1, "first")})
+	m := model{}
 	bytes := int64(segmentBytesSmall)
 	for i, size := range []int64{1, 4, 16, 64, 64} {
+		s := put(1, 1, raft.Index(i+1), strings.Repeat("x", int(size)<<18)) // or it would be moved
+		mustAppend(t, l, s)
+		m = m.apply([]Save{s})
 		if st := l.Stats(); st.Segments != i+1 || st.Bytes != bytes || l.tail.size != size<<20 {
 			t.Fatalf("segment %d has %d bytes: %+v", i, l.tail.size, st)
 		}
@@ -194,9 +196,9 @@ func TestSegmentsGrow(t *testing.T) {
 			t.Errorf("prepared again with %v, %v", ops, err)
 		}
 		l.offset = l.tail.size // as if it was full
-		s := put(1, 1, raft.Index(i+2), "x")
-		mustAppend(t, l, s)
-		m = m.apply([]Save{s})
+		if err := l.Vouch(); err != nil {
+			t.Fatal(err)
+		}
 		if syncs := ops[memfs.OpSync]; ops[memfs.OpCreate] > 0 || syncs > 3 {
 			t.Errorf("rotation did %v", ops)
 		}

@@ -26,15 +26,19 @@ type spare struct {
 	size int64
 }
 
-// Prepare does what can be done while nobody waits: it gives back the oldest segments, of which nothing is alive any
-// more, and makes the next segment ready, so that Append need not wait for one. If there is nothing to do, it costs
-// nothing; else it blocks for as long as writing a segment takes, and Append goes on meanwhile. If it fails with an
+// Prepare does what can be done while nobody waits: it moves what little is alive in the oldest segment, gives back the
+// oldest segments, of which nothing is alive any more, and makes the next segment ready, so that Append need not wait for
+// one. It is to be called after every few batches, or the log grows. If there is nothing to do, it costs nothing; else it
+// blocks for as long as writing a segment takes, and Append goes on meanwhile. If it fails with an
 // error that wraps ErrFailed, the log has stopped; after any other one (the disk is full, say) the log goes on while its
 // segment has room, and calls that follow return the same error until trying again makes sense.
 func (l *Log) Prepare() error {
 	l.preparing.Lock()
 	defer l.preparing.Unlock()
 	if err := l.failure(); err != nil {
+		return err
+	}
+	if err := l.move(); err != nil {
 		return err
 	}
 	if err := l.giveBack(); err != nil {

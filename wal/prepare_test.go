@@ -18,8 +18,10 @@ import (
 func batchOf(m model, text string, kept raft.Index) []Save {
 	g := m.group(1)
 	s := put(1, 1, g.last()+1, text, strings.Repeat("x", 3000))
-	if last := s.Entries[1].Index; kept > 0 && last > kept+g.base {
-		s.First, s.BaseTerm = min(last-kept+1, g.last()+1), 1
+	if last := s.Entries[1].Index; kept > 0 && last > kept {
+		if first := min(last-kept+1, g.last()+1); first > g.first() {
+			s.First, s.BaseTerm = first, 1
+		}
 	}
 	return []Save{s}
 }

@@ -29,7 +29,7 @@ func (l *Log) Entries(g raft.GroupID, from, to raft.Index, bytesMax uint64) ([]r
 	es := make([]raft.Entry, 0, count)
 	var bytes uint64
 	for _, p := range pieces {
-		got, err := p.read(l, g)
+		got, err := p.read(l)
 		if err != nil {
 			return nil, l.fail(err)
 		}
@@ -53,6 +53,7 @@ func (l *Log) Entries(g raft.GroupID, from, to raft.Index, bytesMax uint64) ([]r
 // piece is a record to read, of which the entries up to last are wanted.
 type piece struct {
 	span
+	group   raft.GroupID
 	segment *segment
 	last    raft.Index
 }
@@ -79,11 +80,8 @@ func (l *Log) plan(id raft.GroupID, from, to raft.Index, bytesMax uint64) ([]pie
 		if len(pieces) > 0 && bytes >= bytesMax {
 			break
 		}
-		p := piece{span: g.spans[k], last: to}
+		p := piece{span: g.spans[k], group: id, last: min(to, g.end(k))}
 		p.segment = l.segmentOf(p.span)
-		if k+1 < len(g.spans) {
-			p.last = min(to, g.spans[k+1].first-1)
-		}
 		if p.first >= from { // else nearly all of it may be below from
 			bytes += uint64(p.length)
 		}
@@ -101,15 +99,15 @@ func unpin(pieces []piece) {
 }
 
 // read reads the record back and verifies that it is still what was written.
-func (p piece) read(l *Log, id raft.GroupID) ([]raft.Entry, error) {
+func (p piece) read(l *Log) ([]raft.Entry, error) {
 	b := make([]byte, p.length)
 	if _, err := p.segment.file.ReadAt(b, int64(p.offset)); err != nil {
-		return nil, fmt.Errorf("read group %d from entry %d: %w", id, p.first, err)
+		return nil, fmt.Errorf("read group %d from entry %d: %w", p.group, p.first, err)
 	}
 	reason := "its checksum fails"
 	if crc32.Checksum(b, castagnoli) == p.crc {
 		r, rest, err := wire.DecodeRecord(b)
-		if err == nil && len(rest) == 0 && r.Kind == wire.RecordEntries && r.Group == id && r.Entries[0].Index == p.first {
+		if err == nil && len(rest) == 0 && len(r.Entries) > 0 && r.Group == p.group && r.Entries[0].Index == p.first {
 			return r.Entries, nil
 		}
 		reason = "it is not the record that was written there"
@@ -118,6 +116,6 @@ func (p piece) read(l *Log, id raft.GroupID) ([]raft.Entry, error) {
 		File:   l.path(segmentName(p.segment.seq)),
 		Offset: int64(p.offset),
 		Reason: "a record was read back: " + reason,
-		Lost:   []Range{{Group: id, First: p.first, Last: p.last}},
+		Lost:   []Range{{Group: p.group, First: p.first, Last: p.last}},
 	}
 }

@@ -589,7 +589,7 @@ func TestMissingOldestSegments(t *testing.T) {
 		seeds = 5
 	}
 	for seed := range uint64(seeds) {
-		f := &life{disk: memfs.New(), rnd: rand.New(rand.NewPCG(seed, 7)), acked: model{}, pending: model{}}
+		f := &life{disk: memfs.New(), rnd: rand.New(rand.NewPCG(seed, 7)), acked: model{}, pending: model{}, cold: seed%2 == 1}
 		if err := f.run(30); err != nil {
 			t.Fatal(err)
 		}
