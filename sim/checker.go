@@ -79,7 +79,7 @@ func (c *checker) event(m *member, e raft.Event) {
 	}
 	now := leadership{member: m.id, incarnation: m.incarnation}
 	if was, ok := c.leaders[e.Term]; ok && was != now {
-		c.w.fail("Election Safety", "term %d has two leaders: n%d in its %d. incarnation, and n%d in its %d.",
+		c.w.fail("Election Safety", "term %d has two leaders: n%d in incarnation %d, and n%d in incarnation %d",
 			e.Term, was.member, was.incarnation, now.member, now.incarnation)
 	}
 	c.leaders[e.Term] = now
@@ -200,7 +200,7 @@ func (c *checker) appended(m *member, msg *raft.AppendEntries) {
 func (c *checker) see(m *member, e *raft.Entry, previous raft.Term) {
 	at, is := place{e.Index, e.Term}, linked{sumOf(e).sum, previous}
 	if was, ok := c.entries[at]; ok && was != is {
-		c.w.fail("Log Matching", "entry %d of term %d is not the same everywhere: n%d has one that follows term %d and hashes to %x, elsewhere it follows %d and hashes to %x",
+		c.w.fail("Log Matching", "entry %d of term %d is not the same everywhere: n%d has one after term %d with hash %x, others have one after term %d with hash %x",
 			e.Index, e.Term, m.id, is.previous, is.sum, was.previous, was.sum)
 	}
 	c.entries[at] = is
@@ -232,8 +232,9 @@ func (c *checker) saved(m *member, batch []wal.Save) {
 }
 
 // observe takes in what a member says of itself after a step.
-func (c *checker) observe(m *member) {
-	s := m.group.Status()
+func (c *checker) observe(m *member) { c.says(m, m.group.Status().Status) }
+
+func (c *checker) says(m *member, s raft.Status) {
 	if s.CommitIndex < m.commit {
 		c.w.fail("Commit Monotone", "n%d's commitIndex falls from %d to %d", m.id, m.commit, s.CommitIndex)
 	}
@@ -295,7 +296,8 @@ func (c *checker) applied(r *register, previous raft.Index, e *host.Entry, value
 	known := &c.committed[e.Index-1]
 	switch {
 	case m.disk.durable.at(e.Index).term != e.Term:
-		c.w.fail("Durable First", "n%d executes entry %d of term %d, and its disk has one of term %d", m.id, e.Index, e.Term, m.disk.durable.at(e.Index).term)
+		c.w.fail("Durable First", "n%d executes entry %d of term %d, and its disk has one of term %d",
+			m.id, e.Index, e.Term, m.disk.durable.at(e.Index).term)
 	case known.term != e.Term:
 		c.w.fail("State Machine Safety", "n%d executes entry %d of term %d, committed is one of term %d", m.id, e.Index, e.Term, known.term)
 	case known.executed && known.state != r.state:
@@ -334,8 +336,10 @@ func (c *checker) wrote(op *operation) {
 }
 
 // read takes in that a client may read.
-func (c *checker) read(op *operation) {
-	applied := op.m.group.Status().AppliedIndex
+func (c *checker) read(op *operation) { c.fresh(op, op.m.group.Status().AppliedIndex) }
+
+// fresh: what was committed before a read began is in its answer, and its answer is of what the member has applied.
+func (c *checker) fresh(op *operation, applied raft.Index) {
 	switch {
 	case op.Index < op.floor:
 		c.w.fail("Read Freshness", "%v reflects entry %d, and %d was committed before it began", op, op.Index, op.floor)
@@ -359,7 +363,8 @@ func (c *checker) recovered(m *member) {
 	case len(d.saving) > 0 && has.equal(&with):
 		c.saved(m, d.saving)
 	default:
-		c.w.fail("Recovery", "n%d starts with %v on disk; durable was %v, under way %s", m.id, &has, &d.durable, describeSaves(d.saving))
+		c.w.fail("Recovery", "n%d starts with %v on disk; durable was %v, under way %s",
+			m.id, &has, &d.durable, describeSaves(d.saving))
 		return
 	}
 	d.saving = nil
@@ -384,5 +389,6 @@ func (c *checker) audit(m *member) {
 }
 
 func (g *image) String() string {
-	return fmt.Sprintf("term %d, a vote for n%d and entries up to %d (t%d)", g.hardState.CurrentTerm, g.hardState.VotedFor, g.last(), g.at(g.last()).term)
+	h, last := g.hardState, g.last()
+	return fmt.Sprintf("term %d, a vote for n%d and entries up to %d (t%d)", h.CurrentTerm, h.VotedFor, last, g.at(last).term)
 }

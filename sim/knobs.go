@@ -149,7 +149,8 @@ func (k *knobs) String() string {
 	c := k.raft
 	return fmt.Sprintf("members %d, %v, faults %v every %v (%d%% on the leader), clocks off by %d of 1000; "+
 		"election %d ticks, append %d, inflight %d, uncommitted %d, apply %d, cache %d, segment %d, pending %d bytes; "+
-		"clients %d, keys %d, think %v, %d%% to leaders, reads %d%%, burst %d, value %d bytes; latency %v, late by %v, of 1000 messages %v, of 1000 copies %d late",
+		"clients %d, keys %d, think %v, %d%% to leaders, reads %d%%, burst %d, value %d bytes; "+
+		"latency %v, late by %v, of 1000 messages %v, of 1000 copies %d late",
 		k.members, k.duration, k.faults, k.faultEvery, k.onLeader, k.drift,
 		c.ElectionTicks, c.AppendBytesMax, c.InflightBytesMax, c.UncommittedBytesMax, c.ApplyBytesMax, c.CacheBytesMax,
 		k.segmentBytes, k.pendingBytes, k.clients, k.keys, k.think, k.toLeaders, k.readPart, k.burstMax, k.valueBytes,

@@ -1,20 +1,14 @@
 package sim
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/balsa-raft/balsa/host"
 	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/vfs/memfs"
-	"github.com/balsa-raft/balsa/wal"
-	"github.com/balsa-raft/balsa/wire"
 )
 
 // member is one member over all its incarnations.
@@ -95,7 +89,7 @@ func (m *member) start() {
 	m.due, m.nested = [host.PartCount]bool{}, false
 	m.disk.fs.SetHook(m.hook)
 	m.w.report.Starts++
-	m.tell("starts for the %d. time", m.incarnation)
+	m.tell("starts, incarnation %d", m.incarnation)
 	m.guard(m.open)
 	if m.w.chaos && m.w.knobs.faults.has(FaultDuplicate) && m.w.chance(500) {
 		m.w.network.echo(m.id)
@@ -218,184 +212,3 @@ func (m *member) struck() bool {
 	}
 	return true
 }
-
-func (m *member) paused() bool { return m.w.now < m.pausedUntil }
-
-// clock is the time that the process sees.
-func (m *member) clock() time.Duration { return (m.w.now - m.started) * time.Duration(m.drift) / 1000 }
-
-// scheduleTick steps the shard whenever its clock has gone on by a tick.
-func (m *member) scheduleTick() {
-	incarnation := m.incarnation
-	m.w.after(tick*1000/time.Duration(m.drift)+1, func() {
-		if m.up && m.incarnation == incarnation {
-			if !m.paused() {
-				m.step(host.PartShard)
-			}
-			if m.up {
-				m.scheduleTick()
-			}
-		}
-	})
-}
-
-// scheduleRest lets the log settle now and then.
-func (m *member) scheduleRest() {
-	incarnation := m.incarnation
-	m.w.after(between(m.w.rand, 0, 2*time.Second), func() {
-		if m.up && m.incarnation == incarnation {
-			if !m.paused() {
-				m.step(host.PartRest)
-			}
-			if m.up {
-				m.scheduleRest()
-			}
-		}
-	})
-}
-
-// wake schedules the parts that have something to do.
-func (m *member) wake() {
-	for p := host.PartShard; m.up && p < host.PartCount; p++ {
-		if !m.due[p] && !m.host.Idle(p) {
-			m.due[p] = true
-			m.schedule(p, m.delay(p))
-		}
-	}
-}
-
-func (m *member) schedule(p host.Part, delay time.Duration) {
-	incarnation := m.incarnation
-	m.w.after(delay, func() {
-		switch {
-		case !m.up || m.incarnation != incarnation:
-		case m.paused():
-			m.schedule(p, m.pausedUntil-m.w.now)
-		default:
-			m.due[p] = false
-			m.step(p)
-		}
-	})
-}
-
-// delay is how long a part takes to come to its work, or to do it.
-func (m *member) delay(p host.Part) time.Duration {
-	r := m.w.rand
-	switch p {
-	case host.PartWriter, host.PartReader, host.PartPreparer:
-		if m.w.now < m.disk.slowUntil {
-			return between(r, 0, m.disk.slow)
-		}
-		return between(r, 10*time.Microsecond, time.Millisecond)
-	case host.PartApplier:
-		if m.w.now < m.slowMachine {
-			return between(r, 0, 500*time.Millisecond)
-		}
-	}
-	return between(r, time.Microsecond, 200*time.Microsecond)
-}
-
-// step lets a part do its work, and looks at what came of it.
-func (m *member) step(p host.Part) {
-	m.w.mix(uint64(m.id), uint64(p))
-	if p == host.PartReader {
-		m.w.report.Loads++
-	}
-	m.part = p
-	m.guard(func() { m.host.Step(p, m.clock()) })
-	if !m.up || m.w.failure != nil {
-		return
-	}
-	if p == host.PartShard {
-		m.w.checker.observe(m)
-	}
-	m.checkStopped()
-	m.w.clients.poll(m)
-	m.wake()
-}
-
-// checkStopped looks for a member that has stopped by itself.
-func (m *member) checkStopped() {
-	err := errors.Join(m.host.Err(), m.group.Err())
-	if err == nil || m.stopped {
-		return
-	}
-	m.stopped = true
-	if !m.diskFailed {
-		m.w.fail("Fail Stop", "n%d has stopped although its disk did not fail: %v", m.id, err)
-		return
-	}
-	incarnation := m.incarnation
-	m.w.after(between(m.w.rand, 0, time.Second), func() {
-		if m.up && m.incarnation == incarnation {
-			m.die(death{power: m.w.chance(500), keep: m.w.rand.Float64()})
-			m.restart()
-		}
-	})
-}
-
-// Event implements host.Observer.
-func (m *member) Event(_ raft.GroupID, e raft.Event) {
-	m.w.mix(uint64(m.id), uint64(e.Kind), uint64(e.Term), uint64(e.Node), uint64(e.Index))
-	m.tell("%v", e)
-	m.w.checker.event(m, e)
-	if e.Kind == raft.EventLeader || e.Kind == raft.EventQuorumLost {
-		m.w.clients.unrest()
-	}
-}
-
-// Saving implements host.Observer.
-func (m *member) Saving(batch []wal.Save) {
-	m.disk.saving = append([]wal.Save(nil), batch...)
-}
-
-// Saved implements host.Observer.
-func (m *member) Saved(batch []wal.Save) {
-	m.w.report.Saves++
-	m.w.checker.saved(m, batch)
-	m.disk.saving = nil
-	if m.w.options.Story != nil {
-		m.tell("has made durable %s", describeSaves(batch))
-	}
-}
-
-// sender is a member's transport.
-type sender struct{ m *member }
-
-// Send implements host.Transport.
-func (s sender) Send(to raft.NodeID, p wire.Packet) {
-	m := s.m
-	if m.strike != nil && m.strike.death != nil {
-		m.struck()
-	}
-	m.w.network.send(m, to, p)
-}
-
-// logger watches for what correct members never say about each other.
-type logger struct{ m *member }
-
-func newLogger(m *member) *slog.Logger { return slog.New(logger{m}) }
-
-// Enabled implements slog.Handler.
-func (l logger) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
-
-// Handle implements slog.Handler.
-func (l logger) Handle(_ context.Context, r slog.Record) error {
-	var text strings.Builder
-	text.WriteString(r.Message)
-	r.Attrs(func(a slog.Attr) bool {
-		fmt.Fprintf(&text, " %v", a)
-		return true
-	})
-	l.m.tell("logs: %s", &text)
-	if strings.HasPrefix(r.Message, "a message was ignored") {
-		l.m.w.fail("Assertion", "n%d: %s", l.m.id, &text)
-	}
-	return nil
-}
-
-// WithAttrs implements slog.Handler.
-func (l logger) WithAttrs([]slog.Attr) slog.Handler { return l }
-
-// WithGroup implements slog.Handler.
-func (l logger) WithGroup(string) slog.Handler { return l }

@@ -190,7 +190,7 @@ func (n *network) mend() {
 func (n *network) cutBeyond(core map[raft.NodeID]bool) {
 	for _, m := range n.w.members {
 		for _, o := range n.w.members {
-			n.link(m.id, o.id).cut = !(core[m.id] && core[o.id]) && n.w.chance(500)
+			n.link(m.id, o.id).cut = m != o && !(core[m.id] && core[o.id]) && n.w.chance(500)
 		}
 	}
 }

@@ -1,0 +1,204 @@
+package sim
+
+import (
+	"testing"
+
+	"github.com/balsa-raft/balsa/host"
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/wal"
+)
+
+// stage is a cluster of three that only says what a test has it say.
+type stage struct{ *world }
+
+func newStage() stage { return stage{newWorld(Options{Seed: 1, Members: 3})} }
+
+func entry(i raft.Index, t raft.Term, data string) raft.Entry {
+	return raft.Entry{Index: i, Term: t, Data: []byte(data)}
+}
+
+// saves makes a vote and entries durable on a member.
+func (s stage) saves(id raft.NodeID, term raft.Term, vote raft.NodeID, es ...raft.Entry) {
+	state := raft.HardState{CurrentTerm: term, VotedFor: vote}
+	s.checker.saved(s.member(id), []wal.Save{{Group: group, HardState: state, Entries: es}})
+}
+
+func (s stage) sends(from, to raft.NodeID, m raft.Message) { s.checker.sent(s.member(from), to, m) }
+
+// elects has a candidate win with the vote of another member; before is what its log holds.
+func (s stage) elects(id raft.NodeID, term raft.Term, voter raft.NodeID, before ...raft.Entry) {
+	s.saves(id, term, id, before...)
+	s.sends(id, voter, raft.RequestVote{Term: term, CandidateID: id})
+	s.saves(voter, term, id)
+	s.sends(voter, id, raft.RequestVoteReply{Term: term, VoteGranted: true})
+	s.checker.event(s.member(id), raft.Event{Kind: raft.EventLeader, Term: term, Node: id})
+}
+
+// appends has the leader of a term send entries that follow prev, which is of the same term or nothing.
+func (s stage) appends(from, to raft.NodeID, term raft.Term, prev raft.Index, es ...raft.Entry) {
+	m := raft.AppendEntries{Term: term, LeaderID: from, PrevLogIndex: prev, Entries: es}
+	if prev > 0 {
+		m.PrevLogTerm = term
+	}
+	s.sends(from, to, m)
+}
+
+func (s stage) acknowledges(from, to raft.NodeID, term raft.Term, match raft.Index) {
+	s.sends(from, to, raft.AppendEntriesReply{Term: term, Success: true, MatchIndex: match})
+}
+
+func (s stage) commits(id raft.NodeID, term raft.Term, to raft.Index) {
+	s.checker.says(s.member(id), raft.Status{ID: id, Role: raft.Leader, Term: term, CommitIndex: to})
+}
+
+func (s stage) executes(id raft.NodeID, i, previous raft.Index, t raft.Term, state, value uint64) {
+	r := &register{m: s.member(id), applied: i, state: state}
+	s.checker.applied(r, previous, &host.Entry{Index: i, Term: t}, value)
+}
+
+// replicates has n1, elected with n2's vote, commit an entry of term 1.
+func (s stage) replicates() {
+	s.elects(1, 1, 2)
+	s.saves(1, 1, 1, entry(1, 1, "x"))
+	s.appends(1, 2, 1, 0, entry(1, 1, "x"))
+	s.saves(2, 1, 1, entry(1, 1, "x"))
+	s.acknowledges(2, 1, 1, 1)
+	s.commits(1, 1, 1)
+	s.executes(1, 1, 0, 1, 7, 100)
+}
+
+// TestChecker plants one fault at a time in what correct members say.
+func TestChecker(t *testing.T) {
+	tests := []struct {
+		name string
+		want string // the property that does not hold
+		do   func(s stage)
+	}{
+		{"all is well", "", func(s stage) { s.replicates() }},
+		{"two leaders of a term", "Vote Once", func(s stage) { s.elects(1, 1, 2); s.elects(3, 1, 2) }},
+		{"a leader again after its restart", "Election Safety", func(s stage) {
+			s.elects(1, 1, 2)
+			s.member(1).incarnation++
+			s.elects(1, 1, 2)
+		}},
+		{"a leader without votes", "Election Safety", func(s stage) {
+			s.saves(1, 1, 1)
+			s.checker.event(s.member(1), raft.Event{Kind: raft.EventLeader, Term: 1, Node: 1})
+		}},
+		{"AppendEntries of a member that was not elected", "Election Safety", func(s stage) {
+			s.saves(1, 1, 1)
+			s.appends(1, 2, 1, 0)
+		}},
+		{"a vote before it is durable", "Durable First", func(s stage) {
+			s.sends(2, 1, raft.RequestVoteReply{Term: 1, VoteGranted: true})
+		}},
+		{"a candidacy before it is durable", "Durable First", func(s stage) {
+			s.sends(2, 1, raft.RequestVote{Term: 1, CandidateID: 2})
+		}},
+		{"a term that can be forgotten", "Durable First", func(s stage) {
+			s.sends(2, 1, raft.AppendEntriesReply{Term: 3})
+		}},
+		{"an entry acknowledged before it is durable", "Durable First", func(s stage) {
+			s.elects(1, 1, 2)
+			s.appends(1, 2, 1, 0, entry(1, 1, "x"))
+			s.acknowledges(2, 1, 1, 1)
+		}},
+		{"another leader's entry acknowledged", "Durable First", func(s stage) {
+			s.saves(3, 1, 0, entry(1, 1, "old"))
+			s.elects(1, 2, 2)
+			s.appends(1, 3, 2, 0, entry(1, 2, "new"))
+			s.saves(3, 2, 0)
+			s.acknowledges(3, 1, 2, 1)
+		}},
+		{"a leader changes its log", "Leader Append-Only", func(s stage) {
+			s.elects(1, 2, 2, entry(1, 1, "x"))
+			s.appends(1, 2, 2, 0, entry(1, 2, "y"))
+		}},
+		{"two entries of one index and term", "Log Matching", func(s stage) {
+			s.saves(1, 1, 1, entry(1, 1, "x"))
+			s.saves(2, 1, 1, entry(1, 1, "y"))
+		}},
+		{"one entry after two different ones", "Log Matching", func(s stage) {
+			s.saves(1, 3, 1, entry(1, 1, "x"), entry(2, 3, "z"))
+			s.saves(2, 3, 1, entry(1, 2, "y"), entry(2, 3, "z"))
+		}},
+		{"a commit that is on one disk", "Committed Is Durable", func(s stage) {
+			s.elects(1, 1, 2)
+			s.saves(1, 1, 1, entry(1, 1, "x"))
+			s.commits(1, 1, 1)
+		}},
+		{"a commit of an earlier term's entry", "Committed Is Durable", func(s stage) {
+			s.saves(2, 1, 0, entry(1, 1, "x"))
+			s.elects(1, 2, 2, entry(1, 1, "x"))
+			s.commits(1, 2, 1)
+		}},
+		{"a commitIndex that falls", "Commit Monotone", func(s stage) {
+			s.replicates()
+			s.commits(1, 1, 0)
+		}},
+		{"a leader that lacks what is committed", "Leader Completeness", func(s stage) {
+			s.replicates()
+			s.elects(3, 2, 2)
+		}},
+		{"another entry executed", "State Machine Safety", func(s stage) {
+			s.replicates()
+			s.saves(3, 2, 0, entry(1, 2, "y"))
+			s.executes(3, 1, 0, 2, 8, 101)
+		}},
+		{"another state", "State Machine Safety", func(s stage) {
+			s.replicates()
+			s.executes(2, 1, 0, 1, 8, 100)
+		}},
+		{"executed before it is committed", "State Machine Safety", func(s stage) {
+			s.saves(1, 1, 1, entry(1, 1, "x"))
+			s.executes(1, 1, 0, 1, 7, 100)
+		}},
+		{"executed before it is durable", "Durable First", func(s stage) {
+			s.replicates()
+			s.executes(3, 1, 0, 1, 7, 100)
+		}},
+		{"executed twice by one process", "Applied Once", func(s stage) {
+			s.replicates()
+			s.executes(1, 1, 1, 1, 7, 100)
+		}},
+		{"one command at two places", "Exactly Once", func(s stage) {
+			s.replicates()
+			s.saves(1, 1, 1, entry(2, 1, "x"))
+			s.saves(2, 1, 1, entry(2, 1, "x"))
+			s.commits(1, 1, 2)
+			s.executes(1, 2, 1, 1, 9, 100)
+		}},
+		{"refused and executed", "Outcome", func(s stage) {
+			s.checker.wrote(&operation{Operation: Operation{Value: 100, Outcome: OutcomeRefused}})
+			s.replicates()
+		}},
+		{"executed and refused", "Outcome", func(s stage) {
+			s.replicates()
+			s.checker.wrote(&operation{Operation: Operation{Value: 100, Outcome: OutcomeRefused}})
+		}},
+		{"applied elsewhere", "Outcome", func(s stage) {
+			s.replicates()
+			s.checker.wrote(&operation{Operation: Operation{Value: 100, Outcome: OutcomeApplied, Index: 2}})
+		}},
+		{"a read of the past", "Read Freshness", func(s stage) {
+			s.replicates()
+			s.checker.fresh(&operation{Operation: Operation{Index: 0}, floor: s.checker.committedTo()}, 1)
+		}},
+		{"a read of the future", "Read Freshness", func(s stage) {
+			s.replicates()
+			s.checker.fresh(&operation{Operation: Operation{Index: 2}}, 1)
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStage()
+			test.do(s)
+			switch {
+			case s.failure == nil && test.want != "":
+				t.Errorf("nothing was found, want %s", test.want)
+			case s.failure != nil && s.failure.Property != test.want:
+				t.Errorf("found %v, want %q", s.failure, test.want)
+			}
+		})
+	}
+}

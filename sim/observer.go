@@ -1,0 +1,78 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/wal"
+	"github.com/balsa-raft/balsa/wire"
+)
+
+// Event implements host.Observer.
+func (m *member) Event(_ raft.GroupID, e raft.Event) {
+	m.w.mix(uint64(m.id), uint64(e.Kind), uint64(e.Term), uint64(e.Node), uint64(e.Index))
+	m.tell("%v", e)
+	m.w.checker.event(m, e)
+	if e.Kind == raft.EventLeader || e.Kind == raft.EventQuorumLost {
+		m.w.clients.unrest()
+	}
+}
+
+// Saving implements host.Observer.
+func (m *member) Saving(batch []wal.Save) {
+	m.disk.saving = append([]wal.Save(nil), batch...)
+}
+
+// Saved implements host.Observer.
+func (m *member) Saved(batch []wal.Save) {
+	m.w.report.Saves++
+	m.w.checker.saved(m, batch)
+	m.disk.saving = nil
+	if m.w.options.Story != nil {
+		m.tell("has made durable %s", describeSaves(batch))
+	}
+}
+
+// sender is a member's transport.
+type sender struct{ m *member }
+
+// Send implements host.Transport.
+func (s sender) Send(to raft.NodeID, p wire.Packet) {
+	m := s.m
+	if m.strike != nil && m.strike.death != nil {
+		m.struck()
+	}
+	m.w.network.send(m, to, p)
+}
+
+// logger watches for what correct members never say about each other.
+type logger struct{ m *member }
+
+func newLogger(m *member) *slog.Logger { return slog.New(logger{m}) }
+
+// Enabled implements slog.Handler.
+func (l logger) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+// Handle implements slog.Handler.
+func (l logger) Handle(_ context.Context, r slog.Record) error {
+	var text strings.Builder
+	text.WriteString(r.Message)
+	r.Attrs(func(a slog.Attr) bool {
+		fmt.Fprintf(&text, " %v", a)
+		return true
+	})
+	l.m.tell("logs: %s", &text)
+	if strings.HasPrefix(r.Message, "a message was ignored") {
+		l.m.w.fail("Assertion", "n%d: %s", l.m.id, &text)
+	}
+	return nil
+}
+
+// WithAttrs implements slog.Handler.
+func (l logger) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+// WithGroup implements slog.Handler.
+func (l logger) WithGroup(string) slog.Handler { return l }

@@ -1,0 +1,123 @@
+package sim
+
+import (
+	"errors"
+	"time"
+
+	"github.com/balsa-raft/balsa/host"
+)
+
+func (m *member) paused() bool { return m.w.now < m.pausedUntil }
+
+// clock is the time that the process sees.
+func (m *member) clock() time.Duration { return (m.w.now - m.started) * time.Duration(m.drift) / 1000 }
+
+// scheduleTick steps the shard whenever its clock has gone on by a tick.
+func (m *member) scheduleTick() {
+	incarnation := m.incarnation
+	m.w.after(tick*1000/time.Duration(m.drift)+1, func() {
+		if m.up && m.incarnation == incarnation {
+			if !m.paused() {
+				m.step(host.PartShard)
+			}
+			if m.up {
+				m.scheduleTick()
+			}
+		}
+	})
+}
+
+// scheduleRest lets the log settle now and then.
+func (m *member) scheduleRest() {
+	incarnation := m.incarnation
+	m.w.after(between(m.w.rand, 0, 2*time.Second), func() {
+		if m.up && m.incarnation == incarnation {
+			if !m.paused() {
+				m.step(host.PartRest)
+			}
+			if m.up {
+				m.scheduleRest()
+			}
+		}
+	})
+}
+
+// wake schedules the parts that have something to do.
+func (m *member) wake() {
+	for p := host.PartShard; m.up && p < host.PartCount; p++ {
+		if !m.due[p] && !m.host.Idle(p) {
+			m.due[p] = true
+			m.schedule(p, m.delay(p))
+		}
+	}
+}
+
+func (m *member) schedule(p host.Part, delay time.Duration) {
+	incarnation := m.incarnation
+	m.w.after(delay, func() {
+		switch {
+		case !m.up || m.incarnation != incarnation:
+		case m.paused():
+			m.schedule(p, m.pausedUntil-m.w.now)
+		default:
+			m.due[p] = false
+			m.step(p)
+		}
+	})
+}
+
+// delay is how long a part takes to come to its work, or to do it.
+func (m *member) delay(p host.Part) time.Duration {
+	r := m.w.rand
+	switch p {
+	case host.PartWriter, host.PartReader, host.PartPreparer:
+		if m.w.now < m.disk.slowUntil {
+			return between(r, 0, m.disk.slow)
+		}
+		return between(r, 10*time.Microsecond, time.Millisecond)
+	case host.PartApplier:
+		if m.w.now < m.slowMachine {
+			return between(r, 0, 500*time.Millisecond)
+		}
+	}
+	return between(r, time.Microsecond, 200*time.Microsecond)
+}
+
+// step lets a part do its work, and looks at what came of it.
+func (m *member) step(p host.Part) {
+	m.w.mix(uint64(m.id), uint64(p))
+	if p == host.PartReader {
+		m.w.report.Loads++
+	}
+	m.part = p
+	m.guard(func() { m.host.Step(p, m.clock()) })
+	if !m.up || m.w.failure != nil {
+		return
+	}
+	if p == host.PartShard {
+		m.w.checker.observe(m)
+	}
+	m.checkStopped()
+	m.w.clients.poll(m)
+	m.wake()
+}
+
+// checkStopped looks for a member that has stopped by itself.
+func (m *member) checkStopped() {
+	err := errors.Join(m.host.Err(), m.group.Err())
+	if err == nil || m.stopped {
+		return
+	}
+	m.stopped = true
+	if !m.diskFailed {
+		m.w.fail("Fail Stop", "n%d has stopped although its disk did not fail: %v", m.id, err)
+		return
+	}
+	incarnation := m.incarnation
+	m.w.after(between(m.w.rand, 0, time.Second), func() {
+		if m.up && m.incarnation == incarnation {
+			m.die(death{power: m.w.chance(500), keep: m.w.rand.Float64()})
+			m.restart()
+		}
+	})
+}
