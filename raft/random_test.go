@@ -74,6 +74,7 @@ type world struct {
 	weights []weight
 	total   int
 	fifo    int // of 100 deliveries, how many take the oldest message
+	speed   int // of 10 messages under way, how many arrive before the next tick
 
 	late     []*packet // copies of messages that were delivered long ago
 	commands int
@@ -103,7 +104,7 @@ func runSeed(seed uint64, tell bool) (w *world, err error) {
 	for _, s := range w.servers {
 		w.start(s)
 	}
-	for range 2000 {
+	for range 1000 {
 		w.act()
 	}
 	w.calm()
@@ -125,13 +126,13 @@ func newWorld(r *rand.Rand) *world {
 		s.rand = r
 		s.manualPersist, s.manualApply, s.manualLoad = r.IntN(2) == 0, r.IntN(3) == 0, r.IntN(3) == 0
 	}
-	w.fifo = 50 + 10*r.IntN(6)
+	w.fifo, w.speed = 50+10*r.IntN(6), 3+r.IntN(10)
 	if batches := r.IntN(3); batches > 0 {
 		w.busy = func() bool { return r.IntN(3) < batches }
 	}
 	faults := r.IntN(4) // a quiet network shows other things than a wild one
 	w.weights = []weight{
-		{1200, (*world).deliverOne},
+		{800, (*world).deliverOne},
 		{160, (*world).tickAll},
 		{80, (*world).tickOne},
 		{400, (*world).hostOne},
@@ -140,11 +141,11 @@ func newWorld(r *rand.Rand) *world {
 		{20 * faults, (*world).dropOne},
 		{15 * faults, (*world).duplicateOne},
 		{15 * faults, (*world).deliverLate},
-		{6 * faults, (*world).crashOne},
+		{4 * faults, (*world).crashOne},
 		{40, (*world).restartOne},
-		{6 * faults, (*world).cutSome},
-		{8 * faults, (*world).strikeLeader},
-		{8, (*world).healAll},
+		{2 * faults, (*world).cutSome},
+		{12 * faults, (*world).strikeLeader},
+		{20, (*world).healAll},
 		{4 * faults, (*world).breakConnection},
 		{5, (*world).changeHost},
 	}
@@ -224,7 +225,12 @@ func (w *world) duplicateOne() {
 
 func (w *world) tickOne() { w.tick(w.any()) }
 
+// tickAll lets time pass. A tick is long beside the way of a message, or no election would ever succeed: of what is under way, most
+// arrives before it.
 func (w *world) tickAll() {
+	for range len(w.network) * w.speed / 10 {
+		w.deliverOne()
+	}
 	for _, s := range w.servers {
 		w.tick(s)
 	}
@@ -288,11 +294,12 @@ func (w *world) proposeTo(s *server) {
 }
 
 func (w *world) readSome() {
-	if s := w.any(); s != nil {
-		for range 1 + w.rand.IntN(2) {
+	id := w.servers[w.rand.IntN(len(w.servers))].id
+	for _, s := range w.servers {
+		if s.raft != nil && (s.id == id || s.raft.role == Leader) { // there may be more than one who believes to lead
 			w.readAt(s)
+			w.settle(s)
 		}
-		w.settle(s)
 	}
 }
 
@@ -309,25 +316,38 @@ func (w *world) crashOne() {
 	}
 }
 
-// strikeLeader ends a leadership while commands are under way: that is when logs come to differ.
+// strikeLeader takes a leader away, by a crash or by cuts, while commands are under way, and gives the others the time to elect another.
+// That is when logs come to differ, when two servers believe to lead, and when late messages are dangerous.
 func (w *world) strikeLeader() {
 	s := w.leader()
 	if s == nil {
 		return
 	}
-	if w.rand.IntN(2) == 0 {
-		w.proposeTo(s)
-	}
+	w.proposeTo(s)
 	if w.rand.IntN(4) == 0 {
 		w.crashServer(s)
-		return
+	} else {
+		w.say("n%d is isolated", s.id)
+		for _, other := range w.servers {
+			w.cut[link{s.id, other.id}] = w.rand.IntN(8) > 0
+			w.cut[link{other.id, s.id}] = w.rand.IntN(8) > 0
+		}
+		w.proposeTo(s)
 	}
-	w.say("n%d is isolated", s.id)
-	for _, other := range w.servers {
-		w.cut[link{s.id, other.id}] = w.rand.IntN(8) > 0
-		w.cut[link{other.id, s.id}] = w.rand.IntN(8) > 0
+	meanwhile := []func(*world){(*world).deliverOne, (*world).deliverOne, (*world).deliverOne, (*world).hostOne, (*world).proposeSome, (*world).readSome}
+	for range w.rand.IntN(4 * w.config.ElectionTicks) {
+		for _, other := range w.servers {
+			if other != s || w.rand.IntN(4) == 0 { // its clock is slow: it believes for long that it leads
+				w.tick(other)
+			}
+		}
+		for range w.rand.IntN(40) {
+			meanwhile[w.rand.IntN(len(meanwhile))](w)
+		}
 	}
-	w.proposeTo(s)
+	if w.rand.IntN(4) > 0 {
+		w.healAll()
+	}
 }
 
 func (w *world) crashServer(s *server) {
@@ -424,7 +444,7 @@ func (w *world) calm() {
 
 func (w *world) deliverAll() {
 	for n := 0; len(w.network) > 0; n++ {
-		if n == 20000 {
+		if n == 200000 {
 			violate("liveness", "the servers do not become quiet")
 		}
 		w.deliver(w.network[0])
