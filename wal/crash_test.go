@@ -161,7 +161,7 @@ func faultAtEvery(t *testing.T, fault error, final bool, unexpected func(error) 
 	t.Helper()
 	stride := 1
 	if raced {
-		stride = 7
+		stride = 13
 	}
 	for seed, steps := range []int{24, 24, 40} {
 		var given Stats

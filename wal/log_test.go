@@ -174,13 +174,14 @@ func TestLargeBatches(t *testing.T) {
 	}
 }
 
-// Nobody waits for 64 MiB of zeros at first, and a log that is used gets there soon.
+// Nobody waits for a large segment's zeros at first, and a log that is used gets there soon.
 func TestSegmentsGrow(t *testing.T) {
 	d := memfs.New()
-	l := mustOpen(t, d, Options{})
+	o := Options{SegmentBytes: 16 << 20}
+	l := mustOpen(t, d, o)
 	m := model{}
 	bytes := int64(segmentBytesSmall)
-	for i, size := range []int64{1, 4, 16, 64, 64} {
+	for i, size := range []int64{1, 4, 16, 16} {
 		s := put(1, 1, raft.Index(i+1), strings.Repeat("x", int(size)<<18)) // or it would be moved
 		mustAppend(t, l, s)
 		m = m.apply([]Save{s})
@@ -207,7 +208,7 @@ func TestSegmentsGrow(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	holds(t, d, Options{}, m)
+	holds(t, d, o, m)
 }
 
 // A log that is opened over and over, without or with a clean end, does not grow.

@@ -2,7 +2,6 @@ package wal
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/vfs/memfs"
-	"github.com/balsa-raft/balsa/wire"
 )
 
 // sample is a log of ten batches, each in a frame of one block, over two segments.
@@ -314,110 +312,6 @@ func TestD2_DamageIsRefused(t *testing.T) {
 	}
 }
 
-// forge appends a frame of records that no core makes, and one that vouches for it.
-func (s *sample) forge(t *testing.T, records ...[]byte) {
-	t.Helper()
-	s.log.resetBuf()
-	s.log.buf = append(s.log.buf, slices.Concat(records...)...)
-	for _, n := range []int{len(records), 0} {
-		if _, err := s.log.writeFrame(uint32(n)); err != nil {
-			t.Fatal(err)
-		}
-		s.log.resetBuf()
-	}
-}
-
-// Frames that pass their checksums and cannot be true are reported, and never believed.
-func TestForgedRecordsAreRefused(t *testing.T) {
-	state := func(g raft.GroupID, term raft.Term) []byte { return wire.AppendStateRecord(nil, g, stateOf(term)) }
-	entry := func(g raft.GroupID, term raft.Term, i raft.Index) []byte {
-		return wire.AppendEntriesRecord(nil, g, []raft.Entry{{Term: term, Index: i}})
-	}
-	begin := func(first raft.Index, base raft.Term, reset bool) []byte {
-		return wire.AppendBeginRecord(nil, 1, first, base, reset)
-	}
-	for _, c := range []struct {
-		name    string
-		records [][]byte
-		want    string
-	}{
-		{"gap", [][]byte{entry(1, 9, 77)}, "group 1 goes on with entry 77, and its log is 1..10"},
-		{"index zero of a new group", [][]byte{entry(9, 1, 2)}, "group 9 goes on with entry 2, and its log is 1..0"},
-		{"term falls", [][]byte{state(2, 1)}, "group 2 goes from term 3 back to 1"},
-		{"beginning behind a gap", [][]byte{begin(12, 1, false)}, "group 1 forgets what is before entry 12, and its log is 1..10"},
-		{"beginning goes back", [][]byte{begin(5, 1, false), begin(4, 1, false)}, "group 1 begins with entry 4, and its log is 5..10"},
-		{"reset goes back", [][]byte{begin(5, 1, false), begin(4, 1, true)}, "group 1 begins with entry 4, and its log is 5..10"},
-		{"beginning of another term", [][]byte{state(1, 2), begin(5, 2, false)}, "group 1 begins behind entry 4 of term 2, and has it of term 1"},
-		{"other base", [][]byte{state(1, 2), begin(5, 1, false), begin(5, 2, true)}, "group 1 begins behind entry 4 of term 2, and has it of term 1"},
-		{"snapshot of a later term", [][]byte{begin(50, 2, true)}, "group 1 begins behind term 2 in term 1"},
-		{"N6 gap behind a snapshot", [][]byte{begin(50, 1, true), entry(1, 1, 51)}, "group 1 goes on with entry 51, and its log is 50..49"},
-		{"R10 entry before the beginning", [][]byte{begin(5, 1, false), entry(1, 1, 4)}, "group 1 goes on with entry 4, and its log is 5..10"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := newSample(t)
-			s.forge(t, c.records...)
-			if ce := refused(t, s.disk); !strings.Contains(ce.Error(), "makes no sense: "+c.want) {
-				t.Errorf("%q is not in the error: %v", c.want, ce)
-			}
-		})
-	}
-}
-
-// A segment whose first frame does not say what the segments before it say is reported, and one that stands alone is
-// believed only as far as it makes sense.
-func TestForgedRestatementsAreRefused(t *testing.T) {
-	group := func(g raft.GroupID, term raft.Term, first raft.Index, base raft.Term, last raft.Index) []byte {
-		return wire.AppendGroupRecord(nil, &wire.Record{Group: g, HardState: stateOf(term), First: first, BaseTerm: base, Last: last})
-	}
-	for _, c := range []struct {
-		name         string
-		records      [][]byte
-		want, wanted string // with the segment before it, and without
-	}{
-		{"D7 term forgotten", [][]byte{group(1, 0, 1, 0, 7), group(2, 3, 1, 0, 14)}, "group 1 is restated as {CurrentTerm:0", "entries 1..7"},
-		{"entries forgotten", [][]byte{group(1, 1, 1, 0, 6), group(2, 3, 1, 0, 14)}, "group 1 is restated as", "group 1 goes on with entry 8"},
-		{"beginning forgotten", [][]byte{group(1, 1, 2, 1, 7), group(2, 3, 1, 0, 14)}, "group 1 is restated as", "group 1 entries 2..7"},
-		{"group forgotten", [][]byte{group(1, 1, 1, 0, 7)}, "it restates 1 groups of 2", "group 2 goes on with entry 15"},
-		{"group invented", [][]byte{group(1, 1, 1, 0, 7), group(2, 3, 1, 0, 14), group(3, 1, 1, 0, 0)}, "group 3 is restated, and there was none", "entries 1..7"},
-		{"group twice", [][]byte{group(1, 1, 1, 0, 7), group(1, 1, 1, 0, 7)}, "group 1 is restated behind group 1", "group 1 is restated behind group 1"},
-		{"another kind", [][]byte{wire.AppendStateRecord(nil, 1, stateOf(1)), group(2, 3, 1, 0, 14)}, "kind 2 restates nothing", "kind 2 restates nothing"},
-		{"nothing", nil, "it restates 0 groups of 2", "group 1 goes on with entry 8"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := newSample(t)
-			b := contentsOf(t, s.disk, segmentPath(2))
-			reseal(b[blockBytes:], func(f *frame) {
-				f.records, f.payload = uint32(len(c.records)), copy(b[blockBytes+frameHeaderBytes:], slices.Concat(c.records...))
-			})
-			before := b[blockBytes+frameCRCOffset : blockBytes+frameHeaderBytes]
-			for at := 2 * blockBytes; ; at += blockBytes { // the chain
-				if _, payload, _ := parseFrame(b[at:], 0, 0); payload == nil {
-					break
-				}
-				reseal(b[at:], func(f *frame) { f.prevCRC = binary.LittleEndian.Uint32(before) })
-				before = b[at+frameCRCOffset : at+frameHeaderBytes]
-			}
-			rewrite(t, s.disk, segmentPath(2), b)
-			if ce := refused(t, s.disk); !strings.Contains(ce.Error(), c.want) {
-				t.Errorf("%q is not in the error: %v", c.want, ce)
-			}
-			s.disk.Remove(segmentPath(1))
-			if ce := refused(t, s.disk); !strings.Contains(ce.Error(), c.wanted) {
-				t.Errorf("%q is not in the error: %v", c.wanted, ce)
-			}
-		})
-	}
-}
-
-// A record that restates stands in a segment's first frame and nowhere else.
-func TestRestatementElsewhereIsRefused(t *testing.T) {
-	s := newSample(t)
-	s.forge(t, wire.AppendGroupRecord(nil, &wire.Record{Group: 1, HardState: stateOf(1), First: 1, Last: 10}))
-	if ce := refused(t, s.disk); !strings.Contains(ce.Error(), "kind 6 stands where none can be") {
-		t.Errorf("error is %v", ce)
-	}
-}
-
 // Any of the 256 ways in which the eight sectors of a frame survive a crash.
 func TestD1_AnySectorsOfTheLastWriteSurvive(t *testing.T) {
 	for _, size := range []int{1, 3900} {
@@ -548,8 +442,8 @@ func TestD2_RandomDamage(t *testing.T) {
 	}
 	for seed := range uint64(seeds) {
 		rnd := rand.New(rand.NewPCG(seed, 6))
-		f := &life{disk: memfs.New(), rnd: rnd, acked: model{}, pending: model{}, history: []model{{}}}
-		if err := f.run(20); err != nil {
+		f := &life{disk: memfs.New(), rnd: rnd, acked: model{}, pending: model{}, history: []model{{}}, cold: seed%2 == 1}
+		if err := f.run(30); err != nil {
 			t.Fatal(err)
 		}
 		names, err := f.disk.List(dir)
