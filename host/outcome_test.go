@@ -210,6 +210,57 @@ func TestOutcomes(t *testing.T) {
 			expect(t, "in the end", m.outcome(p), "applied at 3")
 		}, "a"},
 
+		{"refused, and held until there is a later term", func(t *testing.T, c *cluster) {
+			m := c.member(2)
+			p := m.propose("a")
+			m.work()
+			late := take[raft.ForwardProposals](c, 1)
+			c.isolate(1) // it steps down, of which n2 does not hear
+			c.deliver(late[0])
+			c.member(1).work()
+			expect(t, "refusals", len(c.network), 1)
+			for range 5 {
+				c.settle()
+				m.tick()
+				expect(t, "n2's leader", m.group.Status().Leader, 1)
+				expect(t, "forwards in the same term", len(take[raft.ForwardProposals](c, 1)), 0)
+			}
+			c.pass(50)
+			expect(t, "in the end", m.outcome(p), "applied at 3")
+		}, "a"},
+
+		{"abandoned while it is executed together with an entry of the next term", func(t *testing.T, c *cluster) {
+			m := c.member(1)
+			m.stalled[PartWriter] = true // so that both become durable here, and are executed, at once
+			p := m.propose("a")
+			m.work()
+			take[raft.AppendEntries](c, 3)
+			c.deliver(take[raft.AppendEntries](c, 2)[0])
+			c.member(2).work()
+			c.network = nil
+			c.depose(1, 2)
+			c.pass(3)
+			m.stalled[PartWriter] = false
+			m.machine.during = func() {
+				expect(t, "terms seen", m.group.appliedTerm, 2)
+				i, err := m.group.Abandon(p)
+				expect(t, "abandoned", describe(i, err), "unknown")
+			}
+			c.pass(3)
+			expect(t, "in the end", m.outcome(p), "unknown")
+		}, "a"},
+
+		{"with the number that another member's has", func(t *testing.T, c *cluster) {
+			for _, m := range c.members {
+				m.group.lastID = 5
+			}
+			p, q, r := c.member(1).propose("a"), c.member(2).propose("b"), c.member(3).propose("c")
+			c.settle()
+			expect(t, "n1", c.member(1).outcome(p), "applied at 2")
+			expect(t, "n2", c.member(2).outcome(q), "applied at 3")
+			expect(t, "n3", c.member(3).outcome(r), "applied at 4")
+		}, "a b c"},
+
 		{"refused by an overloaded leader", func(t *testing.T, c *cluster) {
 			l, m := c.member(1), c.member(2)
 			big := l.propose(strings.Repeat("x", 1000))
