@@ -51,15 +51,15 @@ type Stats struct {
 	Syncs    uint64
 }
 
-// Log is the durable log of all groups of a host. One goroutine at a time appends; Entries, Prepare and Stats may be
-// called meanwhile by others.
+// Log is the durable log of all groups of a host. One goroutine at a time appends; Entries, Prepare, Vouch, Stats and
+// GroupBytes may be called meanwhile by others.
 //
 // Locks are taken in the order preparing, writing, rotation, mu.
 type Log struct {
 	folder
 	options   Options
 	recovered []Recovered
-	firstSeq  uint64 // of the oldest segment
+	firstSeq  uint64 // of the oldest segment at Open: spans count from it
 
 	preparing     sync.Mutex // held by Prepare; guards what follows
 	prepareErr    error      // of the last try

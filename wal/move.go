@@ -101,6 +101,7 @@ func (l *Log) movePieces(pieces []piece) (ok bool, err error) {
 	}
 	size := roundUp(int64(len(l.buf)))
 	if !l.hasRoom(size) {
+		clear(l.staged) // lets go of the entries
 		return false, nil
 	}
 	at, err := l.writeFrame(uint32(len(l.staged)))
