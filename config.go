@@ -33,7 +33,9 @@ type Member struct {
 // Config says who this member is, where it keeps its data and who its peers are. The zero value of every other
 // field is a good default.
 type Config struct {
-	// Dir is the member's data folder. It is created if it is not there; one process at a time uses it.
+	// Dir is the member's data folder. It is created if it is not there; one process at a time uses it. A member that has lost its
+	// folder must not start again under its id with an empty one, or with an older copy: it has forgotten what it acknowledged, and
+	// with it a majority can forget.
 	Dir string
 	// ID is this member's id, one of Members'.
 	ID NodeID
