@@ -14,6 +14,9 @@ type durability struct {
 	index Index     // the log's entries up to here are on disk
 	term  HardState // the one on disk
 
+	first Index // LogState.First in the last Save
+	reset bool  // the next Save replaces the log
+
 	saves    []pendingSave // handed out and not yet Persisted, oldest first
 	withheld []withheld    // waiting for a save, oldest first
 }
@@ -41,10 +44,11 @@ func (r *Raft) hardState() HardState {
 // save hands out what has changed since the last one.
 func (r *Raft) save() {
 	d := &r.disk
-	if d.lastHanded == r.log.last && d.handed == r.hardState() {
+	if d.lastHanded == r.log.last && d.handed == r.hardState() && d.first == r.log.first && !d.reset {
 		return
 	}
-	s := &Save{HardState: r.hardState()}
+	s := &Save{HardState: r.hardState(), First: r.log.first, BaseTerm: r.log.baseTerm, Reset: d.reset}
+	d.first, d.reset = r.log.first, false
 	if d.lastHanded < r.log.last {
 		es, ok := r.log.cached(d.lastHanded+1, r.log.last, ^uint64(0))
 		must.Be1(ok, "entries from %d on, not yet saved, are in memory", d.lastHanded+1)

@@ -8,10 +8,12 @@ import "fmt"
 type Effects struct {
 	Save     *Save      // to make durable; then call Persisted(Save.Seq)
 	Messages []Envelope // to send, whatever becomes of Save
+	Restore  *Restore   // to replace the state machine's state, before Apply; then call Applied
 	Apply    []Entry    // committed: to execute in order; then call Applied
 	Load     []Load     // entries to read from the log; then call Loaded
 	Reads    []ReadReady
 	Aborted  []ReadID  // reads whose leadership ended: ask again, or give up
+	Send     []NodeID  // peers that need a snapshot; then call SnapshotSent
 	Refused  []Refused // proposals that were certainly not appended
 	Events   []Event
 }
@@ -23,6 +25,18 @@ type Save struct {
 	Seq       uint64
 	HardState HardState // always the current one, changed or not
 	Entries   []Entry
+
+	// The log begins with entry First, whose predecessor is of BaseTerm: what is before it may be forgotten. With Reset all that was
+	// in the log before this save is void.
+	First    Index
+	BaseTerm Term
+	Reset    bool
+}
+
+// Restore names the snapshot that the state machine is to continue from.
+type Restore struct {
+	Index Index
+	Term  Term
 }
 
 // Envelope is a message with its addressee.
@@ -53,6 +67,8 @@ const (
 	RefusedNotLeader RefuseReason = iota + 1
 	// RefusedOverloaded means that the leader holds as many uncommitted bytes as its limit allows.
 	RefusedOverloaded
+	// RefusedTransferring means that the leader is handing over: there will be a new one soon, or it goes on.
+	RefusedTransferring
 )
 
 func (r RefuseReason) String() string {
@@ -61,6 +77,8 @@ func (r RefuseReason) String() string {
 		return "not leader"
 	case RefusedOverloaded:
 		return "overloaded"
+	case RefusedTransferring:
+		return "transferring"
 	}
 	return fmt.Sprintf("RefuseReason(%d)", uint8(r))
 }

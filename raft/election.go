@@ -32,20 +32,20 @@ func (r *Raft) startPreVote() {
 	r.eventIn(r.currentTerm+1, EventPreCandidate, 0, 0)
 	r.votesGranted[r.config.ID] = true
 	if r.electionWon() { // a group of one
-		r.startElection()
+		r.startElection(false)
 		return
 	}
 	r.requestVotes(RequestVote{Term: r.currentTerm + 1, PreVote: true})
 }
 
 // startElection is the figure's rules for candidates: increment currentTerm, vote for self, reset the election timer, send
-// RequestVote to all other servers.
-func (r *Raft) startElection() {
+// RequestVote to all other servers. transfer says that the leader asked for it.
+func (r *Raft) startElection(transfer bool) {
 	r.currentTerm++
 	r.votedFor = r.config.ID
 	r.becomeCandidate(Candidate)
 	r.event(EventCandidate, 0, 0)
-	r.requestVotes(RequestVote{Term: r.currentTerm})
+	r.requestVotes(RequestVote{Term: r.currentTerm, Transfer: transfer})
 	// Our own vote counts when it is on disk, as anybody else's: see countOwnVote.
 }
 
@@ -73,7 +73,7 @@ func (r *Raft) requestVotes(m RequestVote) {
 
 // onRequestVote is the receiver of Figure 3.1's RequestVote RPC. The numbers are the figure's steps.
 func (r *Raft) onRequestVote(from NodeID, m RequestVote) {
-	if m.Term > r.currentTerm && r.hearsLeader() {
+	if m.Term > r.currentTerm && r.hearsLeader() && !m.Transfer {
 		// Not in the figure: a server that hears a current leader neither votes nor takes over the term (§4.2.3).
 		r.eventIn(m.Term, EventVoteRefused, from, 0)
 		return
@@ -135,7 +135,7 @@ func (r *Raft) onRequestVoteReply(from NodeID, m RequestVoteReply) {
 	}
 	switch {
 	case r.electionWon() && r.role == PreCandidate:
-		r.startElection()
+		r.startElection(false)
 	case r.electionWon():
 		r.becomeLeader()
 	case r.electionLost():
@@ -191,6 +191,7 @@ func (r *Raft) tickLeader() {
 		r.becomeFollower(0)
 		return
 	}
+	r.tickTransfer()
 	if r.heartbeatElapsed++; r.heartbeatElapsed >= r.config.HeartbeatTicks {
 		r.heartbeatElapsed = 0
 		for _, p := range r.peers {

@@ -12,6 +12,8 @@ var (
 	// ErrOverloaded is returned by Propose when a leader holds UncommittedBytesMax of uncommitted entries. Nothing
 	// was appended: try again when some have committed.
 	ErrOverloaded = errors.New("raft: too many uncommitted bytes")
+	// ErrTransferring is returned by Propose while the lead is being handed over. Nothing was appended: try again with the next tick.
+	ErrTransferring = errors.New("raft: leadership is being transferred")
 )
 
 // BadMessageError is returned by Receive for a message that no correct server sends. It had no effect.

@@ -24,6 +24,14 @@ const (
 	EventTruncated
 	// EventProbing: the leader no longer knows where Node's log agrees with its own; Index is where it will look.
 	EventProbing
+	// EventTransfer: the leader begins to hand over to Node.
+	EventTransfer
+	// EventTransferEnded: Node did not take over in time; the leader goes on.
+	EventTransferEnded
+	// EventSnapshotNeeded: Node lacks entries that the leader no longer has.
+	EventSnapshotNeeded
+	// EventInstalled: the snapshot at Index took the place of the log.
+	EventInstalled
 	// EventReplicating: it was found where Node's log agrees with the leader's; Index is the next entry to send.
 	EventReplicating
 )
@@ -59,6 +67,14 @@ func (e Event) String() string {
 		return fmt.Sprintf("entries from %d on superseded in term %d", e.Index, e.Term)
 	case EventProbing:
 		return fmt.Sprintf("probes n%d at %d", e.Node, e.Index)
+	case EventTransfer:
+		return fmt.Sprintf("hands over to n%d", e.Node)
+	case EventTransferEnded:
+		return fmt.Sprintf("goes on: n%d did not take over in time", e.Node)
+	case EventSnapshotNeeded:
+		return fmt.Sprintf("n%d needs a snapshot: it lacks entry %d", e.Node, e.Index)
+	case EventInstalled:
+		return fmt.Sprintf("continues from the snapshot at %d", e.Index)
 	case EventReplicating:
 		return fmt.Sprintf("replicates to n%d from %d", e.Node, e.Index)
 	}

@@ -11,9 +11,10 @@ import (
 // Invariant: runs is ascending in Term and in First, and covers first..last without gaps.
 // Invariant: cache holds the entries cacheFirst..last, contiguous; it may be empty.
 type log struct {
-	first Index // the oldest entry that exists; 1 until the log is compacted
-	last  Index // the newest; first-1 when empty
-	runs  []TermRun
+	first    Index // the oldest entry that exists; 1 until the log is compacted
+	last     Index // the newest; first-1 when empty
+	baseTerm Term  // of the entry before first, which a snapshot replaces; 0 if first is 1
+	runs     []TermRun
 
 	cache      []Entry
 	cacheFirst Index
@@ -21,14 +22,17 @@ type log struct {
 }
 
 func newLog(s LogState) log {
-	return log{first: s.First, last: s.Last, runs: append([]TermRun(nil), s.Runs...), cacheFirst: s.Last + 1}
+	return log{first: s.First, last: s.Last, baseTerm: s.BaseTerm, runs: append([]TermRun(nil), s.Runs...), cacheFirst: s.Last + 1}
 }
 
 // term returns the term of entry i. It is false for an entry that the log does not have: a missing entry has no
 // term, not even zero, or two logs would seem to agree where both have nothing. Place 0 has term 0 in every log.
 func (l *log) term(i Index) (Term, bool) {
-	if i == 0 {
+	switch i {
+	case 0:
 		return 0, true
+	case l.first - 1:
+		return l.baseTerm, true
 	}
 	if i < l.first || i > l.last {
 		return 0, false
@@ -94,6 +98,29 @@ func (l *log) truncateFrom(i Index) {
 	}
 	// The cap makes the next append copy: saves and messages under way still share the removed entries' places.
 	l.cache = l.cache[:keep:keep]
+}
+
+// compact forgets the entries up to i.
+func (l *log) compact(i Index) {
+	term, ok := l.term(i)
+	must.Be1(ok && i >= l.first, "entry %d is there to be forgotten", i)
+	l.runs = l.runs[l.run(i):]
+	if l.runs[0].First = i + 1; i == l.last || len(l.runs) > 1 && l.runs[1].First == i+1 {
+		l.runs = l.runs[1:]
+	}
+	l.runs = append([]TermRun(nil), l.runs...) // or the array would keep what was forgotten
+	l.first, l.baseTerm = i+1, term
+	for len(l.cache) > 0 && l.cacheFirst <= i {
+		l.cacheBytes -= l.cache[0].Size()
+		l.cache = l.cache[1:]
+		l.cacheFirst++
+	}
+	l.cacheFirst = max(l.cacheFirst, l.first)
+}
+
+// reset makes the log an empty one behind entry i of term t.
+func (l *log) reset(i Index, t Term) {
+	*l = log{first: i + 1, last: i, baseTerm: t, cacheFirst: i + 1}
 }
 
 // cached returns the entries from..to, as many as fit in bytesMax but at least one. It is false if they are not in memory.

@@ -12,6 +12,7 @@ type RequestVote struct {
 	LastLogIndex Index
 	LastLogTerm  Term
 	PreVote      bool
+	Transfer     bool // the leader itself asked for it: those that hear the leader vote all the same (§4.2.3)
 }
 
 // RequestVoteReply answers RequestVote. A granted pre-vote carries the term that was asked for, every other
@@ -47,6 +48,32 @@ type AppendEntriesReply struct {
 	ReadSeq       uint64
 }
 
+// TimeoutNow asks a follower to stand for election at once (§3.10). LastLogIndex is where the leader's log ended.
+type TimeoutNow struct {
+	Term         Term
+	LastLogIndex Index
+}
+
+// InstallSnapshot is invoked by the leader to bring a follower forward whose next entry it no longer has (§5.1, figure 5.3). Its
+// chunks are the hosts' business: they write, resume and verify the file, and give the core of the follower the last one, without
+// Data, once the snapshot is durable there. The core answers with an AppendEntriesReply.
+type InstallSnapshot struct {
+	Term              Term
+	LeaderID          NodeID
+	LastIncludedIndex Index // the snapshot replaces all entries up through and including this one
+	LastIncludedTerm  Term
+	Size              uint64 // of the whole snapshot, in bytes
+	Offset            uint64 // of Data in it
+	Data              []byte
+}
+
+// InstallSnapshotReply tells the leader's host how much of a snapshot is there: where to go on.
+type InstallSnapshotReply struct {
+	Term              Term
+	LastIncludedIndex Index
+	Offset            uint64
+}
+
 // ForwardProposals carries proposals from a follower to the leader of Term. A leader takes it only in that very
 // term, so a forwarded command enters the log under Term or never.
 type ForwardProposals struct {
@@ -76,11 +103,14 @@ type ReadIndexReply struct {
 	Index Index
 }
 
-func (RequestVote) isMessage()        {}
-func (RequestVoteReply) isMessage()   {}
-func (AppendEntries) isMessage()      {}
-func (AppendEntriesReply) isMessage() {}
-func (ForwardProposals) isMessage()   {}
-func (ForwardReply) isMessage()       {}
-func (ReadIndex) isMessage()          {}
-func (ReadIndexReply) isMessage()     {}
+func (RequestVote) isMessage()          {}
+func (RequestVoteReply) isMessage()     {}
+func (AppendEntries) isMessage()        {}
+func (AppendEntriesReply) isMessage()   {}
+func (TimeoutNow) isMessage()           {}
+func (InstallSnapshot) isMessage()      {}
+func (InstallSnapshotReply) isMessage() {}
+func (ForwardProposals) isMessage()     {}
+func (ForwardReply) isMessage()         {}
+func (ReadIndex) isMessage()            {}
+func (ReadIndexReply) isMessage()       {}

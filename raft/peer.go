@@ -15,6 +15,7 @@ type peer struct {
 	probing   bool
 	probeSent bool
 	loading   bool // entries for it are being read from disk
+	snapshot  bool // it is being sent a snapshot
 
 	inflight      []inflight // sent and not acknowledged, oldest first; empty while probing
 	inflightBytes uint64
@@ -57,7 +58,7 @@ func (p *peer) heartbeat() {
 // probeAt makes the peer be probed at next.
 func (p *peer) probeAt(next Index) {
 	must.Be2(next > p.matchIndex, "nextIndex %d is behind matchIndex %d", next, p.matchIndex)
-	p.probing, p.probeSent, p.loading = true, false, false
+	p.probing, p.probeSent, p.loading, p.snapshot = true, false, false, false
 	p.nextIndex = next
 	p.inflight, p.inflightBytes = p.inflight[:0], 0
 }

@@ -38,6 +38,8 @@ func (s *proposals) committed(l *log, from, to Index) {
 // enter the log, which is certain once an entry of a later term is applied. With ErrNoLeader or ErrOverloaded none was kept.
 func (r *Raft) Propose(ps ...Proposal) (Term, error) {
 	switch {
+	case r.transfer.to != 0:
+		return 0, ErrTransferring
 	case r.role == Leader:
 		return r.currentTerm, r.appendProposals(ps)
 	case r.leader == 0:
@@ -79,6 +81,8 @@ func (r *Raft) onForwardProposals(from NodeID, m ForwardProposals) {
 	switch {
 	case r.role != Leader || m.Term != r.currentTerm:
 		r.refuse(from, m, RefusedNotLeader)
+	case r.transfer.to != 0:
+		r.refuse(from, m, RefusedTransferring)
 	case r.appendProposals(m.Proposals) != nil:
 		r.refuse(from, m, RefusedOverloaded)
 	}

@@ -63,6 +63,7 @@ type Raft struct {
 
 	reads     reads
 	proposals proposals
+	transfer  transfer // on leaders
 
 	effects  Effects // gathered since the last call of Effects
 	scratch  []Index // of advanceCommitIndex
@@ -72,9 +73,13 @@ type Raft struct {
 // LogState is what a log on disk holds, for New.
 type LogState struct {
 	HardState HardState
-	First     Index // of the oldest entry; 1 for an empty log
+	First     Index // of the oldest entry; 1 for a log that was never compacted
 	Last      Index // of the newest; First-1 for an empty log
+	BaseTerm  Term  // of the entry before First; 0 if there is none
 	Runs      []TermRun
+	// Applied is what the state machine reflects to begin with: the index of the snapshot that it was restored from, or what it
+	// kept by itself; at least First-1, at most Last. What is applied is committed.
+	Applied Index
 }
 
 // New returns a server in the state that it left on disk: a follower that has voted as s says and knows of no commit. A
@@ -91,11 +96,11 @@ func New(config Config, s LogState) (*Raft, error) {
 		currentTerm: s.HardState.CurrentTerm,
 		votedFor:    s.HardState.VotedFor,
 		log:         newLog(s),
-		commitIndex: s.First - 1,
-		lastApplied: s.First - 1,
-		applying:    s.First - 1,
+		commitIndex: s.Applied,
+		lastApplied: s.Applied,
+		applying:    s.Applied,
 	}
-	r.disk = durability{term: s.HardState, handed: s.HardState, lastHanded: s.Last, index: s.Last}
+	r.disk = durability{term: s.HardState, handed: s.HardState, lastHanded: s.Last, index: s.Last, first: s.First}
 	r.reads.lastSeq = config.Epoch
 	r.proposals = proposals{lastSeq: config.Epoch, taken: map[NodeID]uint64{}, startTerm: s.HardState.CurrentTerm}
 	r.electionTimeout = r.firstElectionTimeout()
@@ -119,6 +124,10 @@ func (r *Raft) Receive(from NodeID, m Message) error {
 		return r.onAppendEntries(from, m)
 	case AppendEntriesReply:
 		r.onAppendEntriesReply(from, m)
+	case TimeoutNow:
+		r.onTimeoutNow(from, m)
+	case InstallSnapshot:
+		return r.onInstallSnapshot(from, m)
 	case ForwardProposals:
 		r.onForwardProposals(from, m)
 	case ForwardReply:
@@ -157,6 +166,7 @@ func (r *Raft) leaveRole() {
 	r.leader, r.leaderUnreachable = 0, false
 	r.peers, r.votesGranted, r.votesRefused = nil, nil, nil
 	r.ack = acknowledgement{}
+	r.transfer = transfer{}
 	r.disk.dropWithheld()
 	r.abortReads()
 }
@@ -229,6 +239,7 @@ func (r *Raft) Effects() Effects {
 		for _, p := range r.peers {
 			r.replicate(p)
 		}
+		r.askTarget()
 	} else {
 		r.forwardReads()
 	}

@@ -10,6 +10,10 @@ import (
 
 // replicate sends what p lacks, within its window, or an empty request when one is due.
 func (r *Raft) replicate(p *peer) {
+	if p.nextIndex < r.log.first {
+		r.needsSnapshot(p)
+		return
+	}
 	sent := false
 	if p.probing {
 		if !p.probeSent {
@@ -49,8 +53,8 @@ func (r *Raft) sendNext(p *peer) bool {
 // sendLoaded sends entries that were read from the log on disk.
 func (r *Raft) sendLoaded(p *peer, es []Entry) {
 	p.loading = false
-	if len(es) == 0 || es[0].Index != p.nextIndex || !r.log.matches(es) {
-		return // nextIndex has moved, or the read failed: it is asked for again
+	if len(es) == 0 || es[0].Index != p.nextIndex || p.nextIndex < r.log.first || !r.log.matches(es) {
+		return // nextIndex has moved, the log was compacted, or the read failed: it is asked for again, or a snapshot is
 	}
 	r.sendAppendEntries(p, es)
 }
@@ -81,17 +85,13 @@ func (r *Raft) onAppendEntries(from NodeID, m AppendEntries) error {
 
 	// 1. Reply false if term < currentTerm (§3.3).
 	if m.Term < r.currentTerm {
-		r.sendWhenTermDurable(from, AppendEntriesReply{Term: r.currentTerm, PrevLogIndex: m.PrevLogIndex})
+		// Without PrevLogIndex: its sender may lead again, in our term, with another log, and must not take this for an answer in it.
+		r.sendWhenTermDurable(from, AppendEntriesReply{Term: r.currentTerm})
 		return nil
 	}
-	if r.role == Leader || r.leader != 0 && r.leader != from {
-		return &SafetyError{"Election Safety", fmt.Sprintf("n%d and n%d both lead term %d", from, r.leader, m.Term)}
+	if err := r.hear(from); err != nil {
+		return err
 	}
-	if r.role != Follower || r.leader != from {
-		r.becomeFollower(from) // the term has a leader, so a candidate gives up (§3.4)
-	}
-	r.leaderUnreachable = false
-	r.resetElectionTimer()
 	newRound := m.ReadSeq > r.ack.readSeq
 	r.ack.readSeq = max(r.ack.readSeq, m.ReadSeq)
 
@@ -127,6 +127,19 @@ func (r *Raft) onAppendEntries(from NodeID, m AppendEntries) error {
 		// A heartbeat, and a round of reads, is answered at once, whatever the disk does: that we live, and what is durable by now.
 		r.sendAcknowledgement()
 	}
+	return nil
+}
+
+// hear takes in that from leads currentTerm.
+func (r *Raft) hear(from NodeID) error {
+	if r.role == Leader || r.leader != 0 && r.leader != from {
+		return &SafetyError{"Election Safety", fmt.Sprintf("n%d and n%d both lead term %d", from, r.leader, r.currentTerm)}
+	}
+	if r.role != Follower || r.leader != from {
+		r.becomeFollower(from) // the term has a leader, so a candidate gives up (§3.4)
+	}
+	r.leaderUnreachable = false
+	r.resetElectionTimer()
 	return nil
 }
 
@@ -198,6 +211,10 @@ func (r *Raft) onAppendEntriesReply(from NodeID, m AppendEntriesReply) {
 // onMatch: if successful, update nextIndex and matchIndex for follower (§3.5).
 func (r *Raft) onMatch(p *peer, m AppendEntriesReply) {
 	p.acknowledged(m.MatchIndex)
+	if p.nextIndex < r.log.first {
+		return // to a heartbeat; it waits for a snapshot
+	}
+	p.snapshot = false
 	if p.probing && (m.PrevLogIndex == p.nextIndex-1 || m.MatchIndex == p.nextIndex-1) {
 		p.probing = false
 		r.event(EventReplicating, p.id, p.nextIndex)
@@ -208,7 +225,7 @@ func (r *Raft) onMatch(p *peer, m AppendEntriesReply) {
 // onConflict: if AppendEntries fails because of log inconsistency, decrement nextIndex and retry (§3.5); by the hint of the
 // reply, a term at a time.
 func (r *Raft) onConflict(p *peer, m AppendEntriesReply) {
-	stale := m.PrevLogIndex <= p.matchIndex || p.probing && m.PrevLogIndex != p.nextIndex-1
+	stale := p.snapshot || m.PrevLogIndex <= p.matchIndex || p.probing && m.PrevLogIndex != p.nextIndex-1
 	if stale {
 		return
 	}

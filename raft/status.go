@@ -33,6 +33,9 @@ type PeerStatus struct {
 // Leader is the leader of Term, zero while none is known.
 func (r *Raft) Leader() NodeID { return r.leader }
 
+// ElectionTicks is the election timeout, Config.ElectionTicks.
+func (r *Raft) ElectionTicks() int { return r.config.ElectionTicks }
+
 // Term is currentTerm.
 func (r *Raft) Term() Term { return r.currentTerm }
 

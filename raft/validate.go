@@ -1,9 +1,6 @@
 package raft
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // validate reports what no correct server sends. The handlers rely on it.
 func (r *Raft) validate(from NodeID, m Message) error {
@@ -14,6 +11,10 @@ func (r *Raft) validate(from NodeID, m Message) error {
 	case RequestVoteReply:
 		reason = validTerm(m.Term)
 	case AppendEntries:
+		reason = m.validate(from)
+	case TimeoutNow:
+		reason = validTerm(m.Term)
+	case InstallSnapshot:
 		reason = m.validate(from)
 	case AppendEntriesReply:
 		reason = r.validateReply(m)
@@ -75,6 +76,16 @@ func (m RequestVote) validate(from NodeID) string {
 	return ""
 }
 
+func (m InstallSnapshot) validate(from NodeID) string {
+	switch {
+	case m.LeaderID != from:
+		return fmt.Sprintf("leader n%d is not its sender", m.LeaderID)
+	case m.LastIncludedIndex == 0 || m.LastIncludedTerm == 0 || m.LastIncludedTerm > m.Term:
+		return fmt.Sprintf("no snapshot of term %d ends in entry %d of term %d", m.Term, m.LastIncludedIndex, m.LastIncludedTerm)
+	}
+	return ""
+}
+
 func (m AppendEntries) validate(from NodeID) string {
 	switch {
 	case m.Term == 0:
@@ -103,20 +114,26 @@ func (s LogState) validate() error {
 	if s.First == 0 || s.Last+1 < s.First {
 		return fmt.Errorf("raft: a log cannot span entries %d..%d", s.First, s.Last)
 	}
-	if s.First > 1 {
-		return errors.New("raft: the log does not begin with entry 1")
+	if (s.First > 1) != (s.BaseTerm > 0) {
+		return fmt.Errorf("raft: a log that begins with entry %d has term %d before it", s.First, s.BaseTerm)
+	}
+	if s.Applied < s.First-1 || s.Applied > s.Last {
+		return fmt.Errorf("raft: the state machine has applied %d, the log spans entries %d..%d: entries between them are missing", s.Applied, s.First, s.Last)
 	}
 	if (s.Last >= s.First) != (len(s.Runs) > 0) {
 		return fmt.Errorf("raft: a log of entries %d..%d has %d runs of terms", s.First, s.Last, len(s.Runs))
 	}
 	next, term := s.First, Term(0)
+	if s.BaseTerm > 0 {
+		term = s.BaseTerm - 1 // the first run may go on with the term before it
+	}
 	for i, run := range s.Runs {
 		if i == 0 && run.First != s.First || i > 0 && run.First < next || run.First > s.Last || run.Term <= term {
 			return fmt.Errorf("raft: the log's run of term %d cannot begin at entry %d", run.Term, run.First)
 		}
 		next, term = run.First+1, run.Term
 	}
-	if term > s.HardState.CurrentTerm {
+	if term = max(term, s.BaseTerm); term > s.HardState.CurrentTerm {
 		return fmt.Errorf("raft: the log ends in term %d, the stored current term is %d: the term was lost", term, s.HardState.CurrentTerm)
 	}
 	return nil
