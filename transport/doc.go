@@ -1,8 +1,8 @@
 // Package transport carries packets between the members of one cluster over TCP.
 //
-// It promises little, because Raft asks for little: packets to a peer arrive in the order in which they were sent,
-// unless the connection breaks between them; each arrives whole or not at all, at most once; and a sender is told when
-// a peer cannot be reached. Everything else may be lost, and everything that is lost is counted.
+// It promises little, because Raft asks for little: packets of one class to a peer arrive in the order in which they
+// were sent, unless the connection breaks between them; each arrives whole or not at all, at most once; and a sender is
+// told when a peer cannot be reached. Everything else may be lost, and everything that is lost is counted.
 //
 // # Connections
 //
@@ -20,13 +20,24 @@
 // is what notices a peer that lost its power, which no TCP stack reports while nothing, or only little, is written.
 // The byte also says that packets are being taken: a peer whose handler is stuck for longer counts as unreachable.
 //
+// # Classes
+//
+// Chunks of snapshots, the packets with an InstallSnapshot, travel on a connection of their own, of the class Bulk, and
+// everything else on the Main one. A heartbeat behind a snapshot on a slow link would come too late, and the snapshot
+// would end the term of the leader that sends it. The two differ only in this:
+//
+//   - the bulk connection is dialled when there is a chunk to send, and closed when there was none for IdleTimeout;
+//   - its queue is small, and chunks that find no room are dropped: their sender repeats what is not answered;
+//   - its failures are counted and logged but not told to the handler: the main one says who is alive.
+//
 // # Goroutines
 //
-// A peer has three: one that dials and then writes, one that waits for signs of life, and one that reads what the peer
-// sends and calls Handler.Receive. One more accepts connections. Close waits for all of them.
+// A peer has three for each class: one that dials and then writes, one that waits for signs of life while there is a
+// connection, and one that reads what the peer sends and calls Handler.Receive while the peer has one. One more accepts
+// connections. Close waits for all of them.
 //
 // # What it does not do
 //
 // It does not authenticate: whoever can reach the port and knows the cluster's id can speak as any member. Keep the
-// port on a private network. It does not retry: the core repeats what still matters. It carries no snapshots' bytes.
+// port on a private network. It does not retry: the core, and the sender of a snapshot, repeat what still matters.
 package transport

@@ -102,7 +102,7 @@ func (t *Transport) forget(conn net.Conn) {
 func (t *Transport) serve(conn net.Conn) {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(t.config.HandshakeTimeout))
-	p, err := t.welcome(conn)
+	l, err := t.welcome(conn)
 	t.forget(conn)
 	if err != nil {
 		if !errors.Is(err, net.ErrClosed) { // closed here: it gave way, which is told already, or all is closed
@@ -113,16 +113,16 @@ func (t *Transport) serve(conn net.Conn) {
 	}
 	in := newInbound(conn, t.config.IdleTimeout)
 	defer in.close()
-	if !p.accept(in) {
+	if !l.accept(in) {
 		return
 	}
-	defer p.leave(in)
+	defer l.leave(in)
 	if err := t.accepted(conn); err != nil {
 		return // the dialler tries again, and knows why
 	}
-	err = p.receive(in)
+	err = l.receive(in)
 	if errors.Is(err, wire.ErrMalformed) && t.ctx.Err() == nil {
-		t.log.warn("closed the connection from a peer that sends what cannot be", "peer", p.id, "from", hostOf(conn), "cause", err)
+		t.log.warn("closed the connection from a peer that sends what cannot be", "peer", l.peer.id, "from", hostOf(conn), "cause", err)
 	}
 }
 
@@ -135,7 +135,7 @@ func hostOf(conn net.Conn) string {
 }
 
 // welcome reads the dialler's hello. If it is to be refused it says so to the dialler and returns an error.
-func (t *Transport) welcome(conn net.Conn) (*peer, error) {
+func (t *Transport) welcome(conn net.Conn) (*lane, error) {
 	h, err := wire.ReadHello(conn)
 	if errors.Is(err, wire.ErrVersion) {
 		t.refuse(conn, wire.WrongVersion, err)
@@ -149,7 +149,7 @@ func (t *Transport) welcome(conn net.Conn) (*peer, error) {
 		return nil, fmt.Errorf("member n%d of cluster %x: %v: %w", h.From, h.ClusterID, verdict, err)
 	}
 	p.heard(h)
-	return p, nil
+	return &p.lanes[h.Class], nil
 }
 
 // refuse tells the dialler why. If that fails there is nobody to tell.
@@ -194,50 +194,56 @@ func (t *Transport) accepted(conn net.Conn) error {
 	return conn.SetDeadline(time.Time{})
 }
 
-// accept makes in the connection from the peer, in place of one that it ends, and waits until nothing of that one is
-// being handed on. It reports false if in was itself replaced, or the peer removed, before.
-func (p *peer) accept(in *inbound) bool {
+// accept makes in the lane's connection from the peer, in place of one that it ends, and waits until nothing of that
+// one is being handed on. It reports false if in was itself replaced, or the peer removed, before.
+func (l *lane) accept(in *inbound) bool {
+	p := l.peer
 	p.mu.Lock()
-	if p.in != nil {
-		p.in.close()
+	if l.in != nil {
+		l.in.close()
 	}
-	p.in = in
+	l.in = in
 	if p.ctx.Err() != nil {
 		in.close() // stop may have run before in was there to be closed
 	}
 	p.mu.Unlock()
 	select {
-	case p.receiving <- struct{}{}:
+	case l.receiving <- struct{}{}:
 	case <-in.closed:
 		return false
 	}
 	select {
 	case <-in.closed: // both may have been ready
-		<-p.receiving
+		<-l.receiving
 		return false
 	default:
 		return true
 	}
 }
 
-// leave lets the next connection from the peer hand on its packets.
-func (p *peer) leave(in *inbound) {
-	p.mu.Lock()
-	if p.in == in {
-		p.in = nil
+// leave lets the lane's next connection from the peer hand on its packets.
+func (l *lane) leave(in *inbound) {
+	l.peer.mu.Lock()
+	if l.in == in {
+		l.in = nil
 	}
-	p.mu.Unlock()
-	<-p.receiving
+	l.peer.mu.Unlock()
+	<-l.receiving
 }
 
 // receive hands on what in carries until it ends.
-func (p *peer) receive(in *inbound) error {
-	frames := newFrameReader(in, p.t.config.FrameBytesMax)
+func (l *lane) receive(in *inbound) error {
+	t := l.peer.t
+	frames := newFrameReader(in, t.config.FrameBytesMax)
 	for {
 		packets, err := frames.next()
+		if n := l.belong(packets); n < len(packets) {
+			err = fmt.Errorf("%w: %T on a connection of class %v", wire.ErrMalformed, packets[n].Message, l.class)
+			packets = packets[:n]
+		}
 		if len(packets) > 0 {
-			p.receivedPackets.Add(uint64(len(packets)))
-			p.t.handler.Receive(p.id, packets)
+			l.receivedPackets.Add(uint64(len(packets)))
+			t.handler.Receive(l.peer.id, packets)
 		}
 		if err == io.EOF {
 			return nil
@@ -246,4 +252,14 @@ func (p *peer) receive(in *inbound) error {
 			return err
 		}
 	}
+}
+
+// belong returns how many packets come before one that must not travel on this lane: the handler may rely on it.
+func (l *lane) belong(packets []wire.Packet) int {
+	for i := range packets {
+		if classOf(packets[i].Message) != l.class {
+			return i
+		}
+	}
+	return len(packets)
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/balsa-raft/balsa/wire"
 )
 
-// outbox holds the packets on their way to one peer, encoded as frames, until the peer's writer takes them all at once.
+// outbox holds the packets on their way to one peer, encoded as frames, until the lane's writer takes them all at once.
 type outbox struct {
 	bytesMax int
 
@@ -25,6 +25,7 @@ type outbox struct {
 	writingPackets int
 
 	ping          bool  // an empty frame is due
+	pings         int   // written since the last packet
 	broken        error // why the connection that the writer serves has ended
 	frameBytesMax int   // the smaller of this member's limit and the peer's
 
@@ -124,7 +125,10 @@ func (o *outbox) take(written []byte) (batch []byte, ok bool) {
 	}
 	o.closeFrame()
 	batch = o.buf
-	if len(batch) == 0 {
+	if o.packets > 0 {
+		o.pings = 0
+	} else {
+		o.pings++
 		batch = append(batch, make([]byte, frameHeadBytes)...)
 	}
 	o.writingBytes, o.writingPackets = len(batch), o.packets
@@ -140,6 +144,30 @@ func (o *outbox) wantPing() {
 	o.cond.Signal()
 }
 
+// await waits for something to write when there is no connection. It reports false if the outbox is broken off instead.
+func (o *outbox) await() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.buf) == 0 && o.broken == nil {
+		o.cond.Wait()
+	}
+	return o.broken == nil
+}
+
+// endIdle breaks the connection off for errIdle if nothing but pings, at least so many, was written lately. What is put
+// from then on stays for the next connection.
+func (o *outbox) endIdle(pings int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.pings < pings || len(o.buf) > 0 || o.broken != nil {
+		return false
+	}
+	o.broken = errIdle
+	o.buf = nil // a snapshot's chunks should not hold memory until the next snapshot
+	o.cond.Signal()
+	return true
+}
+
 // breakOff makes take fail with err, and with the first such err if there are more.
 func (o *outbox) breakOff(err error) {
 	o.mu.Lock()
@@ -150,16 +178,21 @@ func (o *outbox) breakOff(err error) {
 	o.cond.Signal()
 }
 
-// reset drops what waits and what was being written when the connection broke, and returns why it broke.
+// reset drops what waits and what was being written when the connection broke, and returns why it broke. A connection
+// that ended for errIdle did not break, and nothing is dropped.
 func (o *outbox) reset() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.count.droppedBroken += uint64(o.packets + o.writingPackets)
 	err := o.broken
+	o.ping, o.pings, o.broken = false, 0, nil
+	if err == errIdle {
+		return err
+	}
+	o.count.droppedBroken += uint64(o.packets + o.writingPackets)
 	if cap(o.buf) > keepBytes {
 		o.buf = nil
 	}
-	o.buf, o.frame, o.packets, o.ping, o.broken = o.buf[:0], 0, 0, false, nil
+	o.buf, o.frame, o.packets = o.buf[:0], 0, 0
 	o.writingBytes, o.writingPackets = 0, 0
 	return err
 }

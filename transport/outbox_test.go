@@ -93,3 +93,55 @@ func TestOutboxBroken(t *testing.T) {
 		t.Errorf("counts %+v", c)
 	}
 }
+
+// A connection is idle only when nothing but enough pings has been written, and nothing that is put later is lost.
+func TestOutboxIdle(t *testing.T) {
+	var o outbox
+	o.init(1<<20, 1000)
+	ping := func() {
+		t.Helper()
+		o.wantPing()
+		if b, ok := o.take(nil); !ok || len(b) != frameHeadBytes {
+			t.Fatalf("took %x, %v", b, ok)
+		}
+	}
+	ping()
+	ping()
+	if o.put(numbered(1)); o.endIdle(2) {
+		t.Error("idle with a packet that waits")
+	}
+	if o.take(nil); o.endIdle(2) {
+		t.Error("idle with a packet that is being written")
+	}
+	ping()
+	if o.endIdle(2) {
+		t.Error("idle after one ping")
+	}
+	ping()
+	if !o.endIdle(2) {
+		t.Fatal("not idle after two pings")
+	}
+	o.put(numbered(2))
+	o.breakOff(errHungUp)
+	if _, ok := o.take(nil); ok {
+		t.Error("taken for a connection that is being closed")
+	}
+	if err := o.reset(); err != errIdle {
+		t.Errorf("cause %v", err)
+	}
+	if _, held := o.counts(); held == 0 || !o.await() {
+		t.Fatal("nothing to connect for")
+	}
+	b, ok := o.take(nil)
+	if !ok || len(b) != len(frameOf(numbered(2))) || o.endIdle(1) {
+		t.Errorf("took %x, %v", b, ok)
+	}
+	o.wantPing()
+	o.take(b)
+	if c, held := o.counts(); c.droppedBroken != 0 || c.sentPackets != 1 || held != frameHeadBytes {
+		t.Errorf("counts %+v", c)
+	}
+	if o.breakOff(errMoved); o.await() {
+		t.Error("something to connect for when the peer is gone")
+	}
+}

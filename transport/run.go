@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"time"
+
+	"github.com/balsa-raft/balsa/wire"
 )
 
 // The goroutines. Each is counted in Transport.running, or waited for by the one that starts it.
@@ -34,12 +36,15 @@ func (t *Transport) accept() {
 	}
 }
 
-// run keeps a connection to the peer until the peer is stopped.
-func (p *peer) run() {
-	pause := newPause()
+// run keeps a connection to the peer, on the bulk lane while there is something to send, until the peer is stopped.
+func (l *lane) run() {
+	p, pause := l.peer, newPause()
 	for {
-		lived, err := p.session()
-		p.failed(lived, err)
+		if l.class == wire.Bulk && !l.out.await() {
+			return
+		}
+		lived, err := l.session()
+		l.failed(lived, err)
 		if p.ctx.Err() != nil {
 			return
 		}
@@ -49,20 +54,20 @@ func (p *peer) run() {
 			pause.reset()
 			continue
 		}
-		if !pause.wait(p.ctx.Done(), p.wake) {
+		if !pause.wait(p.ctx.Done(), l.wake) {
 			return
 		}
 	}
 }
 
 // pump writes to conn until it breaks. The outbox knows why it did.
-func (p *peer) pump(conn net.Conn) {
+func (l *lane) pump(conn net.Conn) {
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		p.watch(conn)
+		l.watch(conn)
 	}()
-	p.write(conn)
+	l.write(conn)
 	conn.Close()
 	<-watched
 }

@@ -54,14 +54,14 @@ func TestConnectionsThatBreakAtOnce(t *testing.T) {
 // A connection that was replaced while it waited must not hand anything on, nor keep the next from it.
 func TestReplacedWhileWaiting(t *testing.T) {
 	m := start1(t, 1, func(c *Config) { c.Peers = map[raft.NodeID]string{2: "127.0.0.1:1"} })
-	p := (*m.peers.Load())[2]
+	l := &(*m.peers.Load())[2].lanes[wire.Main]
 	for range 50 { // a select with two ready cases takes either
 		in := newInbound(dialRaw(t, m), time.Second)
 		in.close()
-		if p.accept(in) {
+		if l.accept(in) {
 			t.Fatal("accepted after it was closed")
 		}
-		if len(p.receiving) != 0 {
+		if len(l.receiving) != 0 {
 			t.Fatal("nobody can receive any more")
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/wire"
 )
 
 // Stats is what the transport has counted since it started.
@@ -18,10 +19,16 @@ type Stats struct {
 type PeerStats struct {
 	ID          raft.NodeID
 	Address     string
-	Connected   bool   // packets can be written
-	Incarnation uint64 // as the peer last gave it; zero if it never did
-	Breaks      uint64 // connections to it that broke, and attempts that failed
-	LastErr     error  // of the last break or attempt that failed; nil if there was none
+	Incarnation uint64    // as the peer last gave it; zero if it never did
+	LaneStats             // of everything but snapshots
+	Bulk        LaneStats // of snapshots
+}
+
+// LaneStats is what goes to and comes from a peer on the connections of one class.
+type LaneStats struct {
+	Connected bool   // packets can be written
+	Breaks    uint64 // connections to it that broke, and attempts that failed
+	LastErr   error  // of the last break or attempt that failed; nil if there was none
 
 	OutboxBytes   int    // waiting, or being written
 	SentPackets   uint64 // written to the connection; not necessarily received
@@ -45,16 +52,24 @@ func (t *Transport) Stats() Stats {
 }
 
 func (p *peer) stats() PeerStats {
-	count, held := p.out.counts()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return PeerStats{
-		ID:              p.id,
-		Address:         p.address,
-		Connected:       p.connected,
-		Incarnation:     p.incarnation,
-		Breaks:          p.breaks,
-		LastErr:         p.lastErr,
+		ID:          p.id,
+		Address:     p.address,
+		Incarnation: p.incarnation,
+		LaneStats:   p.lanes[wire.Main].stats(),
+		Bulk:        p.lanes[wire.Bulk].stats(),
+	}
+}
+
+// stats is called with the peer's mutex held.
+func (l *lane) stats() LaneStats {
+	count, held := l.out.counts()
+	return LaneStats{
+		Connected:       l.connected,
+		Breaks:          l.breaks,
+		LastErr:         l.lastErr,
 		OutboxBytes:     held,
 		SentPackets:     count.sentPackets,
 		SentBytes:       count.sentBytes,
@@ -62,6 +77,6 @@ func (p *peer) stats() PeerStats {
 		DroppedFull:     count.droppedFull,
 		DroppedLarge:    count.droppedLarge,
 		DroppedBroken:   count.droppedBroken,
-		ReceivedPackets: p.receivedPackets.Load(),
+		ReceivedPackets: l.receivedPackets.Load(),
 	}
 }

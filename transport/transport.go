@@ -37,6 +37,7 @@ type Config struct {
 
 	// OutboxBytesMax bounds what waits for one peer, encoded; 64 MiB by default. It should hold what the members let be
 	// under way to one peer: the unacknowledged entries of all groups, and on a follower its forwarded proposals.
+	// Snapshots are not among it: up to 8 MiB of their chunks wait for one peer besides.
 	OutboxBytesMax int
 	// FrameBytesMax bounds one packet, with four bytes to spare, in both directions; 64 MiB by default. It must exceed
 	// the largest command. Members may differ while it is being changed: the smaller limit holds.
@@ -44,18 +45,23 @@ type Config struct {
 	// HandshakeTimeout bounds the opening of a connection, by either side; 2 s by default.
 	HandshakeTimeout time.Duration
 	// IdleTimeout is how long a connection may show no sign of life before it counts as broken; 5 s by default.
-	// Signs come about every half second, so it should be at least 1 s.
+	// Signs come about every half second, so it should be at least 1 s. It is also how long a connection for snapshots
+	// stays open when there are none.
 	IdleTimeout time.Duration
 }
 
 // Handler takes what comes from peers.
 type Handler interface {
 	// Receive takes packets that peer from has sent, in its order. The slice, the packets and the bytes that they
-	// alias belong to the handler. It may block until there is room: then that peer's connection, and no other, backs
-	// up. It is called from one goroutine at a time for one peer, and must return soon once Close has been called.
+	// alias belong to the handler. A batch is of one class: either InstallSnapshots alone, or none. Receive is called
+	// from one goroutine at a time for one peer and class; the calls of two peers, or of two classes, overlap.
+	//
+	// It may block until there is room: then that peer's connection of that class, and no other, backs up. The peer
+	// takes one that is stuck for its IdleTimeout for broken. It must return soon once Close has been called.
 	Receive(from raft.NodeID, batch []wire.Packet)
-	// Unreachable says that the connection to peer has broken, or that one could not be made, and that what was on its
-	// way is lost. It is called once for each such failure, so again and again while a peer is down. It must not block.
+	// Unreachable says that the main connection to peer has broken, or that one could not be made, and that what was on
+	// its way is lost. It is called once for each such failure, so again and again while a peer is down. It must not
+	// block. Nobody is told when chunks of snapshots are lost: their sender misses the answers.
 	Unreachable(peer raft.NodeID)
 }
 
@@ -81,8 +87,8 @@ type Transport struct {
 
 	mu        sync.Mutex
 	closed    bool
-	strangers []net.Conn                    // accepted and not yet greeted, oldest first
-	receiving map[raft.NodeID]chan struct{} // peer.receiving of all that ever were peers
+	strangers []net.Conn            // accepted and not yet greeted, oldest first
+	receiving map[raft.NodeID]turns // of all that ever were peers
 }
 
 const (
@@ -165,7 +171,7 @@ func start(c Config, h Handler, n network) (*Transport, error) {
 		net:       n,
 		listener:  listener,
 		log:       newQuietLog(c.Logger),
-		receiving: map[raft.NodeID]chan struct{}{},
+		receiving: map[raft.NodeID]turns{},
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.peers.Store(&map[raft.NodeID]*peer{})
@@ -185,16 +191,16 @@ func newBoot() uint64 {
 // Addr returns the address that is listened on, as host:port with the port that was taken.
 func (t *Transport) Addr() string { return t.listener.Addr().String() }
 
-// Send queues p for the peer. It never blocks. p is encoded before Send returns, so nothing of it is kept. If there is
-// no room, or no such peer, or p is too large, it is dropped and counted in Stats; a packet that is queued can be lost
-// all the same.
+// Send queues p for the peer, an InstallSnapshot apart from everything else. It never blocks. p is encoded before Send
+// returns, so nothing of it is kept. If there is no room, or no such peer, or p is too large, it is dropped and counted
+// in Stats; a packet that is queued can be lost all the same.
 func (t *Transport) Send(to raft.NodeID, p wire.Packet) {
 	peer := (*t.peers.Load())[to]
 	if peer == nil {
 		t.droppedUnknown.Add(1)
 		return
 	}
-	if peer.out.put(p) == tooLarge {
+	if peer.lanes[classOf(p.Message)].out.put(p) == tooLarge {
 		t.log.warn("packet to peer is larger than a frame can be; raise FrameBytesMax on all members",
 			"peer", to, "packet", fmt.Sprintf("%T", p.Message), "frameBytesMax", t.config.FrameBytesMax)
 	}
@@ -225,12 +231,14 @@ func (t *Transport) SetPeer(id raft.NodeID, address string) {
 		delete(peers, id)
 		p.stop()
 	} else {
-		if t.receiving[id] == nil {
-			t.receiving[id] = make(chan struct{}, 1)
+		receiving, ok := t.receiving[id]
+		if !ok {
+			receiving = newTurns()
+			t.receiving[id] = receiving
 		}
-		p = newPeer(t, id, address, t.receiving[id])
+		p = newPeer(t, id, address, receiving)
 		peers[id] = p
-		t.running.Go(p.run)
+		p.start()
 	}
 	t.peers.Store(&peers)
 }

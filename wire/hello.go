@@ -21,6 +21,28 @@ type Hello struct {
 	From, To    raft.NodeID
 	Incarnation uint64 // of From's data folder
 	Boot        uint64 // drawn anew each time From's process starts; tells a restart from a lost connection
+	Class       Class  // of the connection that it opens
+}
+
+// Class says what a connection carries. Each member has at most one of each class to each peer.
+type Class uint8
+
+// Classes.
+const (
+	Main Class = iota // every packet but InstallSnapshot
+	Bulk              // InstallSnapshot alone, so that a large snapshot delays nothing else
+
+	Classes = iota // how many there are
+)
+
+func (c Class) String() string {
+	switch c {
+	case Main:
+		return "main"
+	case Bulk:
+		return "bulk"
+	}
+	return fmt.Sprintf("Class(%d)", uint8(c))
 }
 
 // Verdict is what the acceptor thinks of a Hello.
@@ -76,7 +98,7 @@ const (
 
 	greetingHeadBytes = 8
 	greetingCRCBytes  = 4
-	helloBodyBytes    = 40
+	helloBodyBytes    = 41
 	acceptedBodyBytes = 20
 	reasonBytesMax    = 512
 	greetingBodyMax   = 1024 // what a reader takes from a stranger, of whatever version
@@ -91,6 +113,7 @@ func AppendHello(b []byte, h Hello) []byte {
 	for _, v := range [...]uint64{h.ClusterID, uint64(h.From), uint64(h.To), h.Incarnation, h.Boot} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
+	b = append(b, byte(h.Class))
 	return greetingCRC(b, start)
 }
 
@@ -133,6 +156,10 @@ func ReadHello(r io.Reader) (Hello, error) {
 	if len(g.body) != helloBodyBytes || g.verdict != 0 {
 		return Hello{}, fmt.Errorf("%w: hello with a body of %d bytes and verdict %d", ErrMalformed, len(g.body), g.verdict)
 	}
+	class := Class(g.body[helloBodyBytes-1])
+	if class >= Classes {
+		return Hello{}, fmt.Errorf("%w: hello of connection class %d, which this version does not know", ErrMalformed, class)
+	}
 	u := func(i int) uint64 { return binary.LittleEndian.Uint64(g.body[8*i:]) }
 	return Hello{
 		ClusterID:   u(0),
@@ -140,6 +167,7 @@ func ReadHello(r io.Reader) (Hello, error) {
 		To:          raft.NodeID(u(2)),
 		Incarnation: u(3),
 		Boot:        u(4),
+		Class:       class,
 	}, nil
 }
 

@@ -18,6 +18,7 @@ var hellos = []struct {
 	h    Hello
 }{
 	{"hello", Hello{ClusterID: 0x1122334455667788, From: 1, To: 3, Incarnation: 0xcafe, Boot: 0xb007}},
+	{"hello bulk", Hello{ClusterID: 0x1122334455667788, From: 1, To: 3, Incarnation: 0xcafe, Boot: 0xb007, Class: Bulk}},
 	{"hello largest", Hello{ClusterID: math.MaxUint64, From: math.MaxUint64, To: math.MaxUint64, Incarnation: math.MaxUint64, Boot: math.MaxUint64}},
 }
 
@@ -100,6 +101,7 @@ func TestGreetingRefuses(t *testing.T) {
 		{"wrong checksum", append(bytes.Clone(hello[:len(hello)-1]), hello[len(hello)-1]^1), ErrMalformed, "checksum"},
 		{"later version", patched(hello, 4, 2), ErrVersion, "2, this member speaks 1"},
 		{"a verdict", patched(hello, 5, 1), ErrMalformed, "verdict 1"},
+		{"unknown class", patched(hello, greetingHeadBytes+helloBodyBytes-1, Classes), ErrMalformed, "class 2, which this version does not know"},
 		{"short body", greetingCRC(append(greetingHead(nil, helloMagic, 0, 8), make([]byte, 8)...), 0), ErrMalformed, "body of 8 bytes"},
 	} {
 		h, err := ReadHello(bytes.NewReader(c.b))

@@ -19,6 +19,9 @@ const (
 	kindForwardReply
 	kindReadIndex
 	kindReadIndexReply
+	kindTimeoutNow
+	kindInstallSnapshot
+	kindInstallSnapshotReply
 )
 
 // Flags of the kinds that have a flag byte. Unknown flags are refused: a receiver that ignored one would take the
@@ -26,6 +29,7 @@ const (
 const (
 	flagPreVote     byte = 1 << 0 // RequestVote, RequestVoteReply
 	flagVoteGranted byte = 1 << 1 // RequestVoteReply
+	flagTransfer    byte = 1 << 2 // RequestVote
 	flagSuccess     byte = 1 << 0 // AppendEntriesReply
 )
 
@@ -40,7 +44,7 @@ func AppendPacket(b []byte, p Packet) []byte {
 	switch m := p.Message.(type) {
 	case raft.RequestVote:
 		b = head(b, kindRequestVote, p.Group)
-		b = append(b, bit(m.PreVote, flagPreVote))
+		b = append(b, bit(m.PreVote, flagPreVote)|bit(m.Transfer, flagTransfer))
 		return uvarints(b, uint64(m.Term), uint64(m.CandidateID), uint64(m.LastLogIndex), uint64(m.LastLogTerm))
 	case raft.RequestVoteReply:
 		b = head(b, kindRequestVoteReply, p.Group)
@@ -73,6 +77,17 @@ func AppendPacket(b []byte, p Packet) []byte {
 	case raft.ReadIndexReply:
 		b = head(b, kindReadIndexReply, p.Group)
 		return uvarints(b, uint64(m.Term), m.Seq, uint64(m.Index))
+	case raft.TimeoutNow:
+		b = head(b, kindTimeoutNow, p.Group)
+		return uvarints(b, uint64(m.Term), uint64(m.LastLogIndex))
+	case raft.InstallSnapshot:
+		b = head(b, kindInstallSnapshot, p.Group)
+		b = uvarints(b, uint64(m.Term), uint64(m.LeaderID), uint64(m.LastIncludedIndex), uint64(m.LastIncludedTerm),
+			m.Size, m.Offset, uint64(len(m.Data)))
+		return append(b, m.Data...)
+	case raft.InstallSnapshotReply:
+		b = head(b, kindInstallSnapshotReply, p.Group)
+		return uvarints(b, uint64(m.Term), uint64(m.LastIncludedIndex), m.Offset)
 	}
 	must.Be(false, "every message has an encoding; %T has none", p.Message)
 	return nil
@@ -91,6 +106,8 @@ func PacketSizeMax(p Packet) int {
 		for i := range m.Proposals {
 			n += 2*binary.MaxVarintLen64 + len(m.Proposals[i].Data)
 		}
+	case raft.InstallSnapshot:
+		n += len(m.Data)
 	case raft.ForwardReply:
 		n += binary.MaxVarintLen64 * len(m.IDs)
 	}
@@ -123,6 +140,12 @@ func DecodePacket(b []byte) (Packet, error) {
 		p.Message = raft.ReadIndex{Term: r.term("term"), Seq: r.uint("seq")}
 	case kindReadIndexReply:
 		p.Message = raft.ReadIndexReply{Term: r.term("term"), Seq: r.uint("seq"), Index: r.index("index")}
+	case kindTimeoutNow:
+		p.Message = raft.TimeoutNow{Term: r.term("term"), LastLogIndex: r.index("last log index")}
+	case kindInstallSnapshot:
+		p.Message = r.installSnapshot()
+	case kindInstallSnapshotReply:
+		p.Message = raft.InstallSnapshotReply{Term: r.term("term"), LastIncludedIndex: r.index("last included index"), Offset: r.uint("offset")}
 	default:
 		return Packet{}, fmt.Errorf("%w: packet kind %d, which this version does not know", ErrMalformed, b[0])
 	}
@@ -136,9 +159,9 @@ func DecodePacket(b []byte) (Packet, error) {
 }
 
 // HasData reports whether the packet that b starts with is of a kind whose decoded form aliases b: one that carries
-// entries or proposals. A reader that reuses b must give such packets memory of their own.
+// entries, proposals or a piece of a snapshot. A reader that reuses b must give such packets memory of their own.
 func HasData(b []byte) bool {
-	return len(b) > 0 && (b[0] == kindAppendEntries || b[0] == kindForwardProposals)
+	return len(b) > 0 && (b[0] == kindAppendEntries || b[0] == kindForwardProposals || b[0] == kindInstallSnapshot)
 }
 
 func head(b []byte, kind byte, g raft.GroupID) []byte {
@@ -241,9 +264,10 @@ func (r *reader) count(what string, itemBytesMin uint64) int {
 }
 
 func (r *reader) requestVote() raft.Message {
-	f := r.flags(flagPreVote)
+	f := r.flags(flagPreVote | flagTransfer)
 	return raft.RequestVote{
 		PreVote:      f&flagPreVote != 0,
+		Transfer:     f&flagTransfer != 0,
 		Term:         r.term("term"),
 		CandidateID:  raft.NodeID(r.uint("candidate id")),
 		LastLogIndex: r.index("last log index"),
@@ -315,6 +339,28 @@ func (r *reader) appendEntriesReply() raft.Message {
 		ConflictIndex: r.index("conflict index"),
 		ReadSeq:       r.uint("read seq"),
 	}
+}
+
+func (r *reader) installSnapshot() raft.Message {
+	m := raft.InstallSnapshot{
+		Term:              r.term("term"),
+		LeaderID:          raft.NodeID(r.uint("leader id")),
+		LastIncludedIndex: r.index("last included index"),
+		LastIncludedTerm:  r.term("last included term"),
+		Size:              r.uint("size"),
+		Offset:            r.uint("offset"),
+	}
+	if r.err != nil {
+		return m
+	}
+	var data []byte
+	if data, r.b, r.err = bytesField(r.b, "snapshot data"); len(data) > 0 {
+		m.Data = data
+	}
+	if n := uint64(len(data)); m.Offset+n < n || m.Offset+n > m.Size {
+		r.fail("%d bytes at offset %d of a snapshot of %d", n, m.Offset, m.Size)
+	}
+	return m
 }
 
 func (r *reader) forwardProposals() raft.Message {

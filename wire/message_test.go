@@ -30,6 +30,7 @@ var packets = []struct {
 }{
 	{"RequestVote", Packet{1, raft.RequestVote{Term: 7, CandidateID: 3, LastLogIndex: 300, LastLogTerm: 6}}},
 	{"RequestVote pre-vote", Packet{1, raft.RequestVote{Term: 8, CandidateID: 3, LastLogIndex: 300, LastLogTerm: 6, PreVote: true}}},
+	{"RequestVote transfer", Packet{1, raft.RequestVote{Term: 8, CandidateID: 3, LastLogIndex: 300, LastLogTerm: 6, Transfer: true}}},
 	{"RequestVote largest", Packet{math.MaxUint64, raft.RequestVote{Term: math.MaxUint64, CandidateID: math.MaxUint64, LastLogIndex: math.MaxUint64, LastLogTerm: math.MaxUint64}}},
 	{"RequestVoteReply refused", Packet{1, raft.RequestVoteReply{Term: 9}}},
 	{"RequestVoteReply granted", Packet{1, raft.RequestVoteReply{Term: 7, VoteGranted: true}}},
@@ -49,6 +50,9 @@ var packets = []struct {
 	{"ForwardReply overloaded", Packet{3, raft.ForwardReply{Term: 8, IDs: []uint64{300}, Reason: raft.RefusedOverloaded}}},
 	{"ReadIndex", Packet{4, raft.ReadIndex{Term: 7, Seq: 1 << 40}}},
 	{"ReadIndexReply", Packet{4, raft.ReadIndexReply{Term: 7, Seq: 1 << 40, Index: 130}}},
+	{"TimeoutNow", Packet{4, raft.TimeoutNow{Term: 7, LastLogIndex: 300}}},
+	{"InstallSnapshot", Packet{5, raft.InstallSnapshot{Term: 7, LeaderID: 1, LastIncludedIndex: 300, LastIncludedTerm: 6, Size: 1 << 20, Offset: 4096, Data: []byte("piece")}}},
+	{"InstallSnapshotReply", Packet{5, raft.InstallSnapshotReply{Term: 7, LastIncludedIndex: 300, Offset: 4101}}},
 }
 
 func TestPacketGolden(t *testing.T) {
@@ -161,7 +165,20 @@ var data = rapid.Custom(func(t *rapid.T) []byte {
 
 var message = rapid.OneOf(
 	rapid.Custom(func(t *rapid.T) raft.Message {
-		return raft.RequestVote{Term: term(t), CandidateID: raft.NodeID(number.Draw(t, "id")), LastLogIndex: index(t), LastLogTerm: term(t), PreVote: rapid.Bool().Draw(t, "pre")}
+		return raft.RequestVote{Term: term(t), CandidateID: raft.NodeID(number.Draw(t, "id")), LastLogIndex: index(t), LastLogTerm: term(t),
+			PreVote: rapid.Bool().Draw(t, "pre"), Transfer: rapid.Bool().Draw(t, "transfer")}
+	}),
+	rapid.Custom(func(t *rapid.T) raft.Message {
+		return raft.TimeoutNow{Term: term(t), LastLogIndex: index(t)}
+	}),
+	rapid.Custom(func(t *rapid.T) raft.Message {
+		return raft.InstallSnapshotReply{Term: term(t), LastIncludedIndex: index(t), Offset: number.Draw(t, "offset")}
+	}),
+	rapid.Custom(func(t *rapid.T) raft.Message {
+		m := raft.InstallSnapshot{Term: term(t), LeaderID: raft.NodeID(number.Draw(t, "id")), LastIncludedIndex: index(t), LastIncludedTerm: term(t),
+			Offset: number.Draw(t, "offset") / 2, Data: data.Draw(t, "data")}
+		m.Size = m.Offset + uint64(len(m.Data)) + number.Draw(t, "rest")/4
+		return m
 	}),
 	rapid.Custom(func(t *rapid.T) raft.Message {
 		return raft.RequestVoteReply{Term: term(t), VoteGranted: rapid.Bool().Draw(t, "granted"), PreVote: rapid.Bool().Draw(t, "pre")}
@@ -237,8 +254,9 @@ func TestDecodePacketRefuses(t *testing.T) {
 		{"empty", nil, "empty packet"},
 		{"kind 0", []byte{0, 1, 1, 1}, "kind 0"},
 		{"unknown kind", []byte{99, 1, 1, 1}, "kind 99"},
-		{"unknown flag", []byte{kindRequestVote, 1, 4, 7, 3, 9, 6}, "flag bit 2"},
+		{"unknown flag", []byte{kindRequestVote, 1, 8, 7, 3, 9, 6}, "flag bit 3"},
 		{"unknown flag of a reply", []byte{kindAppendEntriesReply, 1, 0x81, 7, 3, 9, 6, 0, 0}, "flag bit 7"},
+		{"snapshot beyond its size", []byte{kindInstallSnapshot, 1, 7, 3, 9, 6, 10, 8, 3, 1, 2, 3}, "3 bytes at offset 8 of a snapshot of 10"},
 		{"long varint", []byte{kindReadIndex, 0x81, 0, 7, 1}, "group is no varint"},
 		{"varint over 64 bits", append([]byte{kindReadIndex, 1, 7}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2), "seq is no varint"},
 		{"trailing byte", []byte{kindReadIndex, 1, 7, 1, 0}, "1 bytes after"},

@@ -1,0 +1,282 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/wire"
+)
+
+// lane is what a peer has of each class: the packets and the connection to it, and the connection from it. The main
+// lane keeps its connection to the peer open. The bulk lane opens one when there is something to send, and ends it when
+// there has been nothing for Config.IdleTimeout.
+type lane struct {
+	peer  *peer
+	class wire.Class
+	out   outbox
+	wake  chan struct{} // 1: cuts the pause before the next attempt short
+
+	// receiving is held by the one connection whose packets are handed on. A newer one waits for it, or packets of the
+	// older could be handed on after its own.
+	receiving chan struct{} // 1; the transport's, so that it outlives a peer that is removed and added again
+
+	receivedPackets atomic.Uint64
+
+	// Guarded by the peer's mutex.
+	conn      net.Conn // to the peer, from dial to end
+	connected bool     // conn's hello was accepted
+	boot      uint64   // of the process that accepted conn
+	breaks    uint64
+	lastErr   error
+	hinted    time.Time
+	in        *inbound // from the peer: the newest
+}
+
+// turns are a peer's lane.receiving, by class.
+type turns [wire.Classes]chan struct{}
+
+func newTurns() (t turns) {
+	for i := range t {
+		t[i] = make(chan struct{}, 1)
+	}
+	return t
+}
+
+// bulkBytesMax bounds the chunks of snapshots that wait for one peer. Over it they are dropped, and sent again when no
+// answer comes; a larger one would only hold chunks that were sent again already.
+const bulkBytesMax = 8 << 20
+
+// classOf says on which connection m travels.
+func classOf(m raft.Message) wire.Class {
+	if _, ok := m.(raft.InstallSnapshot); ok {
+		return wire.Bulk
+	}
+	return wire.Main
+}
+
+func (l *lane) init(p *peer, class wire.Class, receiving chan struct{}) {
+	l.peer, l.class, l.receiving, l.wake = p, class, receiving, make(chan struct{}, 1)
+	bytesMax := p.t.config.OutboxBytesMax
+	if class == wire.Bulk {
+		bytesMax = bulkBytesMax
+	}
+	l.out.init(bytesMax, p.t.config.FrameBytesMax)
+}
+
+// stop ends what the lane's goroutines wait for. The caller holds the mutex and has cancelled the peer's context.
+func (l *lane) stop() {
+	l.out.breakOff(errMoved) // also where there is no connection yet that could break
+	if l.conn != nil {
+		l.conn.Close()
+	}
+	if l.in != nil {
+		l.in.close()
+	}
+}
+
+// breakOff ends the connection to the peer, if there is one. The caller holds the mutex.
+func (l *lane) breakOff(why error) {
+	if l.connected {
+		l.out.breakOff(why)
+	}
+	if l.conn != nil {
+		l.conn.Close()
+	}
+}
+
+// hurry makes the next attempt to connect start at once.
+func (l *lane) hurry() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// heard is told of a hello from the peer, of any class. It is a sign that the peer can be reached again, and if it
+// comes from another process than accepted our connection, that this connection leads nowhere, which TCP might not say
+// for minutes. The caller holds the mutex.
+func (l *lane) heard(h wire.Hello) {
+	if l.connected {
+		if l.boot != h.Boot {
+			l.breakOff(errRestarted)
+		}
+		return
+	}
+	// Two members that both accept and then break would otherwise hurry each other on without a pause.
+	if now := time.Now(); now.Sub(l.hinted) > backoffMax {
+		l.hinted = now
+		l.hurry()
+	}
+}
+
+// session opens a connection and writes to it until it breaks. It returns how long packets could be written.
+func (l *lane) session() (lived time.Duration, err error) {
+	p := l.peer
+	conn, err := l.connect()
+	if err == nil {
+		start := time.Now()
+		l.pump(conn)
+		lived = time.Since(start)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// Under the mutex, so that nobody breaks off the next connection for the sake of this one.
+	if broken := l.out.reset(); broken != nil {
+		err = broken
+	}
+	l.conn, l.connected = nil, false
+	if err != errIdle {
+		l.breaks++
+		l.lastErr = err
+	}
+	return lived, err
+}
+
+// connect dials the peer and says hello.
+func (l *lane) connect() (net.Conn, error) {
+	p := l.peer
+	ctx, cancel := context.WithTimeout(p.ctx, p.t.config.HandshakeTimeout)
+	defer cancel()
+	p.mu.Lock()
+	address := p.address
+	p.mu.Unlock()
+	conn, err := p.t.net.dial(ctx, address)
+	if err != nil {
+		return nil, plain(err)
+	}
+	if err := l.greet(ctx, conn, address); err != nil {
+		conn.Close()
+		return nil, plain(err)
+	}
+	p.t.config.Logger.Info("connected to peer", "peer", p.id, "address", address, "class", l.class)
+	return conn, nil
+}
+
+// Why a connection ended.
+var (
+	errSilent    = errors.New("no sign of life for too long")
+	errHungUp    = errors.New("the peer closed it")
+	errMoved     = errors.New("the peer was removed, or its address changed")
+	errRestarted = errors.New("the peer has restarted")
+	errIdle      = errors.New("there was nothing to send") // no failure
+)
+
+// greet makes conn the lane's connection: it says hello and takes the answer, in the time that ctx leaves.
+func (l *lane) greet(ctx context.Context, conn net.Conn, address string) error {
+	p := l.peer
+	p.mu.Lock()
+	moved := p.address != address || p.ctx.Err() != nil
+	if !moved {
+		l.conn = conn // from now on stop and moveTo close it
+	}
+	p.mu.Unlock()
+	if moved {
+		return errMoved
+	}
+	deadline, _ := ctx.Deadline()
+	conn.SetDeadline(deadline)
+	c := &p.t.config
+	hello := wire.Hello{ClusterID: c.ClusterID, From: c.ID, To: p.id, Incarnation: c.Incarnation, Boot: p.t.boot, Class: l.class}
+	if _, err := conn.Write(wire.AppendHello(nil, hello)); err != nil {
+		return err
+	}
+	a, err := wire.ReadAnswer(conn)
+	switch {
+	case isTimeout(err):
+		return fmt.Errorf("no answer to the hello within %v", c.HandshakeTimeout)
+	case errors.Is(err, io.EOF):
+		return errors.New("it closed the connection instead of answering the hello")
+	case err != nil:
+		return err
+	}
+	if a.Verdict != wire.Accepted {
+		return fmt.Errorf("refused, %v: %s", a.Verdict, a.Reason)
+	}
+	if err := p.t.admit(p.id, a.Incarnation); err != nil {
+		return err
+	}
+	conn.SetDeadline(time.Time{})
+	l.out.limitFrames(min(c.FrameBytesMax, int(min(a.FrameBytesMax, 1<<31-1))))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l.connected, l.boot, p.incarnation = true, a.Boot, a.Incarnation
+	return nil
+}
+
+// write writes what is put into the outbox until the connection breaks.
+func (l *lane) write(conn net.Conn) {
+	var batch []byte
+	for {
+		var ok bool
+		if batch, ok = l.out.take(batch); !ok {
+			return
+		}
+		seal(batch)
+		if _, err := conn.Write(batch); err != nil {
+			l.out.breakOff(plain(err))
+			return
+		}
+	}
+}
+
+// watch reads signs of life, and asks for them, until there are none; on the bulk lane also until there has been nothing
+// else for IdleTimeout. It sets no deadline on the writer: closing the connection, which it does, ends a write that does
+// not.
+func (l *lane) watch(conn net.Conn) {
+	idle := l.peer.t.config.IdleTimeout
+	interval := min(pingInterval, idle/silentMax)
+	patience := int(idle / interval)
+	var b [64]byte
+	for silent := 0; ; {
+		conn.SetReadDeadline(time.Now().Add(interval))
+		n, err := conn.Read(b[:])
+		if n > 0 {
+			silent = 0
+			continue
+		}
+		if isTimeout(err) {
+			if l.class == wire.Bulk && l.out.endIdle(patience) {
+				break
+			}
+			l.out.wantPing()
+			if silent++; silent < patience {
+				continue
+			}
+			err = errSilent
+		}
+		if err == io.EOF {
+			err = errHungUp
+		}
+		l.out.breakOff(plain(err))
+		break
+	}
+	conn.Close()
+}
+
+// failed tells everyone that the connection broke, or could not be made, because of err.
+func (l *lane) failed(lived time.Duration, err error) {
+	p := l.peer
+	if p.ctx.Err() != nil || err == errIdle {
+		return
+	}
+	p.mu.Lock()
+	address := p.address
+	p.mu.Unlock()
+	if l.class == wire.Bulk {
+		// Whether the peer is alive is the main lane's to say, and the sender of a snapshot misses the answers.
+		p.t.log.warn("no connection for snapshots to peer", "peer", p.id, "address", address, "cause", err)
+		return
+	}
+	if lived > 0 {
+		p.t.config.Logger.Warn("lost the connection to peer", "peer", p.id, "address", address, "cause", err)
+	} else {
+		p.t.log.warn("cannot reach peer", "peer", p.id, "address", address, "cause", err)
+	}
+	p.t.handler.Unreachable(p.id)
+}
