@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"net"
@@ -168,12 +169,18 @@ func (careless) Apply(iter.Seq[balsa.Entry[careless, int]]) error {
 	return errors.New("it is in the log")
 }
 
+func (careless) Snapshot() (func(io.Writer) error, error) { return nil, errors.ErrUnsupported }
+func (careless) Restore(io.Reader) error                  { return errors.ErrUnsupported }
+
 // unreadable can be written as JSON, and not be read.
 type unreadable struct{ Value fmt.Stringer }
 
 func (unreadable) Apply(iter.Seq[balsa.Entry[unreadable, int]]) error {
 	return errors.New("it is in the log")
 }
+
+func (unreadable) Snapshot() (func(io.Writer) error, error) { return nil, errors.ErrUnsupported }
+func (unreadable) Restore(io.Reader) error                  { return errors.ErrUnsupported }
 
 // TestCommandsThatNobodyCouldReadAreRefused: in the log they would stop every member, again at each start.
 func TestCommandsThatNobodyCouldReadAreRefused(t *testing.T) {

@@ -59,6 +59,12 @@ type Config struct {
 	// yet committed; 64 MiB by default.
 	PendingBytesMax int
 
+	// SnapshotLogBytes is how much of the log comes, at least, before the state machine's snapshot takes its place; while the last snapshot was
+	// larger, as much as that; 64 MiB by default.
+	SnapshotLogBytes int64
+	// LogTailBytes is how much of the log before a snapshot is kept, for members that were away briefly; 16 MiB by default.
+	LogTailBytes int64
+
 	// Logger receives what operators should know; slog.Default by default.
 	Logger *slog.Logger
 	// FS is the file system of Dir; the operating system's by default.
@@ -110,6 +116,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("balsa: Config.ElectionTimeout %v is more than %v", c.ElectionTimeout, electionTimeoutLimit)
 	case c.PendingBytesMax < 0 || c.PendingBytesMax > pendingBytesLimit:
 		return fmt.Errorf("balsa: Config.PendingBytesMax %d is not within 1..%d", c.PendingBytesMax, pendingBytesLimit)
+	case c.SnapshotLogBytes < 0 || c.LogTailBytes < 0:
+		return errors.New("balsa: Config.SnapshotLogBytes and Config.LogTailBytes cannot be negative")
 	}
 	seen := map[string]bool{}
 	for _, m := range c.Members {
@@ -163,6 +171,7 @@ func (c Config) host() host.Config {
 	return host.Config{
 		FS: c.FS, Dir: c.Dir, ID: c.ID, ClusterID: c.cluster(), Rand: newRand(), Epoch: epoch(),
 		Tick: c.tick(), CommandBytesMax: c.CommandBytesMax, PendingBytesMax: c.PendingBytesMax, Logger: c.Logger,
+		Compaction: host.CompactionOptions{LogBytes: c.SnapshotLogBytes, TailBytes: c.LogTailBytes},
 	}
 }
 

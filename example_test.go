@@ -2,7 +2,9 @@ package balsa_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"iter"
 	"log"
 	"log/slog"
@@ -21,6 +23,13 @@ func (c *counter) Apply(batch iter.Seq[balsa.Entry[int, int]]) error {
 	}
 	return nil
 }
+
+func (c *counter) Snapshot() (func(io.Writer) error, error) {
+	sum := c.sum
+	return func(w io.Writer) error { return json.NewEncoder(w).Encode(sum) }, nil
+}
+
+func (c *counter) Restore(r io.Reader) error { return json.NewDecoder(r).Decode(&c.sum) }
 
 // A group of one member. For three, give each its own Dir and ID, and all the same Members.
 func Example() {

@@ -2,6 +2,7 @@ package balsa
 
 import (
 	"fmt"
+	"io"
 	"sync/atomic"
 
 	"github.com/balsa-raft/balsa/host"
@@ -45,6 +46,12 @@ func (m *machine[C, R]) Apply(batch []host.Entry) error {
 	m.applied.Store(uint64(batch[len(batch)-1].Index))
 	return nil
 }
+
+// Snapshot implements host.Machine.
+func (m *machine[C, R]) Snapshot() (func(io.Writer) error, error) { return m.user.Snapshot() }
+
+// Restore implements host.Machine.
+func (m *machine[C, R]) Restore(r io.Reader) error { return m.user.Restore(r) }
 
 func (m *machine[C, R]) decode(e *host.Entry) (Entry[C, R], error) {
 	c, err := m.codec.Decode(e.Command)

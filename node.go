@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/balsa-raft/balsa/host"
+	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/transport"
 )
 
@@ -137,6 +138,19 @@ func (n *Node[C, R]) Read(ctx context.Context, level Level) (Index, error) {
 	}
 }
 
+// Transfer hands the lead over to another member, which must be a voter that is alive and close behind; to zero chooses one. It is called on
+// the leader. It returns when another member leads, and with an error if the lead cannot be handed over, or was not within an election
+// timeout: this member then goes on. Commands that are proposed meanwhile wait.
+func (n *Node[C, R]) Transfer(ctx context.Context, to NodeID) error {
+	t := n.group.Transfer(to)
+	select {
+	case <-t.Done():
+		return t.Err()
+	case <-ctx.Done():
+		return fmt.Errorf("balsa: the transfer of the lead goes on: %w", ctx.Err())
+	}
+}
+
 // Status returns the member's view of the cluster.
 func (n *Node[C, R]) Status() Status {
 	s := n.group.Status()
@@ -168,10 +182,19 @@ func (n *Node[C, R]) Err() error {
 }
 
 // Close stops the member and waits until everything it started has ended: calls that wait return, and the state machine is not called
-// any more. What was acknowledged is durable. Closing again waits for the first and returns the same.
+// any more. What was acknowledged is durable. A leader hands over first, so that the others need no election: that takes a few round
+// trips, and at most two election timeouts if it does not succeed. Closing again waits for the first and returns the same.
 func (n *Node[C, R]) Close() error {
+	n.handOver()
 	n.end(ErrClosed)
 	return errors.Join(n.transport.Close(), n.host.Close())
+}
+
+// handOver lets another member lead if this one does. Whether it succeeds matters little.
+func (n *Node[C, R]) handOver() {
+	if n.Err() == nil && n.Status().Role == raft.Leader.String() {
+		<-n.group.Transfer(0).Done()
+	}
 }
 
 // newRand returns randomness that differs between members and between starts.

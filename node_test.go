@@ -1,15 +1,21 @@
 package balsa_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
+	"maps"
 	"net"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +38,19 @@ func (a *adder) Apply(batch iter.Seq[balsa.Entry[int, int]]) error {
 		e.Reply(a.sum)
 	}
 	return nil
+}
+
+func (a *adder) Snapshot() (func(io.Writer) error, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	sum := a.sum
+	return func(w io.Writer) error { return json.NewEncoder(w).Encode(sum) }, nil
+}
+
+func (a *adder) Restore(r io.Reader) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return json.NewDecoder(r).Decode(&a.sum)
 }
 
 func (a *adder) value() int {
@@ -181,6 +200,18 @@ func TestWritesResumeWithoutTheLeader(t *testing.T) {
 	}
 }
 
+func TestALeaderThatIsClosedHandsOver(t *testing.T) {
+	c := newCluster(t, 3)
+	leader := c.leader()
+	other := (leader + 1) % 3
+	term := c.nodes[other].Status().Term
+	c.stop(leader)
+	c.add(other, 1)
+	if s := c.nodes[other].Status(); s.Term != term+1 {
+		t.Errorf("the lead went from term %d to %d: it was not handed over", term, s.Term)
+	}
+}
+
 func TestConcurrentProposalsAreAllAppliedOnce(t *testing.T) {
 	c := newCluster(t, 3)
 	const workers, each = 32, 50
@@ -278,14 +309,20 @@ func (discard) Apply(batch iter.Seq[balsa.Entry[[]byte, struct{}]]) error {
 	return nil
 }
 
-type broken struct{}
+func (discard) Snapshot() (func(io.Writer) error, error) {
+	return func(io.Writer) error { return nil }, nil
+}
 
-func (broken) Apply(batch iter.Seq[balsa.Entry[int, int]]) error { return errors.New("out of luck") }
+func (discard) Restore(io.Reader) error { return nil }
+
+type broken struct{ adder }
+
+func (*broken) Apply(batch iter.Seq[balsa.Entry[int, int]]) error { return errors.New("out of luck") }
 
 func TestAStateMachineThatFailsStopsItsMember(t *testing.T) {
 	n, err := balsa.Open(t.Context(), balsa.Config{
 		Dir: t.TempDir(), ID: 1, Members: []balsa.Member{{ID: 1, Address: "127.0.0.1:0"}}, Logger: slog.New(slog.DiscardHandler),
-	}, broken{})
+	}, &broken{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,5 +339,147 @@ func TestAStateMachineThatFailsStopsItsMember(t *testing.T) {
 	}
 	if _, err := n.Read(t.Context(), balsa.Linearizable); !errors.Is(err, balsa.ErrFailed) {
 		t.Errorf("read afterwards: %v", err)
+	}
+}
+
+// settings is a machine of many keys, so that its snapshot takes several chunks and its log grows beyond it.
+type settings struct {
+	mu sync.Mutex
+	m  map[int][]byte
+}
+
+func (s *settings) Apply(batch iter.Seq[balsa.Entry[[]byte, int]]) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for e := range batch {
+		s.m[int(e.Command[0])] = e.Command
+		e.Reply(len(s.m))
+	}
+	return nil
+}
+
+func (s *settings) Snapshot() (func(io.Writer) error, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pinned := maps.Clone(s.m)
+	return func(w io.Writer) error { return json.NewEncoder(w).Encode(pinned) }, nil
+}
+
+func (s *settings) Restore(r io.Reader) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return json.NewDecoder(r).Decode(&s.m)
+}
+
+func TestSnapshotsTakeTheLogsPlace(t *testing.T) {
+	base := newCluster(t, 3)
+	for i := range 3 {
+		base.stop(i)
+	}
+	nodes := make([]*balsa.Node[[]byte, int], 3)
+	machines := make([]*settings, 3)
+	start := func(i int) {
+		config := base.config(i)
+		config.Dir += "-settings"
+		config.SnapshotLogBytes, config.LogTailBytes = 512<<10, 64<<10
+		machines[i] = &settings{m: map[int][]byte{}}
+		var err error
+		if nodes[i], err = balsa.Open(t.Context(), config, machines[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 3 {
+		start(i)
+		defer func() { nodes[i].Close() }()
+	}
+	put := func(i, key, n int) {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		command := bytes.Repeat([]byte{byte(key)}, 8<<10)
+		binary.LittleEndian.PutUint32(command[1:], uint32(n))
+		if _, err := nodes[i].Propose(ctx, command); err != nil {
+			t.Fatalf("put %d at member %d: %v", n, i, err)
+		}
+	}
+	const keys, rounds = 100, 8
+	put(0, 0, 0)
+	nodes[2].Close() // it will have to come back by a snapshot
+	for n := range keys * rounds {
+		put(n%2, n%keys, n)
+	}
+	for i := range 2 {
+		if s := nodes[i].Status(); s.FirstIndex == 1 {
+			t.Errorf("member %d still has its whole log, %d..%d", i, s.FirstIndex, s.LastIndex)
+		}
+	}
+	start(2)
+	for i := range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if _, err := nodes[i].Read(ctx, balsa.Linearizable); err != nil {
+			t.Fatalf("read at member %d: %v", i, err)
+		}
+	}
+	if s := nodes[2].Status(); s.FirstIndex == 1 {
+		t.Errorf("the member that was away has the whole log: it was not brought back by a snapshot")
+	}
+	// A restart of all continues from the snapshots.
+	for i := range 3 {
+		nodes[i].Close()
+		start(i)
+	}
+	for i := range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if _, err := nodes[i].Read(ctx, balsa.Linearizable); err != nil {
+			t.Fatalf("read at member %d after a restart: %v", i, err)
+		}
+		machines[i].mu.Lock()
+		for key := range keys {
+			if got := binary.LittleEndian.Uint32(machines[i].m[key][1:]); got != uint32(key+keys*(rounds-1)) {
+				t.Errorf("member %d has %d at key %d, want %d", i, got, key, key+keys*(rounds-1))
+			}
+		}
+		machines[i].mu.Unlock()
+	}
+}
+
+func TestTheLeadIsHandedOver(t *testing.T) {
+	c := newCluster(t, 3)
+	leader := c.leader()
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	var added atomic.Int64
+	for w := range 8 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					c.add(w%3, 1)
+					added.Add(1)
+				}
+			}
+		})
+	}
+	for range 5 {
+		to := balsa.NodeID((leader+1)%3 + 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := c.nodes[leader].Transfer(ctx, to); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.nodes[leader].Transfer(ctx, 0); err == nil {
+			t.Error("a member that does not lead handed over")
+		}
+		leader = (leader + 1) % 3
+	}
+	close(stop)
+	wg.Wait()
+	for i := range c.nodes {
+		if got := c.read(i); got != int(added.Load()) {
+			t.Errorf("member %d: %d, want %d", i, got, added.Load())
+		}
 	}
 }

@@ -2,8 +2,10 @@ package balsa_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"math/rand/v2"
 	"slices"
@@ -31,6 +33,28 @@ func (j *journal) Apply(batch iter.Seq[balsa.Entry[uint64, int]]) error {
 		e.Reply(len(j.commands))
 	}
 	return nil
+}
+
+func (j *journal) Snapshot() (func(io.Writer) error, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	pinned := struct {
+		Commands []uint64
+		Indexes  []balsa.Index
+	}{slices.Clone(j.commands), slices.Clone(j.indexes)}
+	return func(w io.Writer) error { return json.NewEncoder(w).Encode(pinned) }, nil
+}
+
+func (j *journal) Restore(r io.Reader) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var pinned struct {
+		Commands []uint64
+		Indexes  []balsa.Index
+	}
+	err := json.NewDecoder(r).Decode(&pinned)
+	j.commands, j.indexes = pinned.Commands, pinned.Indexes
+	return err
 }
 
 func (j *journal) last() balsa.Index {

@@ -1,6 +1,9 @@
 package balsa
 
-import "iter"
+import (
+	"io"
+	"iter"
+)
 
 // StateMachine executes the commands of type C that the group has committed and answers each with an R. Every
 // member runs its own; they stay equal because they are given the same commands in the same order and take no
@@ -14,6 +17,12 @@ type StateMachine[C, R any] interface {
 	// means that this member cannot go on: it stops, and nothing after the batch is applied. Apply must return: Close and
 	// those who wait for the batch wait for it. It must not call the Node.
 	Apply(batch iter.Seq[Entry[C, R]]) error
+	// Snapshot pins the state as it is, between two batches, and returns a function that writes that state. The function is called exactly once,
+	// by another goroutine, while Apply goes on; so it must work on what it has pinned: a copy, or a structure of which old versions stay
+	// readable. With an error, or if the function fails, the log is kept and a snapshot is tried again later.
+	Snapshot() (write func(io.Writer) error, err error)
+	// Restore replaces the whole state by one that Snapshot's function has written, here or on another member. An error stops this member.
+	Restore(r io.Reader) error
 }
 
 // Entry is a committed command, as Apply gets it.

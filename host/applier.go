@@ -1,9 +1,11 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/snapshot"
 )
 
 // Applier owns the state machines.
@@ -13,24 +15,30 @@ type Applier struct {
 	batch []applyWork // scratch
 }
 
+// applyWork is entries to execute, or a snapshot to continue from.
 type applyWork struct {
 	group   *Group
 	entries []raft.Entry
+	restore *raft.Restore
 }
 
 // Step executes everything that waits. It reports whether there is more to do.
 func (a *Applier) Step() (more bool) {
 	a.batch = a.inbox.take(a.batch)
 	for i := range a.batch {
-		a.apply(a.batch[i].group, a.batch[i].entries)
+		work := &a.batch[i]
+		switch {
+		case work.group.broken || work.group.Err() != nil:
+		case work.restore != nil:
+			a.restore(work.group, *work.restore)
+		default:
+			a.apply(work.group, work.entries)
+		}
 	}
 	return !a.inbox.empty()
 }
 
 func (a *Applier) apply(g *Group, es []raft.Entry) {
-	if g.broken || g.Err() != nil {
-		return
-	}
 	again := g.prepare(es)
 	if len(g.entries) > 0 {
 		if err := g.machine.Apply(g.entries); err != nil {
@@ -41,10 +49,51 @@ func (a *Applier) apply(g *Group, es []raft.Entry) {
 		}
 	}
 	g.endApplied(nil)
-	a.host.shard.inbox.put(input{kind: inputApplied, group: g, index: es[len(es)-1].Index}, 0, 0)
+	last := &es[len(es)-1]
+	a.host.shard.inbox.put(input{kind: inputApplied, group: g, index: last.Index}, 0, 0)
 	for _, p := range again {
 		a.host.shard.inbox.put(input{kind: inputProposal, group: g, proposal: p}, 0, 0)
 	}
+	g.compaction.count(es)
+	if g.compaction.due() {
+		a.pin(g, last.Index, last.Term)
+	}
+}
+
+// pin takes the state as it is now for a snapshot, which the snapshotter writes.
+func (a *Applier) pin(g *Group, i raft.Index, t raft.Term) {
+	write, err := g.machine.Snapshot()
+	if err != nil {
+		a.host.logger.Warn("no snapshot was taken; the log is kept", "group", uint64(g.id), "index", uint64(i), "error", err)
+		g.compaction.postpone()
+		return
+	}
+	work := snapshotWork{group: g, meta: snapshot.Meta{Group: g.id, Index: i, Term: t}, write: write, compact: g.compaction.begin()}
+	a.host.snapshotter.inbox.put(work, 0, 0)
+}
+
+// restore lets the state machine continue from a snapshot, which is on disk.
+func (a *Applier) restore(g *Group, s raft.Restore) {
+	if err := g.restore(snapshot.Meta{Group: g.id, Index: s.Index, Term: s.Term}); err != nil {
+		a.host.shard.inbox.put(input{kind: inputFailed, group: g, err: err}, 0, 0)
+		return
+	}
+	g.skipped(s.Term)
+	g.compaction.restart()
+	a.host.shard.inbox.put(input{kind: inputApplied, group: g, index: s.Index}, 0, 0)
+}
+
+// restore feeds the machine from a snapshot.
+func (g *Group) restore(m snapshot.Meta) error {
+	r, err := g.host.snapshots.Read(m)
+	if err != nil {
+		return fmt.Errorf("restore from the snapshot at %d: %w", m.Index, err)
+	}
+	err = g.machine.Restore(r)
+	if err = errors.Join(err, r.Close()); err != nil {
+		return fmt.Errorf("restore from the snapshot at %d: %w", m.Index, err)
+	}
+	return nil
 }
 
 // prepare makes g.entries of es, each with the proposal that waits for it, and returns the proposals that are now certain never to come.

@@ -24,7 +24,9 @@ type Group struct {
 	held        []*Proposal     // to be given to the core
 	heldBytes   int             // of them
 	refusedTerm raft.Term       // in this term its leader has refused proposals: wait for a later one
+	paused      bool            // proposals wait for the next tick: the lead is being handed over
 	batch       []raft.Proposal // scratch
+	transfers   []*Transfer
 	applied     raft.Index
 	readers     readers
 
@@ -32,9 +34,14 @@ type Group struct {
 	appliedTerm raft.Term
 	broken      bool    // the machine has failed: what comes after is not for it
 	entries     []Entry // scratch
+	compaction  compaction
+
+	// Owned by the receiver.
+	incoming incoming
 
 	readsWaiting atomic.Int64
 	leader       atomic.Uint64
+	term         atomic.Uint64
 	statusMu     sync.Mutex
 	status       raft.Status
 	changes      uint64 // of the leader, seen since start
@@ -73,6 +80,7 @@ func (g *Group) Status() Status {
 func (g *Group) publish() {
 	s := g.raft.Status()
 	g.leader.Store(uint64(s.Leader))
+	g.term.Store(uint64(s.Term))
 	g.statusMu.Lock()
 	defer g.statusMu.Unlock()
 	if s.Leader != g.status.Leader && s.Leader != 0 {
@@ -115,6 +123,7 @@ func (g *Group) fail(err error) {
 	g.host.logger.Error("the group has stopped", "group", uint64(g.id), "error", err)
 	g.stop(err)
 	g.failReads(err)
+	g.endTransfers(err)
 	if g.onStop != nil {
 		g.onStop(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -25,9 +26,10 @@ const (
 // cluster is members that are stepped by hand, over disks in memory and a network that carries what a test lets it: nothing
 // happens by itself.
 type cluster struct {
-	t       *testing.T
-	members []*member
-	network []letter // sent and not delivered, oldest first
+	t          *testing.T
+	members    []*member
+	compaction CompactionOptions
+	network    []letter // sent and not delivered, oldest first
 
 	raft    raft.Config // of every member that starts from now on
 	pending int         // Config.PendingBytesMax
@@ -88,6 +90,20 @@ func (r *recorder) Apply(batch []Entry) error {
 	return nil
 }
 
+func (r *recorder) Snapshot() (func(io.Writer) error, error) {
+	commands := strings.Join(r.commands, "\n")
+	return func(w io.Writer) error {
+		_, err := io.WriteString(w, commands)
+		return err
+	}, nil
+}
+
+func (r *recorder) Restore(from io.Reader) error {
+	b, err := io.ReadAll(from)
+	r.commands = strings.Split(string(b), "\n")
+	return err
+}
+
 func newCluster(t *testing.T, n int) *cluster {
 	c := &cluster{t: t, raft: raft.Config{ElectionTicks: 20, HeartbeatTicks: 2}}
 	for i := range n {
@@ -118,7 +134,8 @@ func (m *member) config() Config {
 	return Config{
 		FS: m.fs, Dir: "data", ID: m.id, ClusterID: 7, Epoch: uint64(max(0, int64(m.starts)<<32+m.clock)),
 		Rand: rand.New(rand.NewPCG(uint64(m.id), m.starts)), Tick: testTick, PendingBytesMax: m.c.pending,
-		Log: wal.Options{SegmentBytes: 64 << 10}, Logger: slog.New(slog.NewTextHandler(&m.log, nil)),
+		Compaction: m.c.compaction,
+		Log:        wal.Options{SegmentBytes: 64 << 10}, Logger: slog.New(slog.NewTextHandler(&m.log, nil)),
 	}
 }
 
@@ -200,6 +217,21 @@ func (c *cluster) settle() {
 	c.t.Fatal("the members do not settle")
 }
 
+// settleOnce delivers what is under way, and what comes of it, but no snapshots' chunks: those go through the test's hands.
+func (c *cluster) settleOnce() {
+	c.t.Helper()
+	for len(c.network) > 0 {
+		l := c.network[0]
+		c.network = c.network[1:]
+		c.deliver(l)
+		for _, m := range c.members {
+			m.work()
+		}
+		chunks := take[raft.InstallSnapshot](c, 3)
+		defer func() { c.network = append(c.network, chunks...) }()
+	}
+}
+
 // deliver hands a letter over. Whoever is down does not get it.
 func (c *cluster) deliver(l letter) {
 	if m := c.member(l.to); m.host != nil {
@@ -223,6 +255,7 @@ func take[M raft.Message](c *cluster, to raft.NodeID) (taken []letter) {
 func (m *member) tick() {
 	m.now += testTick
 	m.step(PartShard)
+	m.step(PartSender)
 	m.work()
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/snapshot"
 	"github.com/balsa-raft/balsa/vfs"
 	"github.com/balsa-raft/balsa/wal"
 	"github.com/balsa-raft/balsa/wire"
@@ -43,6 +44,7 @@ type Config struct {
 	CommandBytesMax int           // 8 MiB by default
 	PendingBytesMax int           // of proposals that wait, a group; 64 MiB by default
 	Log             wal.Options
+	Compaction      CompactionOptions
 	Logger          *slog.Logger // none by default
 	Observer        Observer     // none by default
 }
@@ -60,6 +62,7 @@ func (c Config) withDefaults() Config {
 	if c.PendingBytesMax == 0 {
 		c.PendingBytesMax = 64 << 20
 	}
+	c.Compaction = c.Compaction.withDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -73,6 +76,7 @@ type Host struct {
 	identity  Identity
 	lock      io.Closer
 	log       *wal.Log
+	snapshots *snapshot.Store
 	transport Transport
 
 	shard    *Shard
@@ -80,6 +84,10 @@ type Host struct {
 	applier  *Applier
 	reader   *Reader
 	preparer *Preparer
+
+	snapshotter *Snapshotter
+	sender      *Sender
+	receiver    *Receiver
 
 	shells shells
 
@@ -127,12 +135,19 @@ func Open(config Config) (_ *Host, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{config: config, logger: config.Logger, identity: identity, lock: lock, log: log}
+	snapshots, err := snapshot.Open(fsys, path.Join(dir, "snapshots"), snapshot.Options{ClusterID: config.ClusterID})
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	h := &Host{config: config, logger: config.Logger, identity: identity, lock: lock, log: log, snapshots: snapshots}
 	h.shard = &Shard{host: h, inbox: newInbox[input](), tick: config.Tick}
 	h.writer = &Writer{host: h, inbox: newInbox[saveWork](), bytesMax: writeBytesMax}
 	h.applier = &Applier{host: h, inbox: newInbox[applyWork]()}
 	h.reader = &Reader{host: h, inbox: newInbox[loadWork]()}
 	h.preparer = &Preparer{host: h, inbox: newInbox[struct{}]()}
+	h.snapshotter = &Snapshotter{host: h, inbox: newInbox[snapshotWork]()}
+	h.sender = &Sender{host: h, inbox: newInbox[sendWork]()}
+	h.receiver = &Receiver{host: h, inbox: newInbox[receiveWork]()}
 	return h, nil
 }
 
@@ -140,24 +155,22 @@ func Open(config Config) (_ *Host, err error) {
 // the host sets ID, Epoch and Rand.
 func (h *Host) Join(id raft.GroupID, config raft.Config, machine Machine) (*Group, error) {
 	config.ID, config.Epoch, config.Rand = h.config.ID, h.config.Epoch, h.config.Rand
-	state := raft.LogState{First: 1}
-	for _, found := range h.log.Groups() {
-		if found.Group == id {
-			state = raft.LogState{HardState: found.HardState, First: found.FirstIndex, Last: found.LastIndex, Runs: found.Terms}
-		}
-	}
-	core, err := raft.New(config, state)
-	if err != nil {
-		return nil, err
-	}
 	origin := h.config.Rand.Uint64()
 	g := &Group{
-		id: id, host: h, machine: machine, origin: origin, raft: core,
+		id: id, host: h, machine: machine, origin: origin, compaction: compaction{options: h.config.Compaction},
 		readers: readers{asked: map[raft.ReadID][]*Read{}}, waiting: map[uint64]*Proposal{},
 		// The numbers begin somewhere else at every start: a late refusal, which has no origin, would else be taken for one of
 		// a proposal of this incarnation.
 		lastID: origin >> 1,
 	}
+	state, err := g.recover()
+	if err != nil {
+		return nil, err
+	}
+	if g.raft, err = raft.New(config, state); err != nil {
+		return nil, err
+	}
+	g.applied = state.Applied
 	g.publish()
 	h.shard.groups = append(h.shard.groups, g)
 	return g, nil
@@ -179,8 +192,19 @@ func (h *Host) Receive(from raft.NodeID, batch []wire.Packet) {
 		if g == nil {
 			continue // not, or no longer, here
 		}
-		in := input{kind: inputMessage, group: g, from: from, message: batch[i].Message}
-		h.shard.inbox.put(in, messageBytes(in.message), inboxBytesMax)
+		h.receive(g, from, batch[i].Message)
+	}
+}
+
+func (h *Host) receive(g *Group, from raft.NodeID, m raft.Message) {
+	switch m := m.(type) {
+	case raft.InstallSnapshot:
+		// The core gets it from the receiver, once it is whole.
+		h.receiver.inbox.put(receiveWork{group: g, from: from, chunk: m}, len(m.Data), receiveBytesMax)
+	case raft.InstallSnapshotReply:
+		h.sender.inbox.put(sendWork{group: g, peer: from, reply: &m}, 64, receiveBytesMax)
+	default:
+		h.shard.inbox.put(input{kind: inputMessage, group: g, from: from, message: m}, messageBytes(m), inboxBytesMax)
 	}
 }
 

@@ -2,6 +2,7 @@ package host
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -133,7 +134,7 @@ const proposeBytesMax = 1 << 20
 
 // proposeHeld gives the core what waits here, if a leader is known. Called by the shard.
 func (g *Group) proposeHeld() {
-	for len(g.held) > 0 && g.raft.Leader() != 0 && g.raft.Term() > g.refusedTerm {
+	for len(g.held) > 0 && g.raft.Leader() != 0 && g.raft.Term() > g.refusedTerm && !g.paused {
 		n, size := 0, 0
 		g.batch = g.batch[:0]
 		g.mu.Lock()
@@ -143,8 +144,11 @@ func (g *Group) proposeHeld() {
 				size += p.size()
 			}
 		}
-		g.giveBatch(g.held[:n])
+		g.paused = !g.giveBatch(g.held[:n])
 		g.mu.Unlock()
+		if g.paused {
+			return
+		}
 		for _, p := range g.held[:n] {
 			g.heldBytes -= p.size()
 		}
@@ -157,12 +161,15 @@ func (g *Group) proposeHeld() {
 }
 
 // giveBatch proposes g.batch, which is what is left of ps. The lock is held throughout: whoever sees an entry of a later term applied must
-// find the term of every proposal that was given before.
-func (g *Group) giveBatch(ps []*Proposal) {
+// find the term of every proposal that was given before. It reports false if the core wants them later.
+func (g *Group) giveBatch(ps []*Proposal) bool {
 	if len(g.batch) == 0 {
-		return
+		return true
 	}
 	term, err := g.raft.Propose(g.batch...)
+	if errors.Is(err, raft.ErrTransferring) {
+		return false
+	}
 	for _, p := range ps {
 		switch {
 		case p.finished:
@@ -172,6 +179,7 @@ func (g *Group) giveBatch(ps []*Proposal) {
 			p.term = term
 		}
 	}
+	return true
 }
 
 // refused takes back proposals that the leader did not append. Called by the shard.
@@ -187,9 +195,24 @@ func (g *Group) refused(r raft.Refused) {
 		default:
 			p.term = 0
 			g.hold(p)
-			g.refusedTerm = max(g.refusedTerm, r.Term)
+			if r.Reason == raft.RefusedTransferring {
+				g.renumber(p)
+				g.paused = true
+			} else {
+				g.refusedTerm = max(g.refusedTerm, r.Term)
+			}
 		}
 	}
+}
+
+// renumber gives a refused proposal another number, because it will be given again in the same term: a copy of the refusal that comes late
+// would else take back what the leader has appended since. Called with mu held.
+func (g *Group) renumber(p *Proposal) {
+	delete(g.waiting, p.id)
+	g.lastID++
+	p.id = g.lastID
+	g.waiting[p.id] = p
+	binary.LittleEndian.PutUint64(p.Data[8:], p.id) // nobody reads the old one any more: it was sent, and refused
 }
 
 // proposalOf finds the proposal of a committed entry, if it was made here and somebody waits for it. Called by the applier with mu held.
@@ -211,4 +234,16 @@ func (g *Group) passed(t raft.Term) []*Proposal {
 		}
 	}
 	return ps
+}
+
+// skipped ends the proposals that may be part of a snapshot whose last entry is of term t: that they are not seen here says nothing.
+func (g *Group) skipped(t raft.Term) {
+	g.appliedTerm = max(g.appliedTerm, t)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(g.waiting)) {
+		if p := g.waiting[id]; p.term != 0 && p.term <= t {
+			g.finish(p, 0, ErrUnknownOutcome)
+		}
+	}
 }

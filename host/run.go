@@ -19,6 +19,9 @@ func (h *Host) Start() {
 	h.shells.stopped.Go(func() { h.loop(h.applier.inbox.wake, h.applier.Step) })
 	h.shells.stopped.Go(func() { h.loop(h.reader.inbox.wake, h.reader.Step) })
 	h.shells.stopped.Go(h.preparer.run)
+	h.shells.stopped.Go(func() { h.loop(h.snapshotter.inbox.wake, h.snapshotter.Step) })
+	h.shells.stopped.Go(h.sender.run)
+	h.shells.stopped.Go(func() { h.loop(h.receiver.inbox.wake, h.receiver.Step) })
 }
 
 // loop steps a part whenever it is woken.
@@ -90,5 +93,27 @@ func (p *Preparer) run() {
 		case <-ticker.C:
 			p.Rest()
 		}
+	}
+}
+
+// sendInterval is how often streams of snapshots are looked after although nothing has come in for them.
+const sendInterval = 20 * time.Millisecond
+
+func (s *Sender) run() {
+	start := time.Now()
+	ticker := time.NewTicker(sendInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.host.shells.stop:
+			s.close()
+			return
+		case <-s.inbox.wake:
+		case <-ticker.C:
+			if !s.Busy() {
+				continue
+			}
+		}
+		s.Step(time.Since(start))
 	}
 }

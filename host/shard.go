@@ -19,6 +19,9 @@ const (
 	inputApplied
 	inputLoaded
 	inputUnreachable
+	inputTransfer
+	inputSnapshotted
+	inputSnapshotSent
 	inputFailed
 )
 
@@ -27,13 +30,14 @@ type input struct {
 	kind  inputKind
 	group *Group // nil for inputUnreachable, and for inputFailed of the whole host
 
-	from     raft.NodeID // inputMessage, inputUnreachable
+	from     raft.NodeID // inputMessage, inputUnreachable, inputSnapshotSent
 	message  raft.Message
 	proposal *Proposal
 	read     *Read
-	seq      uint64 // inputPersisted
-	index    raft.Index
-	load     raft.Load // inputLoaded
+	transfer *Transfer
+	seq      uint64     // inputPersisted
+	index    raft.Index // inputApplied; inputSnapshotted: up to here the log can go
+	load     raft.Load  // inputLoaded
 	entries  []raft.Entry
 	err      error // inputFailed
 }
@@ -88,8 +92,10 @@ func (s *Shard) passTime(now time.Duration) {
 	for _, g := range s.groups {
 		if g.Err() == nil {
 			g.raft.Tick()
+			g.paused = false
 			g.dropAbandonedReads()
 			g.dropFinished()
+			g.tickTransfers()
 			s.activate(g)
 		}
 	}
@@ -120,6 +126,8 @@ func (s *Shard) accept(in *input) {
 		g.hold(in.proposal)
 	case inputRead:
 		g.readers.held = append(g.readers.held, in.read)
+	case inputTransfer:
+		g.beginTransfer(in.transfer)
 	case inputPersisted:
 		g.raft.Persisted(in.seq)
 	case inputApplied:
@@ -128,6 +136,10 @@ func (s *Shard) accept(in *input) {
 		g.readApplied()
 	case inputLoaded:
 		g.raft.Loaded(in.load, in.entries)
+	case inputSnapshotted:
+		g.raft.Compact(in.index)
+	case inputSnapshotSent:
+		g.raft.SnapshotSent(in.from)
 	case inputFailed:
 		g.fail(in.err)
 	}
@@ -148,6 +160,9 @@ func (s *Shard) acceptForAll(in *input) {
 
 // acceptStopped ends what comes in for a group that has stopped.
 func (s *Shard) acceptStopped(in *input) {
+	if in.kind == inputTransfer {
+		in.transfer.finish(in.group.Err())
+	}
 	if in.kind == inputRead {
 		in.group.endReads([]*Read{in.read}, 0, in.group.Err())
 	}
@@ -181,12 +196,19 @@ func (s *Shard) carryOut(g *Group) {
 	e := g.raft.Effects()
 	for _, ev := range e.Events { // first, so that who watches hears of an election before the messages that follow from it
 		s.host.observe(g, ev)
+		g.followTransfer(ev)
 	}
 	for _, m := range e.Messages {
 		s.host.transport.Send(m.To, wire.Packet{Group: g.id, Message: m.Message})
 	}
 	if e.Save != nil {
 		s.host.writer.put(g, e.Save)
+	}
+	if e.Restore != nil {
+		s.host.applier.inbox.put(applyWork{group: g, restore: e.Restore}, 0, 0)
+	}
+	for _, peer := range e.Send {
+		s.host.sender.inbox.put(sendWork{group: g, peer: peer}, 0, 0)
 	}
 	if len(e.Apply) > 0 {
 		s.host.applier.inbox.put(applyWork{group: g, entries: e.Apply}, 0, 0)
@@ -211,11 +233,15 @@ func (s *Shard) close(err error) {
 	s.inbox.close()
 	s.batch = s.inbox.take(s.batch)
 	for i := range s.batch {
-		if s.batch[i].kind == inputRead {
-			s.batch[i].group.readers.held = append(s.batch[i].group.readers.held, s.batch[i].read)
+		switch in := &s.batch[i]; in.kind {
+		case inputRead:
+			in.group.readers.held = append(in.group.readers.held, in.read)
+		case inputTransfer:
+			in.group.transfers = append(in.group.transfers, in.transfer)
 		}
 	}
 	for _, g := range s.groups {
 		g.failReads(err)
+		g.endTransfers(err)
 	}
 }

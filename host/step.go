@@ -14,11 +14,14 @@ const (
 	PartPreparer
 	// PartRest is what the preparer does now and then, whether or not something has come in.
 	PartRest
+	PartSnapshotter
+	PartSender
+	PartReceiver
 	PartCount
 )
 
 func (p Part) String() string {
-	return [...]string{"shard", "writer", "applier", "reader", "preparer", "rest"}[p]
+	return [...]string{"shard", "writer", "applier", "reader", "preparer", "rest", "snapshotter", "sender", "receiver"}[p]
 }
 
 // Step lets one part do what has come in for it, instead of the goroutines of Start. now is the time since some fixed moment; it
@@ -37,11 +40,18 @@ func (h *Host) Step(p Part, now time.Duration) (more bool) {
 		h.preparer.Step()
 	case PartRest:
 		h.preparer.Rest()
+	case PartSnapshotter:
+		return h.snapshotter.Step()
+	case PartSender:
+		return h.sender.Step(now)
+	case PartReceiver:
+		return h.receiver.Step()
 	}
 	return false
 }
 
-// Idle reports whether there is nothing to do for the part. Only the shard and the rest have to be stepped all the same, because time passes.
+// Idle reports whether nothing has come in for the part. The shard and the rest have to be stepped all the same, because time passes, and so
+// has the sender while it is Sending.
 func (h *Host) Idle(p Part) bool {
 	switch p {
 	case PartShard:
@@ -52,6 +62,15 @@ func (h *Host) Idle(p Part) bool {
 		return h.applier.inbox.empty()
 	case PartReader:
 		return h.reader.inbox.empty()
+	case PartSnapshotter:
+		return h.snapshotter.inbox.empty()
+	case PartSender:
+		return h.sender.inbox.empty()
+	case PartReceiver:
+		return h.receiver.inbox.empty()
 	}
 	return p == PartRest || len(h.preparer.inbox.wake) == 0
 }
+
+// Sending reports whether snapshots are on their way to members: then PartSender has to be stepped now and then.
+func (h *Host) Sending() bool { return h.sender.Busy() }

@@ -27,11 +27,15 @@ type saveWork struct {
 const writeBytesMax = 64 << 20
 
 func (w *Writer) put(g *Group, s *raft.Save) {
-	work := saveWork{group: g, seq: s.Seq, save: wal.Save{Group: g.id, HardState: s.HardState, Entries: s.Entries}}
+	work := saveWork{group: g, seq: s.Seq, save: walSave(g.id, s)}
 	for i := range s.Entries {
 		work.bytes += int(s.Entries[i].Size())
 	}
 	w.inbox.put(work, work.bytes, 0)
+}
+
+func walSave(g raft.GroupID, s *raft.Save) wal.Save {
+	return wal.Save{Group: g, HardState: s.HardState, Entries: s.Entries, First: s.First, BaseTerm: s.BaseTerm, Reset: s.Reset}
 }
 
 // Step makes what waits durable, of all groups, with one write and one sync; the next Step reports it. These are two

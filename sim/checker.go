@@ -23,6 +23,9 @@ type checker struct {
 
 	written map[uint64]raft.Index // where a value's command was executed
 	refused map[uint64]bool       // values whose clients were told that they never will be
+
+	streams map[streamed]uint64 // how far snapshots were sent
+	sizes   map[place]uint64    // of snapshots
 }
 
 type leadership struct {
@@ -63,6 +66,8 @@ func newChecker(w *world) *checker {
 		logs:    make(map[raft.Term]map[raft.Index]raft.Term),
 		written: make(map[uint64]raft.Index),
 		refused: make(map[uint64]bool),
+		streams: make(map[streamed]uint64),
+		sizes:   make(map[place]uint64),
 	}
 }
 
@@ -163,6 +168,10 @@ func (c *checker) sent(m *member, to raft.NodeID, msg raft.Message) {
 		if msg.Success {
 			c.acknowledged(m, &msg)
 		}
+	case raft.InstallSnapshot:
+		c.chunk(m, to, &msg)
+	case raft.InstallSnapshotReply:
+		c.received(m, to, &msg)
 	case raft.ForwardProposals:
 		c.w.report.Forwards++
 	case raft.ForwardReply:
@@ -209,7 +218,8 @@ func (c *checker) see(m *member, e *raft.Entry, previous raft.Term) {
 // acknowledged takes in that a follower says to have durably what its leader has.
 func (c *checker) acknowledged(m *member, msg *raft.AppendEntriesReply) {
 	want, ok := c.logs[msg.Term][msg.MatchIndex]
-	if has := m.disk.durable.at(msg.MatchIndex); !ok || has.term != want {
+	// Beyond a snapshot that it has not taken over yet, it may go on with a leader that has lost its office.
+	if has := m.disk.durable.at(msg.MatchIndex); !ok || has.term != want && c.held(m, msg.MatchIndex).term != want {
 		c.w.fail("Durable First", "n%d acknowledges entry %d in term %d, whose leader has one of term %d there; the disk has one of term %d of %d",
 			m.id, msg.MatchIndex, msg.Term, want, has.term, m.disk.durable.last())
 	}
@@ -219,6 +229,9 @@ func (c *checker) acknowledged(m *member, msg *raft.AppendEntriesReply) {
 func (c *checker) saved(m *member, batch []wal.Save) {
 	g := &m.disk.durable
 	for i := range batch {
+		if batch[i].Reset || batch[i].First > g.first {
+			c.begins(m, g, &batch[i])
+		}
 		for k := range batch[i].Entries {
 			e := &batch[i].Entries[k]
 			previous := g.at(e.Index - 1).term
@@ -227,12 +240,16 @@ func (c *checker) saved(m *member, batch []wal.Save) {
 			}
 			c.see(m, e, previous)
 		}
-		g.add(batch[i : i+1])
+		g.add(c, batch[i:i+1])
 	}
 }
 
 // observe takes in what a member says of itself after a step.
-func (c *checker) observe(m *member) { c.says(m, m.group.Status().Status) }
+func (c *checker) observe(m *member) {
+	s := m.group.Status().Status
+	c.machineAt(m, s.AppliedIndex)
+	c.says(m, s)
+}
 
 func (c *checker) says(m *member, s raft.Status) {
 	if s.CommitIndex < m.commit {
@@ -260,9 +277,9 @@ func (c *checker) says(m *member, s raft.Status) {
 // durableOnMajority is the term of the entry at i that a majority has on disk.
 func (c *checker) durableOnMajority(i raft.Index) (raft.Term, bool) {
 	for _, m := range c.w.members {
-		n, term := 0, m.disk.durable.at(i).term
+		n, term := 0, c.held(m, i).term
 		for _, o := range c.w.members {
-			if term != 0 && o.disk.durable.at(i).term == term {
+			if term != 0 && c.held(o, i).term == term {
 				n++
 			}
 		}
@@ -275,7 +292,7 @@ func (c *checker) durableOnMajority(i raft.Index) (raft.Term, bool) {
 
 func (c *checker) holders(i raft.Index) (s string) {
 	for _, m := range c.w.members {
-		s += fmt.Sprintf(" n%d t%d", m.id, m.disk.durable.at(i).term)
+		s += fmt.Sprintf(" n%d t%d", m.id, c.held(m, i).term)
 	}
 	return s
 }
@@ -295,9 +312,8 @@ func (c *checker) applied(r *register, previous raft.Index, e *host.Entry, value
 	}
 	known := &c.committed[e.Index-1]
 	switch {
-	case m.disk.durable.at(e.Index).term != e.Term:
-		c.w.fail("Durable First", "n%d executes entry %d of term %d, and its disk has one of term %d",
-			m.id, e.Index, e.Term, m.disk.durable.at(e.Index).term)
+	case c.held(m, e.Index).term != e.Term:
+		c.w.fail("Durable First", "n%d executes entry %d of term %d, and its disk has one of term %d", m.id, e.Index, e.Term, c.held(m, e.Index).term)
 	case known.term != e.Term:
 		c.w.fail("State Machine Safety", "n%d executes entry %d of term %d, committed is one of term %d", m.id, e.Index, e.Term, known.term)
 	case known.executed && known.state != r.state:
@@ -336,7 +352,13 @@ func (c *checker) wrote(op *operation) {
 }
 
 // read takes in that a client may read.
-func (c *checker) read(op *operation) { c.fresh(op, op.m.group.Status().AppliedIndex) }
+func (c *checker) read(op *operation) {
+	applied := op.m.group.Status().AppliedIndex
+	if op.m.group.Err() != nil {
+		applied = op.Index // one that has stopped publishes nothing any more
+	}
+	c.fresh(op, applied)
+}
 
 // fresh: what was committed before a read began is in its answer, and its answer is of what the member has applied.
 func (c *checker) fresh(op *operation, applied raft.Index) {
@@ -356,10 +378,14 @@ func (c *checker) recovered(m *member) {
 		c.w.fail("Recovery", "what n%d has on disk after it has started cannot be read: %v", m.id, err)
 		return
 	}
-	with := d.durable.clone()
-	with.add(d.saving)
+	d.kept.stale = true
+	newest := c.snapshotOf(m)
+	without, with := d.durable.clone(), d.durable.clone()
+	without.resume(c, newest)
+	with.add(c, d.saving)
+	with.resume(c, newest)
 	switch {
-	case has.equal(&d.durable):
+	case has.equal(&without):
 	case len(d.saving) > 0 && has.equal(&with):
 		c.saved(m, d.saving)
 	default:
@@ -368,9 +394,11 @@ func (c *checker) recovered(m *member) {
 		return
 	}
 	d.saving = nil
+	d.durable.resume(c, newest)
 	s := m.group.Status()
+	c.started(m, s, newest)
 	h := raft.HardState{CurrentTerm: s.Term, VotedFor: s.VotedFor}
-	if h != has.hardState || s.LastIndex != has.last() || s.LastTerm != has.at(has.last()).term {
+	if h != has.hardState || s.FirstIndex != has.first || s.LastIndex != has.last() || s.LastTerm != has.at(has.last()).term {
 		c.w.fail("Recovery", "n%d starts as %v, and its disk has %v", m.id, s.Status, &has)
 	}
 }
@@ -385,10 +413,14 @@ func (c *checker) audit(m *member) {
 		c.w.fail("Committed Is Durable", "a crash would leave n%d with a log that cannot be read: %v", m.id, err)
 	case !has.equal(&m.disk.durable):
 		c.w.fail("Committed Is Durable", "a crash would leave n%d with %v; durable is %v", m.id, &has, &m.disk.durable)
+	default:
+		m.disk.kept.stale = true
+		if s := c.snapshotOf(m); s.Index+1 < has.first {
+			c.w.fail("Compaction", "a crash would leave n%d with %v, and a snapshot at %d", m.id, &has, s.Index)
+		}
 	}
 }
 
 func (g *image) String() string {
-	h, last := g.hardState, g.last()
-	return fmt.Sprintf("term %d, a vote for n%d and entries up to %d (t%d)", h.CurrentTerm, h.VotedFor, last, g.at(last).term)
+	return fmt.Sprintf("term %d, a vote for n%d and entries %d..%d (t%d)", g.hardState.CurrentTerm, g.hardState.VotedFor, g.first, g.last(), g.at(g.last()).term)
 }

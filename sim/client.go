@@ -155,6 +155,17 @@ func (c *clients) next(op *operation) {
 	c.begin(op)
 }
 
+// pileUp makes many writes wait on a member that was cut off. If it leads, its log gets a long end that is never committed, in whose place the
+// others may have a snapshot soon.
+func (c *clients) pileUp(m *member) {
+	for range 5 + c.w.rand.IntN(40) {
+		if c.stopped || !m.up {
+			return
+		}
+		c.begin(c.write(-1, m, c.w.rand.IntN(c.w.knobs.keys)))
+	}
+}
+
 // choose picks the member to ask. Those that say to lead are the most interesting: one of them may be wrong.
 func (c *clients) choose() *member {
 	w := c.w

@@ -14,6 +14,9 @@ func describeMessage(m raft.Message) string {
 	case raft.AppendEntries:
 		return fmt.Sprintf("AppendEntries t%d after %d:t%d%s commit %d read %d",
 			m.Term, m.PrevLogIndex, m.PrevLogTerm, describeEntries(m.Entries), m.LeaderCommit, m.ReadSeq)
+	case raft.InstallSnapshot:
+		return fmt.Sprintf("InstallSnapshot t%d at %d:t%d bytes %d+%d of %d",
+			m.Term, m.LastIncludedIndex, m.LastIncludedTerm, m.Offset, len(m.Data), m.Size)
 	case raft.ForwardProposals:
 		ids := make([]uint64, len(m.Proposals))
 		for i := range ids {
@@ -40,7 +43,11 @@ func describeSaves(batch []wal.Save) string {
 	var parts []string
 	for i := range batch {
 		h := batch[i].HardState
-		parts = append(parts, fmt.Sprintf("t%d vote n%d%s", h.CurrentTerm, h.VotedFor, describeEntries(batch[i].Entries)))
+		part := fmt.Sprintf("t%d vote n%d from %d%s", h.CurrentTerm, h.VotedFor, batch[i].First, describeEntries(batch[i].Entries))
+		if batch[i].Reset {
+			part += " (reset)"
+		}
+		parts = append(parts, part)
 	}
 	return strings.Join(parts, ", ")
 }

@@ -23,13 +23,16 @@ type disk struct {
 
 	// What its log must hold, for the checker.
 	durable image
+	kept    kept
 	saving  []wal.Save // given to the log and not known to be durable: a crash may or may not leave it there
 }
 
 // image is what a log holds.
 type image struct {
 	hardState raft.HardState
-	entries   []entrySum
+	first     raft.Index // entries before it are not in the log any more; they are what was committed
+	base      raft.Term  // of entry first-1
+	entries   []entrySum // from index 1 on
 }
 
 // entrySum stands for an entry.
@@ -53,8 +56,12 @@ func (g *image) at(i raft.Index) entrySum {
 }
 
 // add does what a batch does to a log.
-func (g *image) add(batch []wal.Save) {
+func (g *image) add(c *checker, batch []wal.Save) {
 	for i := range batch {
+		s := &batch[i]
+		if first := max(s.First, 1); first != g.first || s.Reset {
+			g.begin(c, first, s.BaseTerm, s.Reset)
+		}
 		g.hardState = batch[i].HardState
 		if es := batch[i].Entries; len(es) > 0 {
 			g.entries = g.entries[:es[0].Index-1]
@@ -66,14 +73,14 @@ func (g *image) add(batch []wal.Save) {
 }
 
 func (g *image) clone() image {
-	return image{hardState: g.hardState, entries: append([]entrySum(nil), g.entries...)}
+	return image{hardState: g.hardState, first: g.first, base: g.base, entries: append([]entrySum(nil), g.entries...)}
 }
 
 func (g *image) equal(h *image) bool {
-	if g.hardState != h.hardState || len(g.entries) != len(h.entries) {
+	if g.hardState != h.hardState || g.first != h.first || g.base != h.base || len(g.entries) != len(h.entries) {
 		return false
 	}
-	for i := range g.entries {
+	for i := int(g.first) - 1; i < len(g.entries); i++ {
 		if g.entries[i] != h.entries[i] {
 			return false
 		}
@@ -88,9 +95,13 @@ func readImage(fs *memfs.FS, o wal.Options) (image, error) {
 		return image{}, err
 	}
 	defer l.Close()
-	var g image
+	g := image{first: 1}
 	for _, found := range l.Groups() {
-		g.hardState = found.HardState
+		g.hardState, g.first, g.base = found.HardState, found.FirstIndex, found.BaseTerm
+		g.entries = make([]entrySum, g.first-1)
+		if g.first > 1 {
+			g.entries[g.first-2].term = g.base
+		}
 		for next := found.FirstIndex; next <= found.LastIndex; {
 			es, err := l.Entries(found.Group, next, found.LastIndex, 1<<20)
 			if err != nil {

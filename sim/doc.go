@@ -17,6 +17,8 @@
 //	network   delay, loss, duplication, reordering and cuts, of encoded bytes
 //	client    proposals and reads on any member, and their history
 //	nemesis   what goes wrong, and when
+//	snapshots what the checker knows of compaction and snapshots
+//	transfer  an operator's calls to hand the lead over
 //	checker   what is known of the whole cluster, and the properties that no member can check alone
 //	recovery  the end of a run: everything is mended, and progress is demanded
 //
@@ -26,7 +28,9 @@
 // it is durable there; equal entries and equal predecessors wherever index and term are equal; every later leader holds what is committed; what is
 // declared committed is durable on a majority, and was committed by an entry of the leader's own term; equal state at equal
 // applied indexes, each index once; what a disk holds after a crash is what was acknowledged; a member stops for good when its disk
-// failed. For clients: an applied proposal is where its outcome says, a refused one never takes effect, none takes effect
+// failed. A log begins behind entry i only where a durable snapshot reaches to i; every snapshot, taken or received, and every machine that
+// continues from one, is in the state that all are in at its index; what is at or before the newest durable snapshot counts as held.
+// A transfer of the lead ends within bounded time, and succeeds where nothing is wrong. For clients: an applied proposal is where its outcome says, a refused one never takes effect, none takes effect
 // twice, and a read reflects everything that was committed before it began. At the end: a leader is elected and stays, every call
 // ends, and all members reach the same state.
 package sim

@@ -19,6 +19,8 @@ type knobs struct {
 	raft         raft.Config // ID, Epoch and Rand are the host's
 	segmentBytes int64
 	pendingBytes int
+	compaction   host.CompactionOptions
+	padding      int // of a snapshot, of 9 bytes each
 
 	clients    int
 	keys       int
@@ -68,6 +70,7 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 		lateCopies:   pick(r, 50, 200, 800),
 		kinds:        drawMishaps(r),
 	}
+	k.compaction, k.padding = drawCompaction(r), pick(r, 0, 10, 100, 400)
 	k.lateMax = pick(r, k.electionTimeout()/4, 2*k.electionTimeout(), 5*time.Second)
 	if o.Members != 0 {
 		k.members = o.Members
@@ -131,7 +134,7 @@ func (k *knobs) host(m *member) host.Config {
 		Rand: rand.New(rand.NewPCG(m.w.rand.Uint64(), m.w.rand.Uint64())),
 		// The wall clock in nanoseconds, which has moved on since the last start.
 		Epoch: uint64(m.w.now) + uint64(m.incarnation),
-		Tick:  tick, PendingBytesMax: k.pendingBytes, Log: wal.Options{SegmentBytes: k.segmentBytes}, Logger: newLogger(m), Observer: m,
+		Tick:  tick, PendingBytesMax: k.pendingBytes, Compaction: k.compaction, Log: wal.Options{SegmentBytes: k.segmentBytes}, Logger: newLogger(m), Observer: m,
 	}
 }
 
@@ -148,11 +151,10 @@ func (k *knobs) electionTimeout() time.Duration {
 func (k *knobs) String() string {
 	c := k.raft
 	return fmt.Sprintf("members %d, %v, faults %v every %v (%d%% on the leader), clocks off by %d of 1000; "+
-		"election %d ticks, append %d, inflight %d, uncommitted %d, apply %d, cache %d, segment %d, pending %d bytes; "+
-		"clients %d, keys %d, think %v, %d%% to leaders, reads %d%%, burst %d, value %d bytes; "+
-		"latency %v, late by %v, of 1000 messages %v, of 1000 copies %d late",
+		"election %d ticks, append %d, inflight %d, uncommitted %d, apply %d, cache %d, segment %d, pending %d bytes; compaction %+v, padding %d; "+
+		"clients %d, keys %d, think %v, %d%% to leaders, reads %d%%, burst %d, value %d bytes; latency %v, late by %v, of 1000 messages %v, of 1000 copies %d late",
 		k.members, k.duration, k.faults, k.faultEvery, k.onLeader, k.drift,
 		c.ElectionTicks, c.AppendBytesMax, c.InflightBytesMax, c.UncommittedBytesMax, c.ApplyBytesMax, c.CacheBytesMax,
-		k.segmentBytes, k.pendingBytes, k.clients, k.keys, k.think, k.toLeaders, k.readPart, k.burstMax, k.valueBytes,
+		k.segmentBytes, k.pendingBytes, k.compaction, k.padding, k.clients, k.keys, k.think, k.toLeaders, k.readPart, k.burstMax, k.valueBytes,
 		k.latency, k.lateMax, k.kinds, k.lateCopies)
 }

@@ -38,10 +38,12 @@ type member struct {
 	diskFailed  bool // an operation of this incarnation was made to fail
 	stopped     bool // it has stopped by itself and will be restarted
 	commit      raft.Index
+	ticks       uint64 // of this incarnation
+	handovers   []*handover
 }
 
 func newMember(w *world, id raft.NodeID) *member {
-	return &member{w: w, id: id, disk: disk{fs: memfs.New()}}
+	return &member{w: w, id: id, disk: disk{fs: memfs.New(), durable: image{first: 1}}}
 }
 
 func (m *member) String() string {
@@ -86,6 +88,7 @@ func (m *member) start() {
 	m.up, m.diskFailed, m.stopped, m.commit, m.pausedUntil = true, false, false, 0, 0
 	m.started = m.w.now
 	m.drift = 1000 - m.w.knobs.drift + m.w.rand.Int64N(2*m.w.knobs.drift+1)
+	m.ticks, m.handovers = 0, nil
 	m.due, m.nested = [host.PartCount]bool{}, false
 	m.disk.fs.SetHook(m.hook)
 	m.w.report.Starts++
@@ -150,6 +153,7 @@ func (m *member) die(d death) {
 	}
 	waits := m.waits
 	m.up, m.host, m.group, m.machine, m.waits, m.strike = false, nil, nil, nil, nil, nil
+	m.handovers = nil
 	for _, op := range waits {
 		w.clients.lost(op)
 	}
@@ -171,7 +175,16 @@ func (m *member) hook(op memfs.Op, name string) error {
 		return nil
 	}
 	m.w.mix(uint64(op))
+	if ofSnapshots(name) {
+		// At the end: what looks at the disk meanwhile sees it as it is before the operation.
+		defer func() { m.disk.kept.stale = true }()
+	}
 	if m.struck() {
+		if m.host != nil && ofSnapshots(name) {
+			m.w.report.SnapshotErrors++
+			m.tell("the disk fails to %v %s", op, name)
+			return syscall.EIO
+		}
 		m.diskFailed = true
 		m.w.report.DiskErrors++
 		m.tell("the disk fails to %v %s", op, name)

@@ -33,6 +33,7 @@ func (w *world) harm() {
 		{FaultSlowMachine, w.harmMachine},
 		{FaultRumour, w.harmRumour},
 		{FaultDuplicate, func(m *member) { w.network.echo(m.id) }},
+		{FaultTransfer, w.harmTransfer},
 	}
 	n := 0
 	for _, h := range harms {
@@ -127,6 +128,9 @@ func (w *world) harmPartition(m *member) {
 	}
 	w.network.cutBetween(side)
 	w.mendLater()
+	if w.chance(500) {
+		w.clients.pileUp(m)
+	}
 }
 
 func (w *world) harmCut(m *member) {

@@ -93,7 +93,7 @@ func (n *network) echo(to raft.NodeID) {
 }
 
 const (
-	messageKinds = 8
+	messageKinds = 11
 	// messageKindsFrequent is how many of them there are plenty of: those from which a cluster lives. The others are between followers
 	// and leaders on behalf of clients.
 	messageKindsFrequent = 4
@@ -116,6 +116,12 @@ func kindOf(m raft.Message) int {
 		return 5
 	case raft.ReadIndex:
 		return 6
+	case raft.TimeoutNow:
+		return 7
+	case raft.InstallSnapshot:
+		return 8
+	case raft.InstallSnapshotReply:
+		return 9
 	}
 	return messageKinds - 1
 }

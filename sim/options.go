@@ -64,6 +64,8 @@ const (
 	FaultDelay
 	// FaultReorder lets messages overtake each other. Without it a link keeps its order but for late messages.
 	FaultReorder
+	// FaultTransfer hands the lead over, or tries to.
+	FaultTransfer
 	// FaultNone lets nothing go wrong.
 	FaultNone
 
@@ -75,7 +77,7 @@ const AllFaults = FaultNone - 1
 
 var faultNames = [...]string{
 	"power", "kill", "blackout", "partition", "cut", "pause", "slow-disk", "disk-error", "slow-machine", "rumour",
-	"loss", "duplicate", "delay", "reorder", "none",
+	"loss", "duplicate", "delay", "reorder", "transfer", "none",
 }
 
 func (f Faults) has(one Faults) bool { return f&one != 0 }

@@ -139,6 +139,8 @@ func (w *world) converged() string {
 			return "there is no agreement on the leader: " + m.String() + "; " + leader.String()
 		case s.AppliedIndex != w.checker.committedTo() || s.LastIndex != is.LastIndex || s.CommitIndex != s.LastIndex:
 			return "a member lags: " + m.String() + "; " + leader.String()
+		case len(m.handovers) > 0:
+			return m.String() + " has a transfer that does not end"
 		case len(m.waits) > 0:
 			return m.waits[0].String() + " has no outcome"
 		}

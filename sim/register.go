@@ -3,6 +3,9 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
+	"maps"
+	"slices"
 
 	"github.com/balsa-raft/balsa/host"
 	"github.com/balsa-raft/balsa/raft"
@@ -32,5 +35,45 @@ func (r *register) Apply(batch []host.Entry) error {
 		r.state = mixBytes(mix(r.state, uint64(e.Index)), e.Command)
 		r.m.w.checker.applied(r, previous, e, value)
 	}
+	return nil
+}
+
+// paddingKey marks what makes a snapshot larger.
+const paddingKey = 255
+
+// Snapshot implements host.Machine.
+func (r *register) Snapshot() (func(io.Writer) error, error) {
+	b := binary.LittleEndian.AppendUint64(nil, uint64(r.applied))
+	b = binary.LittleEndian.AppendUint64(b, r.state)
+	for _, key := range slices.Sorted(maps.Keys(r.values)) {
+		b = append(binary.LittleEndian.AppendUint64(b, r.values[key]), byte(key))
+	}
+	for i := range uint64(r.m.w.knobs.padding) {
+		b = append(binary.LittleEndian.AppendUint64(b, mix(r.state, i)), paddingKey)
+	}
+	r.m.w.report.Snapshots++
+	return func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	}, nil
+}
+
+// Restore implements host.Machine.
+func (r *register) Restore(from io.Reader) error {
+	b, err := io.ReadAll(from)
+	if err != nil {
+		return err
+	}
+	if len(b) < 16 || (len(b)-16)%commandBytes != 0 {
+		return fmt.Errorf("a snapshot of %d bytes", len(b))
+	}
+	r.applied, r.state = raft.Index(binary.LittleEndian.Uint64(b)), binary.LittleEndian.Uint64(b[8:])
+	clear(r.values)
+	for b = b[16:]; len(b) > 0; b = b[commandBytes:] {
+		if b[8] != paddingKey {
+			r.values[int(b[8])] = binary.LittleEndian.Uint64(b)
+		}
+	}
+	r.m.w.checker.restored(r)
 	return nil
 }

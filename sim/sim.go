@@ -41,6 +41,12 @@ func (w *world) live() {
 		w.mend()
 		w.demandProgress()
 	}
+	if w.failure == nil && len(w.members) > 1 && w.chance(500) {
+		w.demandTransfer()
+		if w.failure == nil {
+			w.demandProgress()
+		}
+	}
 	if w.failure == nil {
 		w.demandPeace()
 	}
@@ -77,6 +83,15 @@ type Counts struct {
 	Forwards, ForwardRefusals  int
 	Writes, Refused, Unknown   int
 	Reads, ReadsUnanswered     int
+	Snapshots, Compactions     int // taken; and logs that were made to begin later
+	Streams, StreamsResumed    int // of snapshots to members; those that found a part of it there
+	Chunks, Restores           int
+	StartsBehind               int // starts with a log that begins behind a snapshot
+	ResetsAtStart              int // and with a snapshot that was newer than the log
+	SnapshotErrors             int // of the disk, that do not stop a member
+	Transfers                  int // asked for
+	TransfersDone              int
+	TransfersFailed            int
 	ReadsOfDeposed             int // those that began at a member that believed to lead, when a later leader had committed
 }
 

@@ -18,6 +18,7 @@ func (m *member) scheduleTick() {
 	m.w.after(tick*1000/time.Duration(m.drift)+1, func() {
 		if m.up && m.incarnation == incarnation {
 			if !m.paused() {
+				m.ticks++
 				m.step(host.PartShard)
 			}
 			if m.up {
@@ -45,9 +46,14 @@ func (m *member) scheduleRest() {
 // wake schedules the parts that have something to do.
 func (m *member) wake() {
 	for p := host.PartShard; m.up && p < host.PartCount; p++ {
-		if !m.due[p] && !m.host.Idle(p) {
+		switch {
+		case m.due[p]:
+		case !m.host.Idle(p):
 			m.due[p] = true
 			m.schedule(p, m.delay(p))
+		case p == host.PartSender && m.host.Sending():
+			m.due[p] = true
+			m.schedule(p, m.delay(p)+between(m.w.rand, 0, 40*time.Millisecond))
 		}
 	}
 }
@@ -70,7 +76,7 @@ func (m *member) schedule(p host.Part, delay time.Duration) {
 func (m *member) delay(p host.Part) time.Duration {
 	r := m.w.rand
 	switch p {
-	case host.PartWriter, host.PartReader, host.PartPreparer:
+	case host.PartWriter, host.PartReader, host.PartPreparer, host.PartSnapshotter, host.PartSender, host.PartReceiver:
 		if m.w.now < m.disk.slowUntil {
 			return between(r, 0, m.disk.slow)
 		}
@@ -97,7 +103,11 @@ func (m *member) step(p host.Part) {
 	if p == host.PartShard {
 		m.w.checker.observe(m)
 	}
+	if p == host.PartReceiver && m.dieBetween() {
+		return
+	}
 	m.checkStopped()
+	m.followTransfers()
 	m.w.clients.poll(m)
 	m.wake()
 }

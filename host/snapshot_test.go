@@ -1,0 +1,183 @@
+package host
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/balsa-raft/balsa/raft"
+)
+
+// compacting starts members that take a snapshot about every ten commands and keep a tail of about three.
+func compacting(t *testing.T, n int) *cluster {
+	c := newCluster(t, n)
+	c.compaction = CompactionOptions{LogBytes: 600, TailBytes: 200, ChunkBytes: 64}
+	return c.startAll()
+}
+
+// fill proposes so many commands at a member and sees them applied.
+func (c *cluster) fill(m *member, from, n int) {
+	c.t.Helper()
+	for i := range n {
+		p := m.propose(fmt.Sprintf("command %d", from+i))
+		c.settle()
+		if _, err := m.group.Outcome(p); err != nil {
+			c.t.Fatalf("command %d: %v", from+i, err)
+		}
+	}
+}
+
+func (m *member) first() raft.Index { return m.group.Status().FirstIndex }
+
+// sameState checks that every member has executed the same commands.
+func (c *cluster) sameState() {
+	c.t.Helper()
+	want := strings.Join(c.members[0].machine.commands, ",")
+	for _, m := range c.members {
+		if got := strings.Join(m.machine.commands, ","); got != want {
+			c.t.Errorf("n%d has executed %s, n1 %s", m.id, got, want)
+		}
+	}
+}
+
+func TestSnapshotTakesTheLogsPlace(t *testing.T) {
+	c := compacting(t, 3)
+	leader := c.elect(1)
+	c.fill(leader, 0, 100)
+	c.pass(20)
+	for _, m := range c.members {
+		if m.first() < 50 {
+			t.Errorf("n%d still keeps its log from %d on", m.id, m.first())
+		}
+	}
+	c.sameState()
+}
+
+func TestSnapshotBringsAMemberBack(t *testing.T) {
+	c := compacting(t, 3)
+	leader := c.elect(1)
+	c.fill(leader, 0, 5)
+	c.member(3).kill()
+	c.fill(leader, 5, 100)
+	c.member(3).start()
+	c.pass(40)
+	if c.member(3).first() == 1 {
+		t.Errorf("n3 was not brought back by a snapshot: %v", c.member(3).group.Status())
+	}
+	c.fill(leader, 105, 3)
+	c.pass(20)
+	c.sameState()
+}
+
+// TestN5_RestartsContinueFromTheSnapshot: a restart, after power failures at any moment of the life before, continues from the
+// newest snapshot and the log behind it.
+func TestN5_RestartsContinueFromTheSnapshot(t *testing.T) {
+	c := compacting(t, 3)
+	c.fill(c.elect(1), 0, 60)
+	for round := range 5 {
+		for _, m := range c.members {
+			m.cut()
+			m.start()
+		}
+		if at := c.member(1).group.Status().AppliedIndex; at < 30 {
+			t.Errorf("n1 begins at %d, not behind a snapshot", at)
+		}
+		c.fill(c.elect(raft.NodeID(round%3+1)), 60+10*round, 10)
+	}
+	c.pass(20)
+	c.sameState()
+}
+
+// TestSnapshotResumes: chunks are lost, a member restarts in the middle, and the transfer goes on.
+func TestSnapshotResumes(t *testing.T) {
+	c := compacting(t, 3)
+	leader := c.elect(1)
+	c.fill(leader, 0, 5)
+	c.member(3).kill()
+	c.fill(leader, 5, 100)
+	c.member(3).start()
+	for i := range 8000 {
+		if c.member(3).first() > 1 {
+			break
+		}
+		for _, m := range c.members {
+			m.tick()
+		}
+		if chunks := take[raft.InstallSnapshot](c, 3); len(chunks) > 0 && i%2 == 0 {
+			c.network = append(c.network, chunks[0]) // of several, one arrives
+		}
+		if i == 60 {
+			c.member(3).kill()
+			c.member(3).start()
+		}
+		c.settleOnce()
+	}
+	if c.member(3).first() == 1 {
+		t.Errorf("n3 was not brought back: %v", c.member(3).group.Status())
+	}
+	c.pass(60)
+	c.sameState()
+}
+
+func TestTransfer(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	leader := c.elect(1)
+	handed := leader.group.Transfer(2)
+	held := leader.propose("while it is handed over")
+	c.settle()
+	c.pass(2)
+	<-handed.Done()
+	if err := handed.Err(); err != nil {
+		t.Errorf("the lead was not handed over: %v", err)
+	}
+	if c.member(2).role() != raft.Leader {
+		t.Errorf("n2 does not lead: %v", c.member(2).group.Status())
+	}
+	c.pass(2)
+	if _, err := leader.group.Outcome(held); err != nil || c.member(3).machine.commands[0] != "while it is handed over" {
+		t.Errorf("a command that came meanwhile: %v; n3 has executed %v", err, c.member(3).machine.commands)
+	}
+}
+
+func TestTransferRefuses(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	leader := c.elect(1)
+	for to, want := range map[raft.NodeID]string{1: "it leads already", 9: "not a voter"} {
+		refused := leader.group.Transfer(to)
+		c.settle()
+		<-refused.Done()
+		if err := refused.Err(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("transfer to n%d: %v, want %q", to, err, want)
+		}
+	}
+	refused := c.member(2).group.Transfer(0)
+	c.settle()
+	if <-refused.Done(); refused.Err() == nil {
+		t.Error("a follower handed over")
+	}
+}
+
+// TestE26_TransferEnds: the target never answers; the leader goes on, and loses nothing that was proposed meanwhile.
+func TestE26_TransferEnds(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	leader := c.elect(1)
+	handed := leader.group.Transfer(2)
+	leader.work()
+	take[raft.TimeoutNow](c, 2)
+	held := leader.propose("while it is handed over")
+	c.settle()
+	select {
+	case <-held.Done():
+		t.Error("a command was appended while the lead was being handed over")
+	default:
+	}
+	c.pass(25)
+	<-handed.Done()
+	if err := handed.Err(); err == nil || !strings.Contains(err.Error(), "did not take over") {
+		t.Errorf("the transfer ended with %v", err)
+	}
+	<-held.Done()
+	if _, err := leader.group.Outcome(held); err != nil {
+		t.Errorf("the command that waited: %v", err)
+	}
+}

@@ -1,0 +1,80 @@
+package host
+
+import (
+	"errors"
+	"io"
+
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/snapshot"
+)
+
+// Snapshotter writes snapshots of what the applier has pinned.
+type Snapshotter struct {
+	host  *Host
+	inbox *inbox[snapshotWork]
+	batch []snapshotWork // scratch
+}
+
+type snapshotWork struct {
+	group   *Group
+	meta    snapshot.Meta
+	write   func(io.Writer) error
+	compact raft.Index // the log goes up to here when it is done; zero: not at all
+}
+
+// Step writes what waits. It reports whether there is more to do.
+func (s *Snapshotter) Step() (more bool) {
+	s.batch = s.inbox.take(s.batch)
+	for i := range s.batch {
+		s.write(&s.batch[i])
+	}
+	return !s.inbox.empty()
+}
+
+func (s *Snapshotter) write(work *snapshotWork) {
+	g, m := work.group, work.meta
+	size, err := s.store(m, work.write)
+	if err != nil {
+		size = 0
+	}
+	g.compaction.done(size)
+	if err != nil {
+		s.host.logger.Warn("a snapshot could not be written; the log is kept", "group", uint64(g.id), "index", uint64(m.Index), "error", err)
+		return
+	}
+	s.host.logger.Debug("a snapshot was written", "group", uint64(g.id), "index", uint64(m.Index), "bytes", size)
+	s.host.shard.inbox.put(input{kind: inputSnapshotted, group: g, index: work.compact}, 0, 0)
+	if err := s.host.snapshots.Prune(g.id, m.Index); err != nil {
+		s.host.logger.Warn("old snapshots could not be removed", "group", uint64(g.id), "error", err)
+	}
+}
+
+// store writes a snapshot and makes it durable.
+func (s *Snapshotter) store(m snapshot.Meta, write func(io.Writer) error) (size int64, err error) {
+	w, err := s.host.snapshots.Create(m)
+	if err != nil {
+		return 0, errors.Join(err, write(failingWriter{err}))
+	}
+	counted := countingWriter{w: w}
+	if err := write(&counted); err != nil {
+		w.Abort()
+		return 0, err
+	}
+	return counted.n, w.Commit()
+}
+
+type countingWriter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *countingWriter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// failingWriter lets a machine give up what it has pinned when there is nowhere to write it.
+type failingWriter struct{ err error }
+
+func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }

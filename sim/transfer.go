@@ -1,0 +1,95 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/balsa-raft/balsa/host"
+	"github.com/balsa-raft/balsa/raft"
+)
+
+// handover is an operator's call to hand the lead over.
+type handover struct {
+	*host.Transfer
+	to    raft.NodeID
+	leads bool   // the member said so when it was called
+	began uint64 // member.ticks
+}
+
+// harmTransfer hands the lead over, or asks what cannot be.
+func (w *world) harmTransfer(m *member) {
+	if leader := w.leader(); leader != nil && w.chance(800) {
+		m = leader
+	}
+	if !m.up {
+		return
+	}
+	to := raft.NodeID(w.rand.IntN(len(w.members) + 1)) // zero: anybody
+	if w.chance(50) {
+		to = raft.NodeID(len(w.members) + 1 + w.rand.IntN(3))
+	}
+	m.transfer(to)
+}
+
+// transfer asks the member to hand over.
+func (m *member) transfer(to raft.NodeID) *handover {
+	h := &handover{Transfer: m.group.Transfer(to), to: to, began: m.ticks, leads: m.group.Status().Role == raft.Leader}
+	m.w.report.Transfers++
+	m.tell("is asked to hand over to n%d", to)
+	m.handovers = append(m.handovers, h)
+	m.wake()
+	return h
+}
+
+// followTransfers looks for those that have ended, and for those that should have.
+func (m *member) followTransfers() {
+	m.handovers = slices.DeleteFunc(m.handovers, func(h *handover) bool {
+		if !isClosed(h.Done()) {
+			if limit := uint64(2*m.w.knobs.raft.ElectionTicks + 10); m.ticks-h.began > limit {
+				m.w.fail("Liveness", "n%d was asked to hand over to n%d %d ticks ago, and that has not ended: %v", m.id, h.to, m.ticks-h.began, m)
+			}
+			return false
+		}
+		m.tell("ends the transfer to n%d: %v", h.to, h.Err())
+		switch err := h.Err(); {
+		case err == nil:
+			m.w.report.TransfersDone++
+			if h.to == m.id || int(h.to) > len(m.w.members) {
+				m.w.fail("Transfer", "n%d says to have handed over to n%d", m.id, h.to)
+			}
+			if m.group.Status().Role == raft.Leader && m.group.Status().Term == m.w.latestTerm() {
+				m.w.fail("Transfer", "n%d says to have handed over to n%d, and leads: %v", m.id, h.to, m)
+			}
+		default:
+			m.w.report.TransfersFailed++
+		}
+		return true
+	})
+}
+
+// latestTerm is the latest that a member that runs is in.
+func (w *world) latestTerm() (term raft.Term) {
+	for _, m := range w.members {
+		if m.up {
+			term = max(term, m.group.Status().Term)
+		}
+	}
+	return term
+}
+
+// demandTransfer checks that in a cluster where nothing is wrong the lead can be handed over.
+func (w *world) demandTransfer() {
+	leader := w.leader()
+	to := raft.NodeID(w.rand.IntN(len(w.members) + 1))
+	if to == leader.id {
+		to = 0
+	}
+	h := leader.transfer(to)
+	w.run(w.now+4*w.knobs.electionTimeout(), func() bool { return isClosed(h.Done()) && w.leader() != nil && w.leader() != leader })
+	switch now := w.leader(); {
+	case w.failure != nil:
+	case !isClosed(h.Done()) || h.Err() != nil:
+		w.fail("Liveness", "nothing is wrong, and n%d cannot hand over to n%d: %v", leader.id, to, leader)
+	case now == nil || to != 0 && now.id != to:
+		w.fail("Liveness", "nothing is wrong, n%d has handed over to n%d, and the leader is %v", leader.id, to, now)
+	}
+}
