@@ -47,6 +47,7 @@ type operation struct {
 	floor       raft.Index // of a read: what was committed when it began
 	proposal    *host.Proposal
 	read        *host.Read
+	patient     bool // it waits for as long as it takes
 	ended       bool
 	done        func(op *operation) // may be nil
 }
@@ -100,11 +101,11 @@ func (c *clients) unrest() {
 	}
 }
 
-// rush makes some calls, so that something is under way when a member dies.
-func (c *clients) rush() {
-	for range 4 {
+// rush makes some calls to the others, so that something is under way when a member dies.
+func (c *clients) rush(victim *member) {
+	for range 6 {
 		c.w.after(between(c.w.rand, 0, 2*c.w.knobs.latency), func() {
-			if m := c.choose(); m.up && !c.stopped {
+			if m := c.choose(); m != victim && m.up && !c.stopped {
 				c.call(m)
 			}
 		})
@@ -188,6 +189,10 @@ func (c *clients) begin(op *operation) {
 		return
 	}
 	op.m.waits = append(op.m.waits, op)
+	op.m.wake()
+	if op.patient {
+		return
+	}
 	limit := between(c.w.rand, 10*time.Millisecond, pick(c.w.rand, 50*time.Millisecond, 200*time.Millisecond, 2*time.Second))
 	if c.stopped {
 		limit = 5 * time.Second
@@ -198,7 +203,6 @@ func (c *clients) begin(op *operation) {
 			c.abandon(op)
 		}
 	})
-	op.m.wake()
 }
 
 func (c *clients) operation(client int, m *member, key int) *operation {

@@ -158,7 +158,7 @@ func (m *member) die(d death) {
 		w.clients.lost(op)
 	}
 	if w.chaos {
-		w.after(pick(w.rand, between(w.rand, 0, 50*time.Millisecond), between(w.rand, 0, 3*time.Second)), m.restart)
+		w.after(between(w.rand, 0, pick(w.rand, 5*time.Millisecond, 50*time.Millisecond, 3*time.Second)), m.restart)
 		w.network.broke(m)
 	}
 }

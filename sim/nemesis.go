@@ -86,7 +86,7 @@ func (w *world) kill(m *member, d death) {
 	if !m.up {
 		return
 	}
-	w.clients.rush()
+	w.clients.rush(m)
 	if w.chance(400) {
 		incarnation := m.incarnation
 		w.after(between(w.rand, 0, 3*w.knobs.latency), func() {
@@ -96,7 +96,7 @@ func (w *world) kill(m *member, d death) {
 		})
 		return
 	}
-	m.strike = &strike{in: 1 + w.rand.IntN(pick(w.rand, 3, 20)), death: &d}
+	m.strike = &strike{in: 1 + w.rand.IntN(pick(w.rand, 3, 20, 60)), death: &d}
 	w.disarm(m)
 }
 

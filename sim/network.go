@@ -83,11 +83,13 @@ func (n *network) remember(from, to raft.NodeID, b []byte) {
 // echo delivers some of the last packets to a member once more, perhaps to its next incarnation.
 func (n *network) echo(to raft.NodeID) {
 	sent := n.sent[to-1]
+	sent = sent[max(0, len(sent)-pick(n.w.rand, 4, 10, echoMax)):]
 	part := pick(n.w.rand, 100, 300, 900)
-	for _, p := range sent[max(0, len(sent)-echoMax):] {
+	longest := pick(n.w.rand, n.w.knobs.latency, n.w.knobs.electionTimeout()/4)
+	for _, p := range sent {
 		if n.w.chance(part) {
 			n.w.report.Duplicated++
-			n.w.after(between(n.w.rand, 0, n.w.knobs.electionTimeout()/4), func() { n.arrive(p.from, to, p.bytes) })
+			n.w.after(between(n.w.rand, 0, longest), func() { n.arrive(p.from, to, p.bytes) })
 		}
 	}
 }

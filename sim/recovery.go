@@ -57,7 +57,7 @@ func (w *world) demandService() {
 	served := false
 	for _, m := range w.members {
 		if core[m.id] {
-			w.probe(m, func() bool { return served }, func() { served = true })
+			w.probe(m, false, func() bool { return served }, func() { served = true })
 		}
 	}
 	w.run(w.now+recoveryMax, func() bool { return served })
@@ -82,7 +82,7 @@ func (w *world) demandProgress() {
 	unserved := make([]bool, len(w.members))
 	for i, m := range w.members {
 		unserved[i] = true
-		w.probe(m, func() bool { return false }, func() { unserved[i] = false })
+		w.probe(m, true, func() bool { return false }, func() { unserved[i] = false })
 	}
 	start := w.now
 	w.run(start+recoveryMax, func() bool { return !slices.Contains(unserved, true) && w.converged() == "" })
@@ -101,9 +101,9 @@ func (w *world) demandProgress() {
 }
 
 // probe writes on m again and again until a write is applied there, or enough says that it is not needed any more.
-func (w *world) probe(m *member, enough func() bool, served func()) {
+func (w *world) probe(m *member, patient bool, enough func() bool, served func()) {
 	again := func() {
-		w.after(10*time.Millisecond, func() { w.probe(m, enough, served) })
+		w.after(10*time.Millisecond, func() { w.probe(m, patient, enough, served) })
 	}
 	switch {
 	case enough():
@@ -111,6 +111,7 @@ func (w *world) probe(m *member, enough func() bool, served func()) {
 		again()
 	default:
 		op := w.clients.write(-1, m, 0)
+		op.patient = patient // nothing is lost in a mended cluster: not to end is a fault
 		op.done = func(op *operation) {
 			if op.Outcome == OutcomeApplied {
 				served()
