@@ -10,12 +10,11 @@ package raft
 func (r *Raft) advanceCommitIndex() {
 	var n Index
 	n, r.scratch = r.config.Configuration.quorumIndex(r.scratch, r.reached)
-	if n <= r.commitIndex || !r.log.has(r.currentTerm, n) {
-		return
+	if n > r.commitIndex && r.log.has(r.currentTerm, n) {
+		r.commitIndex = n
+		r.registerEarlyReads()
 	}
-	r.proposals.committed(&r.log, r.commitIndex, n)
-	r.commitIndex = n
-	r.registerEarlyReads()
+	r.proposals.release(&r.log, min(r.commitIndex, r.disk.index))
 }
 
 // reached is matchIndex[id], where the leader's own is what is on its disk: its write runs in parallel with the followers' (§10.2.1).

@@ -65,6 +65,8 @@
 //	commit.go       §3.6.2 committing entries of earlier terms; quorum.go: majorities
 //	durable.go      §3.8 persisted state, §10.2.1 the leader's disk in parallel
 //	read.go         §6.4 linearizable reads
+//	transfer.go     §3.10 leadership transfer
+//	snapshot.go     ch. 5 log compaction and snapshots
 //	proposal.go     §6.2 commands on their way to the leader
 //	log.go          the log: terms of all entries, the newest entries themselves
 //	raft.go         the state, Figure 3.1's rules for all servers, and the inputs

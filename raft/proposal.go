@@ -10,7 +10,8 @@ import "slices"
 // proposals is the accounting of a leader, and the numbering of a follower's forwards.
 type proposals struct {
 	termFirst   Index             // on leaders, the first entry of the term
-	uncommitted uint64            // on leaders, bytes of the term's entries that are not committed
+	uncommitted uint64            // on leaders, bytes of the term's entries that are not committed, or not durable here
+	released    Index             // on leaders, the entries up to here no longer count
 	lastSeq     uint64            // of our last ForwardProposals
 	taken       map[NodeID]uint64 // the last ForwardProposals.Seq that was answered for, of each server
 	startTerm   Term              // currentTerm when this incarnation began
@@ -21,16 +22,18 @@ func (s *proposals) beginTerm(first Index) {
 	s.termFirst, s.uncommitted = first, 0
 }
 
-// committed gives back the bytes of the entries in (from, to].
-func (s *proposals) committed(l *log, from, to Index) {
-	from = max(from, s.termFirst)
-	if from >= to {
+// release gives back the bytes of the entries up to i, which are committed and durable here. Released at commitment alone, a leader
+// whose own disk is stuck would take on more and more that it cannot save.
+func (s *proposals) release(l *log, i Index) {
+	from := max(s.released, s.termFirst)
+	if from >= i {
 		return
 	}
-	es, _ := l.cached(from+1, to, ^uint64(0))
-	for i := range es {
-		s.uncommitted -= es[i].Size()
+	es, _ := l.cached(from+1, i, ^uint64(0))
+	for k := range es {
+		s.uncommitted -= es[k].Size()
 	}
+	s.released = i
 }
 
 // Propose appends commands to the log of the leader: here if this server leads, else by forwarding them. It returns the term in

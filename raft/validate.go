@@ -29,6 +29,9 @@ func (r *Raft) validate(from NodeID, m Message) error {
 	default:
 		reason = fmt.Sprintf("unknown type %T", m)
 	}
+	if t := termOf(m); t > r.currentTerm && t-r.currentTerm > termLeapMax {
+		reason = fmt.Sprintf("its term is %d, ours %d", t, r.currentTerm)
+	}
 	if from == 0 || from == r.config.ID {
 		reason = fmt.Sprintf("n%d cannot be the sender", from)
 	}
@@ -53,6 +56,36 @@ func (r *Raft) validateReply(m AppendEntriesReply) string {
 		return fmt.Sprintf("it returns round %d of reads where the last was %d", m.ReadSeq, r.reads.round)
 	}
 	return ""
+}
+
+// termLeapMax is how far ahead of ours a term can be. At an election a tick it takes a year to get there; a forged message that was believed
+// could end the numbers, and with them the group, for good.
+const termLeapMax = 1 << 32
+
+func termOf(m Message) Term {
+	switch m := m.(type) {
+	case RequestVote:
+		return m.Term
+	case RequestVoteReply:
+		return m.Term
+	case AppendEntries:
+		return m.Term
+	case AppendEntriesReply:
+		return m.Term
+	case TimeoutNow:
+		return m.Term
+	case InstallSnapshot:
+		return m.Term
+	case ForwardProposals:
+		return m.Term
+	case ForwardReply:
+		return m.Term
+	case ReadIndex:
+		return m.Term
+	case ReadIndexReply:
+		return m.Term
+	}
+	return 0
 }
 
 func validTerm(t Term) string {
