@@ -30,6 +30,6 @@
 //
 // # What it does not do yet
 //
-// The set of members is fixed, the log is not compacted, and connections between members are neither encrypted nor authenticated: who
+// The set of members is fixed, and connections between members are neither encrypted nor authenticated: who
 // reaches their addresses can harm the cluster. A member that has lost its data folder is not recognised as such; see [Config].
 package balsa

@@ -49,7 +49,8 @@ func (r Range) String() string {
 // The advice is part of the error, because whoever reads it may be alone with it at night.
 const corruptAdvice = "these bytes were durable, so this is damage and no interrupted write; " +
 	"this member must not vote with this log: keep the folder for inspection, " +
-	"replace the disk, and have the member join anew with an empty folder"
+	"restore it from a copy that was made after this member last ran, or leave the member down; " +
+	"an empty folder under the same member id can lose acknowledged writes"
 
 func (e *CorruptError) Error() string {
 	lost := "which groups and entries it held cannot be told"
