@@ -139,7 +139,8 @@ func (s *Sender) raiseCredit(now time.Duration) {
 // move sends chunks within the window and the rate. It reports false when the stream has ended.
 func (s *Sender) move(st *stream, now time.Duration) bool {
 	g := st.group
-	leads := g.Err() == nil && raft.Term(g.term.Load()) == st.term && raft.NodeID(g.leader.Load()) == s.host.config.ID
+	// The host may have failed and the shard not know of it yet.
+	leads := s.host.Err() == nil && g.Err() == nil && raft.Term(g.term.Load()) == st.term && raft.NodeID(g.leader.Load()) == s.host.config.ID
 	if !leads || st.there >= st.size() || now-st.moved > streamTimeout {
 		return s.end(st)
 	}
