@@ -2,7 +2,10 @@
 P ?= ./...
 T ?= 20s
 
-.PHONY: check test race fuzz update bench dev
+# N is how many seeds: make sim N=10000; one again: go test ./sim -run Seeds -seed=S -v
+N ?= 1000
+
+.PHONY: check test race sim fuzz update bench dev
 
 check: # everything that must hold before a change is merged
 	bash .ci/run
@@ -12,6 +15,9 @@ test:
 
 race:
 	go test -race $(P)
+
+sim: # whole clusters under faults, N seeds
+	go test ./sim -run Seeds -seeds=$(N) -timeout=60m
 
 fuzz: # every fuzz target of P for T
 	@for p in $$(go list $(P)); do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
