@@ -130,6 +130,11 @@ func (w *world) converged() string {
 		return "nobody leads"
 	}
 	is := leader.group.Status()
+	for _, p := range is.Peers {
+		if p.Probing || p.MatchIndex != is.LastIndex {
+			return fmt.Sprintf("the leader does not know what n%d has: %v", p.ID, leader)
+		}
+	}
 	for _, m := range w.members {
 		if !m.up {
 			return m.String()
