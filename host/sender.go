@@ -38,6 +38,7 @@ type stream struct {
 	there   uint64 // what the member says that it has
 	repeats int    // answers in a row that brought nothing new
 	moved   time.Duration
+	retried time.Duration // when chunks were last sent again
 }
 
 const (
@@ -61,6 +62,9 @@ func (s *Sender) Step(now time.Duration) (more bool) {
 		}
 	}
 	s.raiseCredit(now)
+	if n := len(s.streams); n > 1 { // each is the first to have credit now and then
+		s.streams = append(s.streams[1:n:n], s.streams[0])
+	}
 	s.streams = slices.DeleteFunc(s.streams, func(st *stream) bool { return !s.move(st, now) })
 	return !s.inbox.empty()
 }
@@ -144,8 +148,9 @@ func (s *Sender) move(st *stream, now time.Duration) bool {
 	if !leads || st.there >= st.size() || now-st.moved > streamTimeout {
 		return s.end(st)
 	}
-	if now-st.moved > streamRetry && st.sent > st.there {
-		st.sent = st.there
+	// Once in a while, not whenever there is credit: a member that does not answer would leave nothing to the others.
+	if now-max(st.moved, st.retried) > streamRetry && st.sent > st.there {
+		st.sent, st.retried = st.there, now
 	}
 	window := uint64(streamWindow * s.host.config.Compaction.ChunkBytes)
 	for st.sent < st.size() && st.sent-st.there < window && s.credit > 0 {
