@@ -22,6 +22,26 @@ type Hello struct {
 	Incarnation uint64 // of From's data folder
 	Boot        uint64 // drawn anew each time From's process starts; tells a restart from a lost connection
 	Class       Class  // of the connection that it opens
+	// Address is where others reach From, as host:port, so that a member that does not know it can answer; empty if it
+	// cannot say. It has at most AddressBytesMax bytes, each a visible character of ASCII.
+	Address string
+}
+
+// AddressBytesMax bounds Hello.Address. The longest name of a host has 253 bytes, but nobody's has.
+const AddressBytesMax = 255
+
+// CheckAddress returns an error that says why address cannot be a Hello's. It does not look whether it is host:port.
+func CheckAddress(address string) error {
+	if len(address) > AddressBytesMax {
+		return fmt.Errorf("address of %d bytes, it can have %d", len(address), AddressBytesMax)
+	}
+	for i := range len(address) {
+		// People will read it in logs, where a line's end would let a stranger write lines of his own.
+		if c := address[i]; c <= ' ' || c > '~' {
+			return fmt.Errorf("address %q has a character that no address has", address)
+		}
+	}
+	return nil
 }
 
 // Class says what a connection carries. Each member has at most one of each class to each peer.
@@ -54,7 +74,7 @@ const (
 	WrongVersion             // the acceptor does not speak the hello's version
 	WrongCluster             // the acceptor is of another cluster
 	WrongMember              // the acceptor is not the member that the dialler wanted
-	UnknownSender            // the acceptor knows no member of the dialler's id
+	UnknownSender            // the acceptor takes no connections from the dialler's id
 	WrongIncarnation         // the acceptor knows the dialler's id with another data folder
 )
 
@@ -98,7 +118,7 @@ const (
 
 	greetingHeadBytes = 8
 	greetingCRCBytes  = 4
-	helloBodyBytes    = 41
+	helloFixedBytes   = 41 // of a hello's body; the address is the rest
 	acceptedBodyBytes = 20
 	reasonBytesMax    = 512
 	greetingBodyMax   = 1024 // what a reader takes from a stranger, of whatever version
@@ -106,14 +126,16 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// AppendHello appends the bytes of h to b.
+// AppendHello appends the bytes of h to b. The address must pass CheckAddress.
 func AppendHello(b []byte, h Hello) []byte {
+	must.Be(CheckAddress(h.Address) == nil, "the address of a hello was checked: %q", h.Address)
 	start := len(b)
-	b = greetingHead(b, helloMagic, Accepted, helloBodyBytes)
+	b = greetingHead(b, helloMagic, Accepted, helloFixedBytes+len(h.Address))
 	for _, v := range [...]uint64{h.ClusterID, uint64(h.From), uint64(h.To), h.Incarnation, h.Boot} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	b = append(b, byte(h.Class))
+	b = append(b, h.Address...)
 	return greetingCRC(b, start)
 }
 
@@ -153,10 +175,14 @@ func ReadHello(r io.Reader) (Hello, error) {
 	if g.version != Version {
 		return Hello{}, fmt.Errorf("%w: %d, this member speaks %d", ErrVersion, g.version, Version)
 	}
-	if len(g.body) != helloBodyBytes || g.verdict != 0 {
+	if len(g.body) < helloFixedBytes || g.verdict != 0 {
 		return Hello{}, fmt.Errorf("%w: hello with a body of %d bytes and verdict %d", ErrMalformed, len(g.body), g.verdict)
 	}
-	class := Class(g.body[helloBodyBytes-1])
+	address := string(g.body[helloFixedBytes:])
+	if err := CheckAddress(address); err != nil {
+		return Hello{}, fmt.Errorf("%w: hello with an %w", ErrMalformed, err)
+	}
+	class := Class(g.body[helloFixedBytes-1])
 	if class >= Classes {
 		return Hello{}, fmt.Errorf("%w: hello of connection class %d, which this version does not know", ErrMalformed, class)
 	}
@@ -168,6 +194,7 @@ func ReadHello(r io.Reader) (Hello, error) {
 		Incarnation: u(3),
 		Boot:        u(4),
 		Class:       class,
+		Address:     address,
 	}, nil
 }
 
@@ -204,7 +231,7 @@ type greeting struct {
 }
 
 func readGreeting(r io.Reader, magic, what string) (greeting, error) {
-	b := make([]byte, greetingHeadBytes, greetingHeadBytes+helloBodyBytes+greetingCRCBytes)
+	b := make([]byte, greetingHeadBytes, greetingHeadBytes+helloFixedBytes+AddressBytesMax+greetingCRCBytes)
 	if _, err := io.ReadFull(r, b); err != nil {
 		return greeting{}, fmt.Errorf("%s: %w", what, err)
 	}

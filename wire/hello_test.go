@@ -19,7 +19,9 @@ var hellos = []struct {
 }{
 	{"hello", Hello{ClusterID: 0x1122334455667788, From: 1, To: 3, Incarnation: 0xcafe, Boot: 0xb007}},
 	{"hello bulk", Hello{ClusterID: 0x1122334455667788, From: 1, To: 3, Incarnation: 0xcafe, Boot: 0xb007, Class: Bulk}},
-	{"hello largest", Hello{ClusterID: math.MaxUint64, From: math.MaxUint64, To: math.MaxUint64, Incarnation: math.MaxUint64, Boot: math.MaxUint64}},
+	{"hello with an address", Hello{ClusterID: 0x1122334455667788, From: 1, To: 3, Incarnation: 0xcafe, Boot: 0xb007, Address: "n1.example:7400"}},
+	{"hello largest", Hello{ClusterID: math.MaxUint64, From: math.MaxUint64, To: math.MaxUint64, Incarnation: math.MaxUint64, Boot: math.MaxUint64,
+		Class: Bulk, Address: strings.Repeat("a", AddressBytesMax-5) + ":7400"}},
 }
 
 var answers = []struct {
@@ -83,6 +85,11 @@ func patched(b []byte, i int, v byte) []byte {
 	return greetingCRC(b[:n], 0)
 }
 
+// helloOf makes a hello of any body.
+func helloOf(body []byte) []byte {
+	return greetingCRC(append(greetingHead(nil, helloMagic, 0, len(body)), body...), 0)
+}
+
 func TestGreetingRefuses(t *testing.T) {
 	hello := AppendHello(nil, hellos[0].h)
 	for _, c := range []struct {
@@ -101,8 +108,14 @@ func TestGreetingRefuses(t *testing.T) {
 		{"wrong checksum", append(bytes.Clone(hello[:len(hello)-1]), hello[len(hello)-1]^1), ErrMalformed, "checksum"},
 		{"later version", patched(hello, 4, 2), ErrVersion, "2, this member speaks 1"},
 		{"a verdict", patched(hello, 5, 1), ErrMalformed, "verdict 1"},
-		{"unknown class", patched(hello, greetingHeadBytes+helloBodyBytes-1, Classes), ErrMalformed, "class 2, which this version does not know"},
-		{"short body", greetingCRC(append(greetingHead(nil, helloMagic, 0, 8), make([]byte, 8)...), 0), ErrMalformed, "body of 8 bytes"},
+		{"unknown class", patched(hello, greetingHeadBytes+helloFixedBytes-1, Classes), ErrMalformed, "class 2, which this version does not know"},
+		{"short body", helloOf(make([]byte, 8)), ErrMalformed, "body of 8 bytes"},
+		{"body without its last byte", helloOf(make([]byte, helloFixedBytes-1)), ErrMalformed, "body of 40 bytes"},
+		{"long address", helloOf(append(make([]byte, helloFixedBytes), strings.Repeat("a", AddressBytesMax+1)...)), ErrMalformed, "address of 256 bytes"},
+		{"address with a line's end", helloOf(append(make([]byte, helloFixedBytes), "n1:7400\nroot"...)), ErrMalformed, `address "n1:7400\nroot"`},
+		{"address with a space", helloOf(append(make([]byte, helloFixedBytes), "n1 :7400"...)), ErrMalformed, `address "n1 :7400"`},
+		{"address beyond ASCII", helloOf(append(make([]byte, helloFixedBytes), "n1:740\x80"...)), ErrMalformed, "address"},
+		{"zero in the address", helloOf(make([]byte, helloFixedBytes+1)), ErrMalformed, "address"},
 	} {
 		h, err := ReadHello(bytes.NewReader(c.b))
 		if !errors.Is(err, c.is) || !strings.Contains(fmt.Sprint(err), c.want) {
