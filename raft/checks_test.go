@@ -196,10 +196,11 @@ func (k *checks) acknowledged(s *server, m AppendEntriesReply) {
 	if l == nil || m.MatchIndex > Index(len(l.chain)) {
 		violate("acknowledged", "n%d acknowledges entry %d to the leader of term %d, which does not have it", s.id, m.MatchIndex, m.Term)
 	}
-	if m.MatchIndex > Index(len(s.disk.log)) {
-		violate("durable before sent", "n%d acknowledges entry %d, its log on disk ends in %d", s.id, m.MatchIndex, len(s.disk.log))
+	log := s.disk.recovered()
+	if m.MatchIndex > Index(len(log)) {
+		violate("durable before sent", "n%d acknowledges entry %d, its log on disk ends in %d", s.id, m.MatchIndex, len(log))
 	}
-	last := s.disk.log[m.MatchIndex-1]
+	last := log[m.MatchIndex-1]
 	if k.chains[place{last.Index, last.Term}] != l.chain[m.MatchIndex-1] {
 		violate("durable before sent", "n%d acknowledges entry %d, on its disk is %v, which is not the leader's", s.id, m.MatchIndex, last)
 	}
@@ -276,9 +277,10 @@ func (k *checks) step(c *cluster, s *server) {
 
 // store takes in how far a server's disk holds the log of its term's leader, and what is committed thereby.
 func (k *checks) store(c *cluster, s *server) {
-	n := Index(len(s.disk.log))
+	log := s.disk.recovered()
+	n := Index(len(log))
 	t := k.termOf(s)
-	if n == 0 || s.disk.log[n-1].Term != t {
+	if n == 0 || log[n-1].Term != t {
 		return // the last entries are an earlier leader's, or the leader's have not come yet
 	}
 	stored := k.stored[t]
@@ -295,7 +297,7 @@ func (k *checks) store(c *cluster, s *server) {
 		all = append(all, stored[id])
 	}
 	slices.Sort(all)
-	k.commit(t, s.disk.log[:min(n, all[(len(all)-1)/2])]) // what is beyond n is so without this server's help
+	k.commit(t, log[:min(n, all[(len(all)-1)/2])]) // what is beyond n is so without this server's help
 }
 
 // commit takes in that a prefix of a log is committed in term t.
@@ -347,6 +349,9 @@ func (k *checks) checkLimits(s *server) {
 
 // asked checks that what a core wants to read is on the disk.
 func (k *checks) asked(s *server, l Load) {
+	if l.From < s.raft.log.first {
+		violate("loads", "n%d wants %s, and its log begins with entry %d", s.id, describeLoad(l), s.raft.log.first)
+	}
 	for i := l.From; i <= l.To; i++ {
 		if i > Index(len(s.disk.log)) || s.disk.log[i-1].Term != s.log[i-1].Term {
 			violate("loads", "n%d wants %s, and entry %d is not on its disk", s.id, describeLoad(l), i)
@@ -360,7 +365,7 @@ func (k *checks) handedToApply(s *server, es []Entry) {
 		if e.Index != s.given+1+Index(i) {
 			violate("applied in order", "n%d hands out entry %d after %d", s.id, e.Index, s.given+Index(i))
 		}
-		if e.Index > Index(len(s.disk.log)) || hashEntry(0, s.disk.log[e.Index-1]) != hashEntry(0, e) {
+		if log := s.disk.recovered(); e.Index > Index(len(log)) || hashEntry(0, log[e.Index-1]) != hashEntry(0, e) {
 			violate("applied when durable", "n%d hands out %v, which is not on its disk", s.id, e)
 		}
 	}

@@ -47,14 +47,21 @@ type server struct {
 	chain []uint64 // of log, see checks.chainOf
 
 	// What the host does by itself when it is not told to wait.
-	manualPersist, manualApply, manualLoad bool
+	manualPersist, manualApply, manualLoad, manualSend bool
 
 	given    Index // entries up to here were handed out to be applied
-	handed   []Entry
+	handed   []handed
 	applied  Index
 	loads    []load
+	streams  []stream // of snapshots to others
 	waiting  []waitingRead
 	outcomes map[ReadID]string
+}
+
+// handed is an entry that the state machine is to execute, or a snapshot that it is to continue from.
+type handed struct {
+	Entry
+	restore bool // from the snapshot that ends with the entry
 }
 
 // load is a Load with what has been read for it, once it has been.
@@ -71,13 +78,18 @@ type waitingRead struct {
 // disk is what survives a crash, and the saves that do not yet.
 type disk struct {
 	hardState HardState
-	log       []Entry
+	log       []Entry // from entry 1 on: what is before first is there for the checks alone
+	first     Index   // the oldest entry that the log has; 0 is 1
+	snapshot  []Entry // the newest snapshot: the entries that it stands for
 	saves     []*Save // under way, oldest first
 }
 
 // write makes the first entriesMax entries of a save durable, the hard state before them.
 func (d *disk) write(s *Save, entriesMax int) {
-	d.hardState = s.HardState
+	d.hardState, d.first = s.HardState, s.First
+	if s.Reset {
+		d.log = d.replaced(s.First)
+	}
 	d.log = supersede(d.log, s.Entries[:min(entriesMax, len(s.Entries))])
 }
 
@@ -94,8 +106,12 @@ func supersede(log, es []Entry) []Entry {
 
 // state is what New is given after a restart.
 func (d *disk) state() LogState {
-	s := LogState{HardState: d.hardState, First: 1, Last: Index(len(d.log))}
-	for _, e := range d.log {
+	d.recover()
+	s := LogState{HardState: d.hardState, First: max(1, d.first), Last: Index(len(d.log)), Applied: Index(len(d.snapshot))}
+	if s.First > 1 {
+		s.BaseTerm = d.log[s.First-2].Term
+	}
+	for _, e := range d.log[s.First-1:] {
 		if n := len(s.Runs); n == 0 || s.Runs[n-1].Term != e.Term {
 			s.Runs = append(s.Runs, TermRun{Term: e.Term, First: e.Index})
 		}
@@ -145,7 +161,9 @@ func (c *cluster) start(s *server) {
 	s.raft = r
 	s.log = slices.Clone(s.disk.log)
 	s.chain = c.checks.chainOf(s.log)
-	s.given, s.applied, s.handed, s.loads, s.waiting = 0, 0, nil, nil, nil
+	s.handed, s.loads, s.waiting, s.streams = nil, nil, nil, nil
+	s.applied = Index(len(s.disk.snapshot))
+	s.given = s.applied
 	s.outcomes = map[ReadID]string{}
 	c.checks.store(c, s)
 	c.settle(s)
@@ -187,6 +205,7 @@ func (c *cluster) hostActs(s *server) bool {
 		c.load(s, ^uint64(0))
 	case len(s.handed) > 0 && !s.manualApply:
 		c.apply(s, len(s.handed))
+	case !s.manualSend && c.sendNext(s):
 	default:
 		return false
 	}
@@ -216,15 +235,26 @@ func (c *cluster) carryOut(s *server, e Effects) {
 	c.checks.leads(s)
 	for _, m := range e.Messages {
 		c.checks.sent(s, m)
+		if v, ok := m.Message.(RequestVote); ok && v.Transfer {
+			c.seen["votes for a transfer"]++
+		}
 		if c.showSends {
 			c.say("n%d sends n%d %s", s.id, m.To, describe(m.Message))
 		}
 		c.network = append(c.network, &packet{from: s.id, Envelope: m})
 	}
+	if e.Restore != nil {
+		c.beginRestore(s, *e.Restore)
+	}
 	if len(e.Apply) > 0 {
 		c.checks.handedToApply(s, e.Apply)
-		s.handed = append(s.handed, e.Apply...)
+		for _, entry := range e.Apply {
+			s.handed = append(s.handed, handed{Entry: entry})
+		}
 		s.given = e.Apply[len(e.Apply)-1].Index
+	}
+	for _, to := range e.Send {
+		c.beginStream(s, to)
 	}
 	for _, l := range e.Load {
 		c.checks.asked(s, l)
@@ -252,6 +282,12 @@ func (c *cluster) count(e Event) {
 		c.seen["truncations"]++
 	case EventQuorumLost:
 		c.seen["quorums lost"]++
+	case EventInstalled:
+		c.seen["snapshots installed"]++
+	case EventTransfer:
+		c.seen["transfers"]++
+	case EventTransferEnded:
+		c.seen["transfers that ended"]++
 	}
 }
 
@@ -274,6 +310,11 @@ func (c *cluster) beginSave(s *server, save *Save) {
 	if save.HardState != was {
 		parts = append(parts, describeHardState(save.HardState))
 	}
+	if save.Reset {
+		parts = append(parts, fmt.Sprintf("an empty log behind %s", at(save.First-1, save.BaseTerm)))
+	} else if save.First > max(1, s.savedFirst()) {
+		parts = append(parts, fmt.Sprintf("that the log begins behind %s", at(save.First-1, save.BaseTerm)))
+	}
 	if len(save.Entries) > 0 {
 		parts = append(parts, describeEntries(save.Entries))
 	}
@@ -284,6 +325,11 @@ func (c *cluster) beginSave(s *server, save *Save) {
 		c.say("n%d saves %s", s.id, what)
 	}
 	s.disk.saves = append(s.disk.saves, save)
+	if save.Reset {
+		s.log = s.disk.replaced(save.First)
+		s.chain = c.checks.chainOf(s.log)
+	}
+	c.checks.compacted(s, save)
 	s.log = supersede(s.log, save.Entries)
 	c.checks.appended(s, save.Entries)
 }
@@ -302,19 +348,38 @@ func (c *cluster) persist(s *server, n int) {
 	s.raft.Persisted(seq)
 }
 
-// apply executes the next n entries that were handed out.
+// apply executes the next n entries that were handed out, and restores the snapshots among them.
 func (c *cluster) apply(s *server, n int) {
-	es := s.handed[:n]
+	var es []Entry
+	for _, h := range s.handed[:n] {
+		if h.restore {
+			c.applied(s, es)
+			c.restore(s, h.Entry)
+			es = nil
+			continue
+		}
+		es = append(es, h.Entry)
+	}
 	s.handed = s.handed[n:]
+	c.applied(s, es)
+}
+
+func (c *cluster) applied(s *server, es []Entry) {
+	if len(es) == 0 {
+		return
+	}
 	c.checks.applied(s, es)
-	s.applied = es[n-1].Index
+	s.applied = es[len(es)-1].Index
 	c.say("n%d applies %s", s.id, describeEntries(es))
 	c.answerReads(s)
 	s.raft.Applied(s.applied)
 }
 
-// fetch reads what a Load asks for, as far as it allows and as fits in bytesMax, but at least one entry.
+// fetch reads what a Load asks for, as far as it allows and as fits in bytesMax, but at least one entry; none if the log has forgotten it.
 func (s *server) fetch(l *load, bytesMax uint64) {
+	if l.From < s.disk.first {
+		return
+	}
 	var size uint64
 	for i := l.From; i <= min(l.To, Index(len(s.disk.log))); i++ {
 		e := s.disk.log[i-1]
@@ -355,6 +420,9 @@ func (c *cluster) receive(p *packet) {
 	}
 	c.say("n%d -> n%d %s", p.from, p.To, describe(p.Message))
 	c.checks.received(p)
+	if c.receiveForHost(s, p) {
+		return
+	}
 	err := s.raft.Receive(p.from, p.Message)
 	c.indented(func() {
 		if err != nil {

@@ -28,7 +28,11 @@ func describe(m Message) string {
 func describeFields(m Message) string {
 	switch m := m.(type) {
 	case RequestVote:
-		return fmt.Sprintf("t%d, log ends in %s", m.Term, at(m.LastLogIndex, m.LastLogTerm))
+		s := fmt.Sprintf("t%d, log ends in %s", m.Term, at(m.LastLogIndex, m.LastLogTerm))
+		if m.Transfer {
+			s += ", as its leader asked"
+		}
+		return s
 	case RequestVoteReply:
 		if m.VoteGranted {
 			return fmt.Sprintf("t%d granted", m.Term)
@@ -59,6 +63,12 @@ func describeFields(m Message) string {
 			s += fmt.Sprintf(", read round %d", m.ReadSeq)
 		}
 		return s
+	case TimeoutNow:
+		return fmt.Sprintf("t%d, log ends in %d", m.Term, m.LastLogIndex)
+	case InstallSnapshot:
+		return fmt.Sprintf("t%d up to %s", m.Term, at(m.LastIncludedIndex, m.LastIncludedTerm))
+	case InstallSnapshotReply:
+		return fmt.Sprintf("t%d has it up to %d", m.Term, m.LastIncludedIndex)
 	case ForwardProposals:
 		var commands []string
 		for _, p := range m.Proposals {
@@ -99,12 +109,16 @@ func describeLoad(l Load) string {
 	return fmt.Sprintf("%d..%d for n%d", l.From, l.To, l.For)
 }
 
-// describeLog is a log as its runs of terms: 1..3:t1 4:t2.
-func describeLog(es []Entry) string {
-	if len(es) == 0 {
-		return "empty"
-	}
+// describeLog is a log from an entry on as its runs of terms: 1..3:t1 4:t2.
+func describeLog(es []Entry, first Index) string {
 	var parts []string
+	if first > 1 {
+		parts = append(parts, "behind "+at(first-1, es[first-2].Term))
+		es = es[first-1:]
+	}
+	if len(es) == 0 {
+		parts = append(parts, "empty")
+	}
 	for i := 0; i < len(es); {
 		j := i
 		for j+1 < len(es) && es[j+1].Term == es[i].Term {

@@ -14,8 +14,12 @@ import (
 //
 //	cluster n=3 election=10 heartbeat=1 [append-bytes= inflight-bytes= uncommitted-bytes= apply-bytes= cache-bytes= down=true]
 //	disk 1 [terms=1x3,4,5x2] [term=5] [vote=2]   what a server that is down has on its disk; without an argument it is shown
-//	manual persist|apply|load [1 2]              the host waits for the commands below; auto ends it
+//	       [snapshot=3] [first=4]                its snapshot ends with entry 3, which is committed, and its log begins with entry 4
+//	manual persist|apply|load|send [1 2]         the host waits for the commands below; auto ends it
 //	persist 1 [n=] [again=seq] | applied 1 [n=] | load 1 [bytes=] [fail=true | ahead=true]
+//	compact 1 [to=3]                             1 takes a snapshot of what it has applied and forgets its log up to an entry, or all of that
+//	send 1 | sent 1 2                            1 sends the next snapshot that was asked for; it gives up the one that 2 waits for
+//	transfer 1 [2]                               1 hands the lead over, to 2 or to whom it chooses
 //	rand 1 3                                     the election timeout of server 1 is the shortest and 3 ticks; 5 otherwise
 //	tick [1 2] [n=]; campaign 1; unreachable 1 2 (at 1, of 2)
 //	propose 1 x y [read=7]; read 1 7 8; crash 1 [keep=] [torn=]; restart 1
@@ -75,6 +79,8 @@ func (i *interpreter) execute(cmd script.Command) {
 		i.show(cmd)
 	case "manual", "auto", "persist", "applied", "load":
 		i.host(cmd)
+	case "compact", "send", "sent":
+		i.snapshots(cmd)
 	case "deliver", "drop", "duplicate", "delay", "stabilize", "settle", "inject":
 		i.network(cmd)
 	case "cut", "isolate", "heal":
@@ -140,6 +146,14 @@ func (i *interpreter) server(cmd script.Command) {
 		for k := range cmd.Args[1:] {
 			i.answer(s, c.read(s, ReadID(cmd.ArgUint(k+1))))
 		}
+		c.settle(s)
+	case "transfer":
+		s := i.up(cmd)
+		to := NodeID(0)
+		if len(cmd.Args) > 1 {
+			to = NodeID(cmd.ArgUint(1))
+		}
+		i.answer(s, s.raft.TransferLeadership(to))
 		c.settle(s)
 	case "unreachable":
 		s := i.up(cmd)
@@ -288,6 +302,22 @@ func (i *interpreter) host(cmd script.Command) {
 	c.settle(i.one(cmd))
 }
 
+// snapshots executes the commands about compaction and snapshots.
+func (i *interpreter) snapshots(cmd script.Command) {
+	c, s := i.c, i.up(cmd)
+	switch cmd.Name {
+	case "compact":
+		c.compact(s, Index(cmd.Uint("to", uint64(s.applied))))
+	case "send":
+		if !c.sendNext(s) {
+			cmd.Fatalf("n%d has no snapshot to send", s.id)
+		}
+	case "sent":
+		c.endStream(s, NodeID(cmd.ArgUint(1)))
+	}
+	c.settle(s)
+}
+
 func (i *interpreter) setManual(cmd script.Command, s *server, manual bool) {
 	switch what := cmd.Arg(0); what {
 	case "persist":
@@ -296,6 +326,8 @@ func (i *interpreter) setManual(cmd script.Command, s *server, manual bool) {
 		s.manualApply = manual
 	case "load":
 		s.manualLoad = manual
+	case "send":
+		s.manualSend = manual
 	default:
 		cmd.Fatalf("a host cannot wait with %q", what)
 	}
@@ -346,11 +378,15 @@ func (i *interpreter) show(cmd script.Command) {
 	for _, s := range i.named(cmd, 0) {
 		switch {
 		case cmd.Name == "disk":
-			c.say("n%d has on its disk %s, log %s", s.id, describeHardState(s.disk.hardState), describeLog(s.disk.log))
+			snapshot := ""
+			if n := len(s.disk.snapshot); n > 0 {
+				snapshot = fmt.Sprintf(", a snapshot at %s", at(Index(n), s.disk.snapshot[n-1].Term))
+			}
+			c.say("n%d has on its disk %s%s, log %s", s.id, describeHardState(s.disk.hardState), snapshot, describeLog(s.disk.log, s.disk.first))
 		case s.raft == nil:
 			c.say("n%d is down", s.id)
 		case cmd.Name == "log":
-			c.say("n%d log %s", s.id, describeLog(s.log))
+			c.say("n%d log %s", s.id, describeLog(s.log, s.raft.log.first))
 		default:
 			c.say("%v", s.raft.Status())
 		}
@@ -372,6 +408,11 @@ func (i *interpreter) setDisk(cmd script.Command) {
 			s.disk.log = append(s.disk.log, e)
 			s.disk.hardState.CurrentTerm = e.Term
 		}
+	}
+	if n := Index(cmd.Uint("snapshot", 0)); n > 0 {
+		s.disk.snapshot, s.disk.first = slices.Clone(s.disk.log[:n]), Index(cmd.Uint("first", uint64(n+1)))
+		i.c.checks.chainOf(s.disk.log)
+		i.c.checks.commit(s.disk.log[n-1].Term, s.disk.log[:n])
 	}
 	s.disk.hardState.CurrentTerm = Term(cmd.Uint("term", uint64(s.disk.hardState.CurrentTerm)))
 	s.disk.hardState.VotedFor = NodeID(cmd.Uint("vote", 0))

@@ -96,13 +96,13 @@ func (i *interpreter) stabilize(cmd script.Command, among []*server) {
 // finish does what a host was told to wait with.
 func (i *interpreter) finish(s *server) {
 	c := i.c
-	for s.raft != nil && len(s.disk.saves)+len(s.loads)+len(s.handed) > 0 {
+	for s.raft != nil && (len(s.disk.saves)+len(s.loads)+len(s.handed) > 0 || c.sendNext(s)) {
 		switch {
 		case len(s.disk.saves) > 0:
 			c.persist(s, len(s.disk.saves))
 		case len(s.loads) > 0:
 			c.load(s, ^uint64(0))
-		default:
+		case len(s.handed) > 0:
 			c.apply(s, len(s.handed))
 		}
 		c.settle(s)
@@ -137,6 +137,11 @@ func (i *interpreter) message(cmd script.Command, from NodeID) Message {
 		return AppendEntriesReply{Term: term, Success: cmd.Bool("success", false), MatchIndex: Index(cmd.Uint("match", 0)),
 			PrevLogIndex: Index(cmd.Uint("after", 0)), ConflictTerm: Term(cmd.Uint("conflict-term", 0)),
 			ConflictIndex: Index(cmd.Uint("conflict", 0)), ReadSeq: cmd.Uint("round", 0)}
+	case "TimeoutNow":
+		return TimeoutNow{Term: term, LastLogIndex: Index(cmd.Uint("last", 0))}
+	case "InstallSnapshot":
+		index, last := i.place(cmd, "at")
+		return InstallSnapshot{Term: term, LeaderID: NodeID(cmd.Uint("leader", uint64(from))), LastIncludedIndex: index, LastIncludedTerm: last}
 	case "ForwardProposals":
 		return ForwardProposals{Term: term, Seq: cmd.Uint("seq", 0)}
 	case "ForwardReply":

@@ -42,7 +42,8 @@ func TestRandom(t *testing.T) {
 	t.Logf("seen: %v", seen)
 	// A random test that meets nothing shows nothing.
 	for _, what := range []string{"leaders", "committed", "crashes", "torn saves", "truncations", "refused proposals",
-		"aborted reads", "confirmed reads", "quorums lost", "loads for peers", "loads to apply"} {
+		"aborted reads", "confirmed reads", "quorums lost", "loads for peers", "loads to apply", "compactions", "snapshots asked for",
+		"snapshots installed", "restarts behind a snapshot", "transfers", "transfers that ended", "votes for a transfer"} {
 		if seen[what] < *runsFlag/20 {
 			t.Errorf("in %d runs there were %d %s: they show little", *runsFlag, seen[what], what)
 		}
@@ -124,7 +125,7 @@ func newWorld(r *rand.Rand) *world {
 	w.epochStep = 1 << 32
 	for _, s := range w.servers {
 		s.rand = r
-		s.manualPersist, s.manualApply, s.manualLoad = r.IntN(2) == 0, r.IntN(3) == 0, r.IntN(3) == 0
+		s.manualPersist, s.manualApply, s.manualLoad, s.manualSend = r.IntN(2) == 0, r.IntN(3) == 0, r.IntN(3) == 0, r.IntN(3) == 0
 	}
 	w.fifo, w.speed = 50+10*r.IntN(6), 3+r.IntN(10)
 	if batches := r.IntN(3); batches > 0 {
@@ -148,6 +149,8 @@ func newWorld(r *rand.Rand) *world {
 		{20, (*world).healAll},
 		{4 * faults, (*world).breakConnection},
 		{5, (*world).changeHost},
+		{10 * r.IntN(4), (*world).compactOne},
+		{3 * r.IntN(4), (*world).transferOne},
 	}
 	for i := range w.weights {
 		w.weights[i].of = w.weights[i].of * (4 + r.IntN(16)) / 10 // no two runs have the same rhythm
@@ -238,6 +241,13 @@ func (w *world) tickAll() {
 
 func (w *world) tick(s *server) {
 	if s != nil && s.raft != nil {
+		for _, st := range s.streams {
+			if st.begun && w.rand.IntN(4*w.config.ElectionTicks) == 0 {
+				w.say("n%d gives up the snapshot for n%d", s.id, st.to)
+				w.endStream(s, st.to)
+				break
+			}
+		}
 		s.raft.Tick()
 		w.settle(s)
 	}
@@ -265,6 +275,7 @@ func (w *world) hostOne() {
 		}
 	case n == 1 && len(s.handed) > 0:
 		w.apply(s, 1+w.rand.IntN(len(s.handed)))
+	case n == 2 && w.sendNext(s):
 	case len(s.disk.saves) > 0:
 		w.persist(s, 1+w.rand.IntN(len(s.disk.saves)))
 	default:
@@ -324,9 +335,13 @@ func (w *world) strikeLeader() {
 		return
 	}
 	w.proposeTo(s)
-	if w.rand.IntN(4) == 0 {
+	switch w.rand.IntN(8) {
+	case 0, 1:
 		w.crashServer(s)
-	} else {
+	case 2:
+		w.transferOne() // and what it sends may be late
+		fallthrough
+	default:
 		w.say("n%d is isolated", s.id)
 		for _, other := range w.servers {
 			w.cut[link{s.id, other.id}] = w.rand.IntN(8) > 0
@@ -370,6 +385,9 @@ func (w *world) restartOne() {
 	if s := w.servers[w.rand.IntN(len(w.servers))]; s.raft == nil {
 		w.start(s)
 		w.say("restarted: %v", s.raft.Status())
+		if len(s.disk.snapshot) > 0 {
+			w.seen["restarts behind a snapshot"]++
+		}
 	}
 }
 
@@ -397,13 +415,35 @@ func (w *world) breakConnection() {
 	}
 }
 
+// compactOne lets a server take a snapshot, and forget its log but for a tail.
+func (w *world) compactOne() {
+	s := w.any()
+	if s == nil || s.applied == 0 {
+		return
+	}
+	w.compact(s, s.applied-min(s.applied, Index(w.rand.IntN(8))))
+	w.seen["compactions"]++
+	w.settle(s)
+}
+
+// transferOne tells a server to hand the lead over, whether it leads or not.
+func (w *world) transferOne() {
+	s, to := w.leader(), NodeID(w.rand.IntN(len(w.servers)+2))
+	if s == nil {
+		return
+	}
+	err := s.raft.TransferLeadership(to)
+	w.say("n%d is told to hand over to n%d: %v", s.id, to, err)
+	w.settle(s)
+}
+
 // changeHost makes a slow part of a host quick, or a quick one slow.
 func (w *world) changeHost() {
 	s := w.any()
 	if s == nil {
 		return
 	}
-	part := []*bool{&s.manualPersist, &s.manualApply, &s.manualLoad}[w.rand.IntN(3)]
+	part := []*bool{&s.manualPersist, &s.manualApply, &s.manualLoad, &s.manualSend}[w.rand.IntN(4)]
 	*part = !*part
 	w.settle(s)
 }
@@ -414,7 +454,7 @@ func (w *world) calm() {
 	w.busy = nil
 	clear(w.cut)
 	for _, s := range w.servers {
-		s.manualPersist, s.manualApply, s.manualLoad = false, false, false
+		s.manualPersist, s.manualApply, s.manualLoad, s.manualSend = false, false, false, false
 		if s.raft == nil {
 			w.start(s)
 		}
