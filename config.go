@@ -156,6 +156,16 @@ func (c Config) voters() []NodeID {
 	return ids
 }
 
+// configuration is the one that the cluster first starts with.
+func (c Config) configuration() raft.Configuration {
+	first := raft.NewConfiguration(c.voters()...)
+	for i := range first.Members {
+		m := &first.Members[i]
+		m.Address = c.Members[slices.IndexFunc(c.Members, func(o Member) bool { return o.ID == m.ID })].Address
+	}
+	return first
+}
+
 // cluster is the mark of the data folder and of connections, made of ClusterID and the members' ids: a member of three that started as
 // the only one would be a majority of its own, and acknowledge what the others do not have.
 func (c Config) cluster() uint64 {
@@ -177,7 +187,7 @@ func (c Config) host() host.Config {
 
 func (c Config) raft() raft.Config {
 	return raft.Config{
-		Configuration:       raft.Configuration{Voters: c.voters()},
+		Configuration:       c.configuration(),
 		HeartbeatTicks:      int(c.HeartbeatInterval / c.tick()),
 		ElectionTicks:       int(c.ElectionTimeout / c.tick()),
 		UncommittedBytesMax: uint64(c.PendingBytesMax),

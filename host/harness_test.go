@@ -108,7 +108,7 @@ func newCluster(t *testing.T, n int) *cluster {
 	c := &cluster{t: t, raft: raft.Config{ElectionTicks: 20, HeartbeatTicks: 2}}
 	for i := range n {
 		id := raft.NodeID(i + 1)
-		c.raft.Configuration.Voters = append(c.raft.Configuration.Voters, id)
+		c.raft.Configuration = raft.NewConfiguration(append(c.raft.Configuration.Voters(), id)...)
 		c.members = append(c.members, &member{c: c, id: id, fs: memfs.New()})
 	}
 	t.Cleanup(func() {

@@ -293,7 +293,7 @@ func (k *checks) store(c *cluster, s *server) {
 	}
 	stored[s.id] = n
 	var all []Index
-	for _, id := range c.config.Configuration.Voters {
+	for _, id := range c.config.Configuration.Voters() {
 		all = append(all, stored[id])
 	}
 	slices.Sort(all)

@@ -127,7 +127,7 @@ func (f *fixedRand) IntN(n int) int { return min(f.value, n-1) }
 func newCluster(n int, config Config) *cluster {
 	c := &cluster{config: config, cut: map[link]bool{}, checks: newChecks(), seen: map[string]int{}, epochStep: 1000, showSends: true}
 	for id := NodeID(1); id <= NodeID(n); id++ {
-		c.config.Configuration.Voters = append(c.config.Configuration.Voters, id)
+		c.config.Configuration = NewConfiguration(append(c.config.Configuration.Voters(), id)...)
 		c.servers = append(c.servers, &server{id: id, rand: &fixedRand{5}})
 	}
 	return c

@@ -9,7 +9,7 @@ package raft
 // It is committed together with the first of this term behind it.
 func (r *Raft) advanceCommitIndex() {
 	var n Index
-	n, r.scratch = r.config.Configuration.quorumIndex(r.scratch, r.reached)
+	n, r.scratch = r.members.quorum.index(r.scratch, r.reached)
 	if n > r.commitIndex && r.log.has(r.currentTerm, n) {
 		r.commitIndex = n
 		r.registerEarlyReads()

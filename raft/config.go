@@ -3,7 +3,6 @@ package raft
 import (
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // Rand is the randomness of election timeouts. *rand.Rand of math/rand/v2 satisfies it.
@@ -15,8 +14,11 @@ type Rand interface {
 type Config struct {
 	// ID is this server.
 	ID NodeID
-	// Configuration is the set of servers.
+	// Configuration is the set of servers as the group first started, for a log that has none yet. A server that is to join a group that
+	// exists has the empty one: it waits for a leader.
 	Configuration Configuration
+	// Incarnation is that of this server's data folder; see Member.Incarnation. Zero is none.
+	Incarnation uint64
 	// Epoch is where this incarnation begins to number its requests to leaders. It must be beyond all that any incarnation before has
 	// used, which is its Epoch and one more for each request: the time in nanoseconds will do, a count of starts only if it is shifted
 	// far to the left. If numbers repeat, a late answer to an earlier incarnation can make a read stale; if they fall, the leader takes
@@ -69,25 +71,14 @@ func (c Config) Validate() error {
 	switch {
 	case c.ID == 0:
 		return errors.New("raft: Config.ID is zero")
-	case len(c.Configuration.Voters) == 0:
-		return errors.New("raft: Config.Configuration has no voters")
-	case !slices.IsSorted(c.Configuration.Voters) || hasDuplicate(c.Configuration.Voters):
-		return fmt.Errorf("raft: Config.Configuration.Voters %v are not ascending without duplicates", c.Configuration.Voters)
-	case c.Configuration.Voters[0] == 0:
-		return errors.New("raft: Config.Configuration.Voters has id zero")
+	case c.Configuration.validate() != nil:
+		return fmt.Errorf("raft: Config.Configuration: %w", c.Configuration.validate())
+	case !c.Configuration.AtRest():
+		return errors.New("raft: Config.Configuration has a change under way; a group starts without")
 	case c.Rand == nil:
 		return errors.New("raft: Config.Rand is nil")
 	case c.HeartbeatTicks < 1 || c.ElectionTicks < 2*c.HeartbeatTicks:
 		return fmt.Errorf("raft: Config.ElectionTicks %d is less than two heartbeats of %d ticks", c.ElectionTicks, c.HeartbeatTicks)
 	}
 	return nil
-}
-
-func hasDuplicate(sorted []NodeID) bool {
-	for i := 1; i < len(sorted); i++ {
-		if sorted[i] == sorted[i-1] {
-			return true
-		}
-	}
-	return false
 }

@@ -66,6 +66,7 @@ func (r *Raft) save() {
 func (r *Raft) truncate(i Index) {
 	must.Be2(i > r.commitIndex, "truncation at %d keeps the committed entries up to %d", i, r.commitIndex)
 	r.log.truncateFrom(i)
+	r.undoConfigurations(i)
 	d := &r.disk
 	d.lastHanded = min(d.lastHanded, i-1)
 	d.index = min(d.index, i-1)

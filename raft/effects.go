@@ -16,6 +16,15 @@ type Effects struct {
 	Send     []NodeID  // peers that need a snapshot; then call SnapshotSent
 	Refused  []Refused // proposals that were certainly not appended
 	Events   []Event
+	// Configuration is the one in force, if that has changed.
+	Configuration *ConfigurationAt
+	Changes       []ChangeAnswer // to ChangeMembers
+}
+
+// ChangeAnswer says that a change has begun, or with Err, a *ChangeError, that it has not. It may come twice.
+type ChangeAnswer struct {
+	ID  uint64
+	Err error
 }
 
 // Save is what must survive a crash before Persisted(Seq) is called. Entries may begin at or below the log's end:

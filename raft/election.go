@@ -11,7 +11,7 @@ func (r *Raft) resetElectionTimer() {
 // firstElectionTimeout is shorter: a server that has just started asks soon, by pre-vote, which disturbs nobody if there is a leader.
 // A group of one need not wait for anybody.
 func (r *Raft) firstElectionTimeout() int {
-	if voters := r.config.Configuration.Voters; len(voters) == 1 && voters[0] == r.config.ID {
+	if voters := r.members.quorum.voters; len(voters) == 1 && voters[0] == r.config.ID {
 		return 1
 	}
 	return r.config.HeartbeatTicks + r.config.Rand.IntN(r.config.ElectionTicks/2)
@@ -60,7 +60,8 @@ func (r *Raft) becomeCandidate(role Role) {
 func (r *Raft) requestVotes(m RequestVote) {
 	m.CandidateID = r.config.ID
 	m.LastLogIndex, m.LastLogTerm = r.log.last, r.log.lastTerm()
-	for _, id := range r.config.Configuration.Voters {
+	c := r.members.inForce()
+	for _, id := range c.ids(func(m Member) bool { return m.Suffrage == Voter || m.Old == Voter }) {
 		switch {
 		case id == r.config.ID:
 		case m.PreVote:
@@ -157,11 +158,12 @@ func (r *Raft) countOwnVote() {
 
 // electionWon: votes received from a majority of servers. Voters are counted, not votes.
 func (r *Raft) electionWon() bool {
-	return r.config.Configuration.hasQuorum(func(id NodeID) bool { return r.votesGranted[id] })
+	return r.members.quorum.has(func(id NodeID) bool { return r.votesGranted[id] })
 }
 
+// electionLost: those that are left could not elect this server.
 func (r *Raft) electionLost() bool {
-	return r.config.Configuration.hasQuorum(func(id NodeID) bool { return r.votesRefused[id] })
+	return r.members.quorum.isBlocked(func(id NodeID) bool { return r.votesRefused[id] })
 }
 
 // becomeLeader takes office: initialise nextIndex to the last log index + 1 and matchIndex to 0, and append a blank entry,
@@ -169,15 +171,11 @@ func (r *Raft) electionLost() bool {
 func (r *Raft) becomeLeader() {
 	r.role, r.leader = Leader, r.config.ID
 	r.votesGranted, r.votesRefused = nil, nil
-	r.heartbeatElapsed = 0
-	for _, id := range r.config.Configuration.Voters {
-		if id != r.config.ID {
-			r.peers = append(r.peers, newPeer(id, r.log.last+1, r.ticks))
-		}
-	}
+	r.heartbeatElapsed, r.ledSince = 0, r.ticks
+	r.followMembers()
 	r.event(EventLeader, r.config.ID, 0)
 	r.proposals.beginTerm(r.log.last + 1)
-	r.log.append(Entry{Term: r.currentTerm, Index: r.log.last + 1, Type: EntryNoop})
+	r.append(Entry{Term: r.currentTerm, Index: r.log.last + 1, Type: EntryNoop})
 }
 
 // tickLeader sends heartbeats and resigns without a quorum (§6.2).
@@ -186,7 +184,7 @@ func (r *Raft) tickLeader() {
 		p := r.peer(id)
 		return id == r.config.ID || p.heardWithin(r.ticks, r.config.ElectionTicks)
 	}
-	if !r.config.Configuration.hasQuorum(heard) {
+	if !r.members.quorum.has(heard) {
 		r.event(EventQuorumLost, 0, 0)
 		r.becomeFollower(0)
 		return

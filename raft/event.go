@@ -32,6 +32,8 @@ const (
 	EventSnapshotNeeded
 	// EventInstalled: the snapshot at Index took the place of the log.
 	EventInstalled
+	// EventConfiguration: the configuration at Index is in force now: appended, or again after a truncation.
+	EventConfiguration
 	// EventReplicating: it was found where Node's log agrees with the leader's; Index is the next entry to send.
 	EventReplicating
 )
@@ -75,6 +77,8 @@ func (e Event) String() string {
 		return fmt.Sprintf("n%d needs a snapshot: it lacks entry %d", e.Node, e.Index)
 	case EventInstalled:
 		return fmt.Sprintf("continues from the snapshot at %d", e.Index)
+	case EventConfiguration:
+		return fmt.Sprintf("the configuration at %d is in force", e.Index)
 	case EventReplicating:
 		return fmt.Sprintf("replicates to n%d from %d", e.Node, e.Index)
 	}

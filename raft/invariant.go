@@ -53,7 +53,7 @@ func (r *Raft) checkLeader() {
 		must.Be2(p.nextIndex <= r.log.last+1, "nextIndex %d is not beyond the log's end %d", p.nextIndex, r.log.last)
 		must.Be2((len(p.inflight) == 0) == (p.inflightBytes == 0), "%d requests in flight are %d bytes", len(p.inflight), p.inflightBytes)
 	}
-	n, _ := r.config.Configuration.quorumIndex(r.scratch, r.reached)
+	n, _ := r.members.quorum.index(r.scratch, r.reached)
 	must.Be2(n <= r.commitIndex || !r.log.has(r.currentTerm, n), "advanceCommitIndex is called everywhere it needs to be: %d <= %d", n, r.commitIndex)
 }
 

@@ -78,7 +78,7 @@ func TestStuckDiskIsOverload(t *testing.T) {
 // follower is a server of three that has just started for the first time.
 func follower(t *testing.T, c Config) *Raft {
 	t.Helper()
-	c.ID, c.Configuration, c.Rand = 1, Configuration{Voters: []NodeID{1, 2, 3}}, &fixedRand{}
+	c.ID, c.Configuration, c.Rand = 1, NewConfiguration(1, 2, 3), &fixedRand{}
 	r, err := New(c, LogState{First: 1})
 	if err != nil {
 		t.Fatal(err)

@@ -62,6 +62,7 @@ type InstallSnapshot struct {
 	LeaderID          NodeID
 	LastIncludedIndex Index // the snapshot replaces all entries up through and including this one
 	LastIncludedTerm  Term
+	Configuration     []byte // the one in force at LastIncludedIndex, as AppendConfiguration makes it; the figure's lastConfig
 	Size              uint64 // of the whole snapshot, in bytes
 	Offset            uint64 // of Data in it
 	Data              []byte
@@ -103,6 +104,23 @@ type ReadIndexReply struct {
 	Index Index
 }
 
+// ForwardChange passes a membership change on to the leader of Term.
+type ForwardChange struct {
+	Term   Term
+	Change Change
+}
+
+// ForwardChangeReply answers ForwardChange. With Reason zero the change has begun.
+type ForwardChangeReply struct {
+	Term        Term
+	ID          uint64 // Change.ID
+	Reason      ChangeReason
+	Detail      string
+	Unreachable []NodeID
+}
+
+func (ForwardChange) isMessage()        {}
+func (ForwardChangeReply) isMessage()   {}
 func (RequestVote) isMessage()          {}
 func (RequestVoteReply) isMessage()     {}
 func (AppendEntries) isMessage()        {}

@@ -24,7 +24,16 @@ type peer struct {
 	commitSent   Index  // the last LeaderCommit that it was sent
 	readSeqSent  uint64 // the last ReadSeq that it was sent
 	readSeq      uint64 // the last that it returned
+	heard        bool   // it has answered in this leadership
 	heardAt      uint64 // Raft.ticks of its last answer
+
+	// Catching up (§4.2.1): whether the last round was short, where the one under way ends, and when it began.
+	caughtUp   bool
+	roundEnd   Index
+	roundBegan uint64
+
+	leaving      Index  // the configuration that it has left with; zero for a member
+	leavingSince uint64 // Raft.ticks
 }
 
 type inflight struct {
@@ -34,7 +43,7 @@ type inflight struct {
 
 func newPeer(id NodeID, next Index, ticks uint64) *peer {
 	// It counts as heard, so that a new leader has an election timeout to reach it.
-	return &peer{id: id, nextIndex: next, probing: true, heardAt: ticks}
+	return &peer{id: id, nextIndex: next, probing: true, heardAt: ticks, roundEnd: next - 1, roundBegan: ticks}
 }
 
 // peer returns the leader's record of id, or nil.

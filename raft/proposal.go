@@ -68,7 +68,7 @@ func (r *Raft) appendProposals(ps []Proposal) error {
 	for i := range ps {
 		es[i] = Entry{Term: r.currentTerm, Index: r.log.last + 1 + Index(i), Data: ps[i].Data}
 	}
-	r.log.append(es...)
+	r.append(es...)
 	return nil
 }
 

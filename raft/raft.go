@@ -45,6 +45,7 @@ type Raft struct {
 
 	// Beyond the figure: time, in ticks (§3.4, §6.2).
 	ticks             uint64 // since start
+	ledSince          uint64 // on leaders, ticks at the election
 	heartbeatElapsed  int    // on leaders, since the last heartbeat
 	electionElapsed   int    // since the leader was heard, a vote granted or the role changed
 	electionTimeout   int    // electionElapsed at which to stand for election
@@ -64,6 +65,7 @@ type Raft struct {
 	reads     reads
 	proposals proposals
 	transfer  transfer // on leaders
+	members   members
 
 	effects  Effects // gathered since the last call of Effects
 	scratch  []Index // of advanceCommitIndex
@@ -77,6 +79,10 @@ type LogState struct {
 	Last      Index // of the newest; First-1 for an empty log
 	BaseTerm  Term  // of the entry before First; 0 if there is none
 	Runs      []TermRun
+	// Base is the configuration of the snapshot that the log goes on from; the zero value stands for Config.Configuration. Configurations are
+	// those of the log's entries behind it, ascending.
+	Base           ConfigurationAt
+	Configurations []ConfigurationAt
 	// Applied is what the state machine reflects to begin with: the index of the snapshot that it was restored from, or what it
 	// kept by itself; at least First-1, at most Last. What is applied is committed.
 	Applied Index
@@ -99,7 +105,9 @@ func New(config Config, s LogState) (*Raft, error) {
 		commitIndex: s.Applied,
 		lastApplied: s.Applied,
 		applying:    s.Applied,
+		members:     newMembers(s.configurations(config.Configuration)),
 	}
+	r.Introduce(config.ID, config.Incarnation)
 	r.disk = durability{term: s.HardState, handed: s.HardState, lastHanded: s.Last, index: s.Last, first: s.First}
 	r.reads.lastSeq = config.Epoch
 	r.proposals = proposals{lastSeq: config.Epoch, taken: map[NodeID]uint64{}, startTerm: s.HardState.CurrentTerm}
@@ -126,6 +134,10 @@ func (r *Raft) Receive(from NodeID, m Message) error {
 		r.onAppendEntriesReply(from, m)
 	case TimeoutNow:
 		r.onTimeoutNow(from, m)
+	case ForwardChange:
+		r.onForwardChange(from, m)
+	case ForwardChangeReply:
+		r.onForwardChangeReply(m)
 	case InstallSnapshot:
 		return r.onInstallSnapshot(from, m)
 	case ForwardProposals:
@@ -181,7 +193,7 @@ func (r *Raft) Tick() {
 		return
 	}
 	// If the election timeout elapses without hearing from a leader or granting a vote: start an election (§3.4).
-	if r.electionElapsed >= r.electionTimeout && r.config.Configuration.IsVoter(r.config.ID) {
+	if r.electionElapsed >= r.electionTimeout && r.members.inForce().IsVoter(r.config.ID) {
 		r.startPreVote()
 	}
 }
@@ -234,6 +246,9 @@ func (r *Raft) Unreachable(id NodeID) {
 
 // Effects drains what is to be done since the last call.
 func (r *Raft) Effects() Effects {
+	if r.role == Leader {
+		r.tendMembers()
+	}
 	if r.role == Leader {
 		r.startReadRound()
 		for _, p := range r.peers {

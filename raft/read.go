@@ -104,7 +104,7 @@ func (r *Raft) confirmReads() {
 		return
 	}
 	returned := func(id NodeID) bool { return id == r.config.ID || r.peer(id).readSeq >= s.round }
-	if !r.config.Configuration.hasQuorum(returned) {
+	if !r.members.quorum.has(returned) {
 		return
 	}
 	var own []ReadID

@@ -163,7 +163,7 @@ func (r *Raft) appendMissing(es []Entry) error {
 		if e.Index <= r.log.last {
 			r.truncate(e.Index)
 		}
-		r.log.append(es[i:]...)
+		r.append(es[i:]...)
 		return nil
 	}
 	return nil
@@ -198,7 +198,7 @@ func (r *Raft) onAppendEntriesReply(from NodeID, m AppendEntriesReply) {
 	if p == nil || m.Term < r.currentTerm {
 		return // not leader, not of this leadership, or not a member
 	}
-	p.heardAt = r.ticks
+	p.heard, p.heardAt = true, r.ticks
 	p.readSeq = max(p.readSeq, m.ReadSeq)
 	r.confirmReads()
 	if m.Success {
@@ -219,6 +219,7 @@ func (r *Raft) onMatch(p *peer, m AppendEntriesReply) {
 		p.probing = false
 		r.event(EventReplicating, p.id, p.nextIndex)
 	}
+	r.countRound(p)
 	r.advanceCommitIndex()
 }
 

@@ -13,6 +13,7 @@ func (r *Raft) Compact(i Index) {
 		return
 	}
 	r.log.compact(i)
+	r.compactConfigurations(i)
 }
 
 // needsSnapshot asks the host to send p a snapshot, unless it is at it, and keeps up the heartbeat: a follower that waits for a long
@@ -64,7 +65,7 @@ func (r *Raft) onInstallSnapshot(from NodeID, m InstallSnapshot) error {
 		r.commitIndex = index
 	default:
 		// 7. Discard the entire log. 8. Reset state machine using snapshot contents.
-		r.install(index, term)
+		r.install(index, term, m.Configuration)
 	}
 	r.ack.match = max(r.ack.match, index)
 	r.ack.prev = index
@@ -77,8 +78,11 @@ func (r *Raft) onInstallSnapshot(from NodeID, m InstallSnapshot) error {
 
 // install makes the snapshot at index the beginning of everything. It is durable, so what it replaces counts as durable at once, and
 // saves that are under way, of the log that is gone, no longer count for anything beyond it.
-func (r *Raft) install(index Index, term Term) {
+func (r *Raft) install(index Index, term Term, configuration []byte) {
 	r.log.reset(index, term)
+	c, err := DecodeConfiguration(configuration)
+	must.Be1(err == nil, "the configuration of the snapshot at %d was checked when it came", index)
+	r.resetConfigurations(ConfigurationAt{Index: index, Configuration: c})
 	d := &r.disk
 	d.index, d.lastHanded, d.reset = index, index, true
 	for k := range d.saves {

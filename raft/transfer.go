@@ -9,6 +9,8 @@ type transfer struct {
 	to    NodeID // zero: none
 	since uint64 // Raft.ticks
 	asked bool   // TimeoutNow was sent
+
+	leaving bool // this server is no voter any more: it steps down in any case
 }
 
 // TransferError says why leadership cannot be handed over. Nothing has changed.
@@ -41,7 +43,7 @@ func (r *Raft) TransferLeadership(to NodeID) error {
 	switch {
 	case p == nil && to == 0:
 		return refuse("no other server has been heard lately")
-	case p == nil:
+	case p == nil || !r.isNewVoter(p.id):
 		return refuse("it is not a voter")
 	case !p.heardWithin(r.ticks, r.config.ElectionTicks):
 		return refuse("it has not been heard for an election timeout")
@@ -53,10 +55,16 @@ func (r *Raft) TransferLeadership(to NodeID) error {
 	return nil
 }
 
+// isNewVoter reports whether id will count when the change that may be under way has ended.
+func (r *Raft) isNewVoter(id NodeID) bool {
+	m, _ := r.members.inForce().Member(id)
+	return m.Suffrage == Voter
+}
+
 // furthest is the peer that would be the first to catch up, of those that are alive.
 func (r *Raft) furthest() (best *peer) {
 	for _, p := range r.peers {
-		alive := p.heardWithin(r.ticks, r.config.ElectionTicks) && p.nextIndex >= r.log.first
+		alive := r.isNewVoter(p.id) && p.heardWithin(r.ticks, r.config.ElectionTicks) && p.nextIndex >= r.log.first
 		if alive && (best == nil || p.matchIndex > best.matchIndex) {
 			best = p
 		}
@@ -70,9 +78,12 @@ func (r *Raft) askTarget() {
 	if t.to == 0 || t.asked {
 		return
 	}
-	if p := r.peer(t.to); p.matchIndex == r.log.last {
+	if p := r.peer(t.to); p != nil && p.matchIndex == r.log.last {
 		t.asked = true
 		r.send(t.to, TimeoutNow{Term: r.currentTerm, LastLogIndex: r.log.last})
+		if t.leaving {
+			r.becomeFollower(0)
+		}
 	}
 }
 
@@ -81,6 +92,9 @@ func (r *Raft) tickTransfer() {
 	if t := r.transfer; t.to != 0 && r.ticks-t.since >= uint64(r.config.ElectionTicks) {
 		r.transfer = transfer{}
 		r.event(EventTransferEnded, t.to, 0)
+		if t.leaving {
+			r.becomeFollower(0)
+		}
 	}
 }
 
@@ -89,7 +103,7 @@ func (r *Raft) tickTransfer() {
 func (r *Raft) onTimeoutNow(from NodeID, m TimeoutNow) {
 	r.updateTerm(m.Term)
 	if m.Term == r.currentTerm && r.role == Follower && r.leader == from && r.log.last == m.LastLogIndex &&
-		r.config.Configuration.IsVoter(r.config.ID) {
+		r.members.inForce().IsVoter(r.config.ID) {
 		r.startElection(true)
 	}
 }

@@ -1,9 +1,6 @@
 package raft
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // NodeID names a member of a group. Zero names nobody.
 type NodeID uint64
@@ -25,10 +22,12 @@ const (
 	EntryCommand EntryType = iota
 	// EntryNoop is the blank entry by which a new leader commits its predecessors' (§6.4). It has no Data.
 	EntryNoop
+	// EntryConfiguration is a configuration of the group (§4.1); see AppendConfiguration. It is in force where it is appended.
+	EntryConfiguration
 )
 
 // Valid reports whether t is a type that this version knows.
-func (t EntryType) Valid() bool { return t <= EntryNoop }
+func (t EntryType) Valid() bool { return t <= EntryConfiguration }
 
 // Entry is one place in the log. Once appended it is immutable, Data included: the same bytes are shared by
 // the log, the messages to peers and the state machine.
@@ -49,6 +48,11 @@ func (e Entry) String() string {
 	if e.Type == EntryNoop {
 		return fmt.Sprintf("%d:t%d noop", e.Index, e.Term)
 	}
+	if e.Type == EntryConfiguration {
+		if c, err := DecodeConfiguration(e.Data); err == nil {
+			return fmt.Sprintf("%d:t%d %v", e.Index, e.Term, c)
+		}
+	}
 	return fmt.Sprintf("%d:t%d %q", e.Index, e.Term, e.Data)
 }
 
@@ -58,14 +62,6 @@ type HardState struct {
 	CurrentTerm Term
 	VotedFor    NodeID // zero: nobody in CurrentTerm
 }
-
-// Configuration is the set of servers that take part (ch. 4).
-type Configuration struct {
-	Voters []NodeID // ascending, without duplicates
-}
-
-// IsVoter reports whether id counts in elections and commitment.
-func (c Configuration) IsVoter(id NodeID) bool { return slices.Contains(c.Voters, id) }
 
 // Proposal is a command on its way to the log. ID is the proposer's, echoed if the proposal is refused; the
 // core gives it no meaning. A refusal can come late, even to the next incarnation: a server must not give one ID to two

@@ -14,10 +14,10 @@ func TestNewRefuses(t *testing.T) {
 		log    LogState
 	}{
 		{"Config.ID is zero", func(c *Config) { c.ID = 0 }, empty},
-		{"has no voters", func(c *Config) { c.Configuration.Voters = nil }, empty},
-		{"[2 1] are not ascending", func(c *Config) { c.Configuration.Voters = []NodeID{2, 1} }, empty},
-		{"[1 1] are not ascending", func(c *Config) { c.Configuration.Voters = []NodeID{1, 1} }, empty},
-		{"has id zero", func(c *Config) { c.Configuration.Voters = []NodeID{0, 1} }, empty},
+		{"no voters", func(c *Config) { c.Configuration.Members = []Member{{ID: 1, Suffrage: Learner, Target: Learner}} }, empty},
+		{"n1 does not follow n1 in ascending order", func(c *Config) { c.Configuration = NewConfiguration(1, 1) }, empty},
+		{"a member has id zero", func(c *Config) { c.Configuration = NewConfiguration(0, 1) }, empty},
+		{"has a change under way", func(c *Config) { c.Configuration.Members[0].Target = Learner }, empty},
 		{"Config.Rand is nil", func(c *Config) { c.Rand = nil }, empty},
 		{"ElectionTicks 3 is less than two heartbeats of 2", func(c *Config) { c.ElectionTicks, c.HeartbeatTicks = 3, 2 }, empty},
 		{"two heartbeats of -1", func(c *Config) { c.HeartbeatTicks = -1 }, empty},
@@ -41,7 +41,7 @@ func TestNewRefuses(t *testing.T) {
 		{"ends in term 2, the stored current term is 1", nil,
 			LogState{HardState: HardState{CurrentTerm: 1}, First: 1, Last: 2, Runs: []TermRun{{1, 1}, {2, 2}}}},
 	} {
-		c := Config{ID: 1, Configuration: Configuration{Voters: []NodeID{1, 2, 3}}, Rand: &fixedRand{}}
+		c := Config{ID: 1, Configuration: NewConfiguration(1, 2, 3), Rand: &fixedRand{}}
 		if test.change != nil {
 			test.change(&c)
 		}
@@ -86,7 +86,7 @@ func TestHostMistakes(t *testing.T) {
 // TestE24NonVoterDoesNotStand: a server outside the configuration answers, and never stands for election.
 func TestE24NonVoterDoesNotStand(t *testing.T) {
 	c := newCluster(3, Config{ElectionTicks: 10})
-	c.config.Configuration.Voters = []NodeID{1, 2}
+	c.config.Configuration = NewConfiguration(1, 2)
 	s := c.server(3)
 	c.start(s)
 	for range 100 {

@@ -24,6 +24,10 @@ func (r *Raft) validate(from NodeID, m Message) error {
 		reason = validTerm(m.Term)
 	case ReadIndex:
 		reason = validTerm(m.Term)
+	case ForwardChange:
+		reason = m.validate()
+	case ForwardChangeReply:
+		reason = validTerm(m.Term)
 	case ReadIndexReply:
 		reason = validTerm(m.Term)
 	default:
@@ -82,6 +86,10 @@ func termOf(m Message) Term {
 		return m.Term
 	case ReadIndex:
 		return m.Term
+	case ForwardChange:
+		return m.Term
+	case ForwardChangeReply:
+		return m.Term
 	case ReadIndexReply:
 		return m.Term
 	}
@@ -116,6 +124,21 @@ func (m InstallSnapshot) validate(from NodeID) string {
 	case m.LastIncludedIndex == 0 || m.LastIncludedTerm == 0 || m.LastIncludedTerm > m.Term:
 		return fmt.Sprintf("no snapshot of term %d ends in entry %d of term %d", m.Term, m.LastIncludedIndex, m.LastIncludedTerm)
 	}
+	if _, err := DecodeConfiguration(m.Configuration); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+func (m ForwardChange) validate() string {
+	if m.Term == 0 || m.Change.ID == 0 {
+		return "term or change zero"
+	}
+	for _, member := range m.Change.Members {
+		if member.ID == 0 || member.Suffrage > Voter {
+			return fmt.Sprintf("a change cannot want n%d to be %v", member.ID, member.Suffrage)
+		}
+	}
 	return ""
 }
 
@@ -135,6 +158,11 @@ func (m AppendEntries) validate(from NodeID) string {
 			return fmt.Sprintf("entry %d of term %d, type %d, follows entry %d of term %d", e.Index, e.Term, e.Type, index, term)
 		}
 		index, term = e.Index, e.Term
+		if e.Type == EntryConfiguration {
+			if c, err := DecodeConfiguration(e.Data); err != nil || len(c.Members) == 0 {
+				return fmt.Sprintf("entry %d is no configuration: %v", e.Index, err)
+			}
+		}
 	}
 	if term > m.Term {
 		return fmt.Sprintf("an entry of term %d from the leader of term %d", term, m.Term)
@@ -155,6 +183,13 @@ func (s LogState) validate() error {
 	}
 	if (s.Last >= s.First) != (len(s.Runs) > 0) {
 		return fmt.Errorf("raft: a log of entries %d..%d has %d runs of terms", s.First, s.Last, len(s.Runs))
+	}
+	at := s.Base.Index
+	for _, c := range s.Configurations {
+		if c.Index <= at || c.Index > s.Last {
+			return fmt.Errorf("raft: the log of entries %d..%d cannot have a configuration at %d behind that at %d", s.First, s.Last, c.Index, at)
+		}
+		at = c.Index
 	}
 	next, term := s.First, Term(0)
 	if s.BaseTerm > 0 {

@@ -81,9 +81,11 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 	if o.Faults != 0 {
 		k.faults = o.Faults
 	}
+	var ids []raft.NodeID
 	for id := 1; id <= k.members; id++ {
-		k.raft.Configuration.Voters = append(k.raft.Configuration.Voters, raft.NodeID(id))
+		ids = append(ids, raft.NodeID(id))
 	}
+	k.raft.Configuration = raft.NewConfiguration(ids...)
 	return k
 }
 

@@ -33,7 +33,7 @@ func newWorld(o Options) *world {
 	w.knobs = drawKnobs(o, w.rand)
 	w.report.Events = make(map[raft.EventKind]int)
 	w.checker = newChecker(w)
-	for _, id := range w.knobs.raft.Configuration.Voters {
+	for _, id := range w.knobs.raft.Configuration.Voters() {
 		w.members = append(w.members, newMember(w, id))
 	}
 	w.network = newNetwork(w)

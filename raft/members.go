@@ -1,0 +1,134 @@
+package raft
+
+import (
+	"github.com/balsa-raft/balsa/internal/must"
+)
+
+// The configuration in force is the latest in the log, committed or not (§4.1). A server that took up a configuration only once it is
+// committed, or applied, could elect a leader with an old majority while the new one has moved on. So it is also undone when
+// its entry is truncated, even if the one before it has been compacted away.
+
+// members is the configurations that may yet be in force here.
+//
+// Invariant: history is ascending by Index and not empty; its first is at or before log.first-1, or was the first of all.
+type members struct {
+	history []ConfigurationAt // the last is in force
+	quorum  quorum            // of that one
+	// known is the data folder of each member, as its connections told; leaders write it down (see pin).
+	known map[NodeID]uint64
+}
+
+func newMembers(history []ConfigurationAt) members {
+	m := members{history: history, known: map[NodeID]uint64{}}
+	m.quorum = m.inForce().quorum()
+	return m
+}
+
+func (m *members) inForce() ConfigurationAt { return m.history[len(m.history)-1] }
+
+// Configuration returns the configuration in force. It must not be changed.
+func (r *Raft) Configuration() ConfigurationAt { return r.members.inForce() }
+
+// append appends entries to the log, and puts a configuration among them in force.
+func (r *Raft) append(es ...Entry) {
+	r.log.append(es...)
+	for i := range es {
+		if es[i].Type == EntryConfiguration {
+			c, err := DecodeConfiguration(es[i].Data)
+			must.Be1(err == nil, "entry %d is a configuration: it was made here, or checked when it came", es[i].Index)
+			r.members.history = append(r.members.history, ConfigurationAt{Index: es[i].Index, Configuration: c})
+			r.configurationChanged()
+		}
+	}
+}
+
+// undoConfigurations takes back those of the entries from i on, which are being truncated.
+func (r *Raft) undoConfigurations(i Index) {
+	h := r.members.history
+	n := len(h)
+	for n > 1 && h[n-1].Index >= i {
+		n--
+	}
+	if n < len(h) {
+		r.members.history = h[:n:n]
+		r.configurationChanged()
+	}
+}
+
+// compactConfigurations forgets those that can no longer come back into force: all before the last one up to i, which are committed.
+func (r *Raft) compactConfigurations(i Index) {
+	h := r.members.history
+	for len(h) > 1 && h[1].Index <= i {
+		h = h[1:]
+	}
+	r.members.history = h
+}
+
+// resetConfigurations begins anew with that of a snapshot.
+func (r *Raft) resetConfigurations(c ConfigurationAt) {
+	r.members.history = []ConfigurationAt{c}
+	r.configurationChanged()
+}
+
+// configurationChanged makes everything follow the configuration that is now in force.
+func (r *Raft) configurationChanged() {
+	c := r.members.inForce()
+	r.members.quorum = c.quorum()
+	r.effects.Configuration = &c
+	r.event(EventConfiguration, 0, c.Index)
+	if r.role == Leader {
+		r.followMembers()
+	}
+}
+
+// followMembers makes r.peers the other members of the configuration in force. A leader goes on with one that has left until it has been told,
+// or could not be for some time: else it would never know (§4.2.3).
+func (r *Raft) followMembers() {
+	c := r.members.inForce()
+	for _, p := range r.peers {
+		if _, stays := c.Member(p.id); stays {
+			p.leaving = 0
+		} else if p.leaving == 0 {
+			p.leaving, p.leavingSince = c.Index, r.ticks
+		}
+	}
+	for _, m := range c.Members {
+		if m.ID != r.config.ID && r.peer(m.ID) == nil {
+			r.peers = append(r.peers, newPeer(m.ID, r.log.last+1, r.ticks))
+		}
+	}
+}
+
+// departPeers lets go of those that have left, once they know it or too long has passed.
+func (r *Raft) departPeers() {
+	kept := r.peers[:0]
+	for _, p := range r.peers {
+		told := p.matchIndex >= p.leaving && p.commitSent >= p.leaving
+		late := r.ticks-p.leavingSince > uint64(departTimeouts*r.config.ElectionTicks) || p.nextIndex < r.log.first
+		if p.leaving == 0 || !told && !late {
+			kept = append(kept, p)
+		}
+	}
+	clear(r.peers[len(kept):])
+	r.peers = kept
+}
+
+// departTimeouts is for how many election timeouts a member that has left is still told so.
+const departTimeouts = 5
+
+// Introduce tells which data folder a server has, as its connection said. A leader writes it into the configuration, so that a server that
+// comes back with another one is known to have lost what it acknowledged.
+func (r *Raft) Introduce(id NodeID, incarnation uint64) {
+	if _, ok := r.members.inForce().Member(id); ok && incarnation != 0 {
+		r.members.known[id] = incarnation
+	}
+}
+
+// configurations are those that may come into force again, where first is the one that the server was first started with.
+func (s LogState) configurations(first Configuration) []ConfigurationAt {
+	base := s.Base
+	if base.Index == 0 && len(base.Members) == 0 {
+		base = ConfigurationAt{Configuration: first}
+	}
+	return append([]ConfigurationAt{base}, s.Configurations...)
+}

@@ -1,0 +1,335 @@
+package raft
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Membership changes: ch. 4, by joint consensus (§4.3).
+
+// Change is what the configuration shall be.
+type Change struct {
+	// ID is drawn at random by who wants the change, and never zero. Given again, it is the same change.
+	ID uint64
+	// Members is the whole of the desired state, in any order. Of each the core reads ID, Address, Suffrage and Priority; an empty
+	// Address leaves that of a member as it is.
+	Members []Member
+	// Base is Configuration.Change of the configuration that the change was decided on. If another change has come between, it is refused.
+	Base uint64
+	// Force lets the change be made although a majority of the new voters is not heard.
+	Force bool
+}
+
+// ChangeReason says why a change was not begun.
+type ChangeReason uint8
+
+const (
+	// ChangeInvalid: the desired state is none that there can be.
+	ChangeInvalid ChangeReason = iota + 1
+	// ChangeStale: it was decided on a configuration that is not the latest.
+	ChangeStale
+	// ChangeBusy: another change, or a transfer, is under way, or the leader has just been elected. Try again.
+	ChangeBusy
+	// ChangeUnreachable: the new voters that are heard would be no majority.
+	ChangeUnreachable
+	// ChangeNotLeader: the server that was asked does not lead. Try again.
+	ChangeNotLeader
+)
+
+// ChangeError says why a change was not begun. Nothing has changed.
+type ChangeError struct {
+	ID          uint64 // Change.ID
+	Reason      ChangeReason
+	Detail      string
+	Unreachable []NodeID // with ChangeUnreachable
+}
+
+func (e *ChangeError) Error() string { return "raft: the members are not changed: " + e.Detail }
+
+// ChangeMembers makes the configuration what c wants, or asks the leader to. Servers that are to be voters first catch up as learners; that is not waited
+// for here. Without an error it has been begun or passed on: Effects.Changes has the leader's answer, and the configuration whose Change is c.ID
+// and that is AtRest and committed is the end of it. It can be passed on again, also to another leader, until an answer comes.
+// It fails with *ChangeError, or ErrNoLeader.
+func (r *Raft) ChangeMembers(c Change) error {
+	switch {
+	case r.role == Leader:
+		if e := r.beginChange(c); e != nil {
+			return e
+		}
+		r.effects.Changes = append(r.effects.Changes, ChangeAnswer{ID: c.ID})
+		return nil
+	case r.leader == 0:
+		return ErrNoLeader
+	}
+	r.send(r.leader, ForwardChange{Term: r.currentTerm, Change: c})
+	return nil
+}
+
+func (r *Raft) onForwardChange(from NodeID, m ForwardChange) {
+	r.updateTerm(m.Term)
+	e := &ChangeError{ID: m.Change.ID, Reason: ChangeNotLeader, Detail: "the server that was asked does not lead"}
+	if r.role == Leader && m.Term == r.currentTerm {
+		e = r.beginChange(m.Change)
+	}
+	reply := ForwardChangeReply{Term: r.currentTerm, ID: m.Change.ID}
+	if e != nil {
+		reply.Reason, reply.Detail, reply.Unreachable = e.Reason, e.Detail, e.Unreachable
+	}
+	r.sendWhenTermDurable(from, reply)
+}
+
+func (r *Raft) onForwardChangeReply(m ForwardChangeReply) {
+	r.updateTerm(m.Term)
+	a := ChangeAnswer{ID: m.ID}
+	if m.Reason != 0 {
+		a.Err = &ChangeError{ID: m.ID, Reason: m.Reason, Detail: m.Detail, Unreachable: m.Unreachable}
+	}
+	r.effects.Changes = append(r.effects.Changes, a)
+}
+
+// beginChange appends the first configuration of the change, or says why not.
+func (r *Raft) beginChange(c Change) *ChangeError {
+	now := r.members.inForce()
+	refuse := func(reason ChangeReason, format string, args ...any) *ChangeError {
+		return &ChangeError{ID: c.ID, Reason: reason, Detail: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case now.Change == c.ID && c.ID != 0:
+		return nil // it came before
+	case c.Base != now.Change:
+		return refuse(ChangeStale, "another change was made since it was decided; look at the members again")
+	case r.commitIndex < r.proposals.termFirst:
+		// A change that began before could stand beside one of another term, neither knowing of the other (the bug of 2015 in single-server
+		// changes).
+		return refuse(ChangeBusy, "the leader has just been elected")
+	case r.transfer.to != 0:
+		return refuse(ChangeBusy, "the lead is being handed over")
+	}
+	if now.Joint() {
+		// What nobody can have left, because only this leader knows of it and it is not committed, can be taken back: the old voters decide then,
+		// and no server has ever gone on without them.
+		if term, _ := r.log.term(now.Index); now.Index <= r.commitIndex || term != r.currentTerm {
+			return refuse(ChangeBusy, "a change is under way, from %v", now)
+		}
+		now.Configuration = now.abandoned()
+	}
+	next, err := now.towards(c)
+	if err != nil {
+		return refuse(ChangeInvalid, "%v", err)
+	}
+	if silent := r.silentVoters(next); len(silent) > 0 && !c.Force {
+		if r.ticks-r.ledSince < uint64(r.config.ElectionTicks) {
+			return refuse(ChangeBusy, "the leader has just been elected, and not yet heard n%v", joined(silent))
+		}
+		e := refuse(ChangeUnreachable, "of the new voters n%v are not heard, and the others are no majority", joined(silent))
+		e.Unreachable = silent
+		return e
+	}
+	if now.Index <= r.commitIndex && r.mayEnter(next) {
+		next = next.entered() // nobody has to catch up
+	}
+	r.appendConfiguration(next)
+	return nil
+}
+
+// towards is c with what the change wants as its target. New servers begin as learners.
+func (c Configuration) towards(change Change) (Configuration, error) {
+	next := Configuration{Change: change.ID, Forced: change.Force}
+	for _, m := range c.Members {
+		m.Target = NonMember
+		next.Members = append(next.Members, m)
+	}
+	seen := map[NodeID]bool{}
+	for _, want := range change.Members {
+		if seen[want.ID] {
+			return next, fmt.Errorf("n%d is named twice", want.ID)
+		}
+		seen[want.ID] = true
+		if want.Suffrage == NonMember {
+			continue
+		}
+		i, ok := slices.BinarySearchFunc(next.Members, Member{ID: want.ID}, byID)
+		if !ok {
+			next.Members = slices.Insert(next.Members, i, Member{ID: want.ID, Suffrage: Learner})
+		}
+		m := &next.Members[i]
+		m.Target, m.Priority = want.Suffrage, want.Priority
+		if want.Address != "" {
+			m.Address = want.Address
+		}
+	}
+	if !slices.ContainsFunc(next.Members, func(m Member) bool { return m.Target == Voter }) {
+		return next, fmt.Errorf("nobody would be left to vote")
+	}
+	return next, next.validate()
+}
+
+// abandoned is the old half of a joint configuration.
+func (c Configuration) abandoned() Configuration {
+	back := c
+	back.Members = nil
+	for _, m := range c.Members {
+		if m.Old != NonMember {
+			m.Suffrage, m.Target, m.Old = m.Old, m.Old, NonMember
+			back.Members = append(back.Members, m)
+		}
+	}
+	return back
+}
+
+// entered is what follows a pending configuration: the joint one, or, if the voters stay the same, the end of it.
+func (c Configuration) entered() Configuration {
+	next := c
+	next.Members = slices.Clone(c.Members)
+	for i := range next.Members {
+		m := &next.Members[i]
+		m.Old, m.Suffrage = m.Suffrage, m.Target
+	}
+	if slices.Equal(c.Voters(), next.Voters()) {
+		return next.left()
+	}
+	return next
+}
+
+// left is what follows a joint configuration.
+func (c Configuration) left() Configuration {
+	next := c
+	next.Members = nil
+	for _, m := range c.Members {
+		if m.Suffrage != NonMember {
+			m.Old, m.Target = NonMember, m.Suffrage
+			next.Members = append(next.Members, m)
+		}
+	}
+	return next
+}
+
+// silentVoters are those that are to be voters, and have not been heard, if the others are no majority. Those that are to be added are not
+// counted as silent: they are waited for as learners.
+func (r *Raft) silentVoters(c Configuration) []NodeID {
+	var silent []NodeID
+	voters := 0
+	for _, m := range c.Members {
+		if m.Target != Voter {
+			continue
+		}
+		voters++
+		if m.Suffrage == Voter && m.ID != r.config.ID && !r.hears(r.peer(m.ID)) {
+			silent = append(silent, m.ID)
+		}
+	}
+	if voters-len(silent) > voters/2 {
+		return nil
+	}
+	return silent
+}
+
+// hears reports whether p has answered this leader lately. A new leader has heard nobody.
+func (r *Raft) hears(p *peer) bool { return p.heard && p.heardWithin(r.ticks, r.config.ElectionTicks) }
+
+// appendConfiguration appends the entry that puts c in force.
+func (r *Raft) appendConfiguration(c Configuration) {
+	e := Entry{Term: r.currentTerm, Index: r.log.last + 1, Type: EntryConfiguration, Data: AppendConfiguration(nil, c)}
+	r.proposals.uncommitted += e.Size()
+	r.append(e)
+}
+
+// tendMembers takes the next step of a change, whoever began it.
+func (r *Raft) tendMembers() {
+	r.pin()
+	c := r.members.inForce()
+	// A joint configuration that an earlier leader left is committed before it is left, and this term has a commit: else it would be the majority of
+	// the new voters alone that commits it, of which the old ones might know nothing.
+	settled := c.Index <= r.commitIndex && r.commitIndex >= r.proposals.termFirst
+	switch {
+	case !settled:
+	case c.Joint():
+		r.appendConfiguration(c.left())
+	case c.Pending() && r.mayEnter(c.Configuration):
+		r.appendConfiguration(c.entered())
+	case !c.IsVoter(r.config.ID):
+		r.resign()
+	}
+	r.departPeers()
+}
+
+// mayEnter reports whether all that are to become voters have caught up, so that the new voters can decide at once (§4.2.1).
+func (r *Raft) mayEnter(c Configuration) bool {
+	for _, m := range c.Members {
+		if m.Suffrage == Learner && m.Target == Voter {
+			// Without its incarnation a voter could lose its disk unnoticed.
+			if p := r.peer(m.ID); p == nil || !r.isCaughtUp(p) || m.Incarnation == 0 {
+				return false
+			}
+		}
+	}
+	return c.Forced || len(r.silentVoters(c)) == 0
+}
+
+// pin writes down the data folders that members have turned out to have. That changes no majority.
+func (r *Raft) pin() {
+	c := r.members.inForce()
+	missing := func(m Member) bool { return m.Incarnation == 0 && r.members.known[m.ID] != 0 }
+	if !slices.ContainsFunc(c.Members, missing) {
+		return
+	}
+	c.Members = slices.Clone(c.Members)
+	for i := range c.Members {
+		if m := &c.Members[i]; missing(*m) {
+			m.Incarnation = r.members.known[m.ID]
+		}
+	}
+	r.appendConfiguration(c.Configuration)
+}
+
+// resign hands over the lead, since this server is not among the voters any more, and the configuration that says so is committed (§4.2.2). Who is
+// best placed is asked to stand for election; there would be an election timeout of silence without it.
+func (r *Raft) resign() {
+	if r.transfer.to != 0 {
+		return
+	}
+	p := r.furthest()
+	if p == nil {
+		r.becomeFollower(0)
+		return
+	}
+	r.transfer = transfer{to: p.id, since: r.ticks, leaving: true}
+	r.event(EventTransfer, p.id, r.log.last)
+}
+
+// isCaughtUp: its last round was short, and the one under way is not yet longer. Who is not heard begins no new round.
+func (r *Raft) isCaughtUp(p *peer) bool {
+	return p.caughtUp && r.ticks-p.roundBegan < uint64(r.config.ElectionTicks)
+}
+
+// countRound measures how long a server takes to catch up with what there was when it began, again and again (§4.2.1). A round that was
+// faster than an election timeout means that the rest will be, too.
+func (r *Raft) countRound(p *peer) {
+	if p.matchIndex < p.roundEnd {
+		return
+	}
+	p.caughtUp = r.ticks-p.roundBegan < uint64(r.config.ElectionTicks)
+	p.roundEnd, p.roundBegan = r.log.last, r.ticks
+}
+
+// describePending says what a change waits for.
+func (r *Raft) describePending(c Configuration) string {
+	var waits []string
+	for _, m := range c.Members {
+		if m.Suffrage != Learner || m.Target != Voter {
+			continue
+		}
+		switch p := r.peer(m.ID); {
+		case p == nil:
+		case !r.hears(p):
+			waits = append(waits, fmt.Sprintf("n%d is not heard", m.ID))
+		case !r.isCaughtUp(p):
+			waits = append(waits, fmt.Sprintf("n%d is catching up, at entry %d of %d", m.ID, p.matchIndex, r.log.last))
+		}
+	}
+	if silent := r.silentVoters(c); len(silent) > 0 {
+		waits = append(waits, fmt.Sprintf("n%s are not heard", joined(silent)))
+	}
+	return strings.Join(waits, "; ")
+}
