@@ -86,6 +86,8 @@ type LogState struct {
 	// Applied is what the state machine reflects to begin with: the index of the snapshot that it was restored from, or what it
 	// kept by itself; at least First-1, at most Last. What is applied is committed.
 	Applied Index
+	// Committed is how far the log is known to be committed, if that is beyond Applied; at most Last.
+	Committed Index
 }
 
 // New returns a server in the state that it left on disk: a follower that has voted as s says and knows of no commit. A
@@ -102,7 +104,7 @@ func New(config Config, s LogState) (*Raft, error) {
 		currentTerm: s.HardState.CurrentTerm,
 		votedFor:    s.HardState.VotedFor,
 		log:         newLog(s),
-		commitIndex: s.Applied,
+		commitIndex: max(s.Applied, s.Committed),
 		lastApplied: s.Applied,
 		applying:    s.Applied,
 		members:     newMembers(s.configurations(config.Configuration)),

@@ -27,6 +27,8 @@ func TestNewRefuses(t *testing.T) {
 		{"begins with entry 1 has term 1 before it", nil, LogState{First: 1, BaseTerm: 1}},
 		{"applied 1, the log spans entries 3..2", nil, LogState{First: 3, Last: 2, BaseTerm: 1, Applied: 1}},
 		{"applied 9, the log spans entries 3..2", nil, LogState{First: 3, Last: 2, BaseTerm: 1, Applied: 9}},
+		{"entry 2 is committed, the log spans entries 1..1", nil,
+			LogState{HardState: HardState{CurrentTerm: 1}, First: 1, Last: 1, Committed: 2, Runs: []TermRun{{1, 1}}}},
 		{"run of term 1 cannot begin at entry 3", nil,
 			LogState{HardState: HardState{CurrentTerm: 2}, First: 3, Last: 3, BaseTerm: 2, Runs: []TermRun{{1, 3}}, Applied: 2}},
 		{"ends in term 2, the stored current term is 1", nil,
@@ -95,6 +97,22 @@ func TestE24NonVoterDoesNotStand(t *testing.T) {
 	}
 	if s.raft.role != Follower || len(c.network) != 0 {
 		t.Errorf("it is a %v and sends %d messages", s.raft.role, len(c.network))
+	}
+}
+
+// TestCommittedAtStart: what is known to be committed is applied at once, without a leader, and nothing beyond it.
+func TestCommittedAtStart(t *testing.T) {
+	s := LogState{HardState: HardState{CurrentTerm: 3}, First: 3, Last: 9, BaseTerm: 1, Applied: 4, Committed: 7, Runs: []TermRun{{1, 3}, {2, 6}}}
+	r, err := New(Config{ID: 1, Configuration: NewConfiguration(1, 2, 3), Rand: &fixedRand{}}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := r.Effects()
+	if len(e.Load) != 1 || e.Load[0].For != 0 || e.Load[0].From != 5 || e.Load[0].To != 7 {
+		t.Errorf("it begins with %+v", e.Load)
+	}
+	if s := r.Status(); s.CommitIndex != 7 || s.AppliedIndex != 4 {
+		t.Errorf("it begins as %v", s)
 	}
 }
 

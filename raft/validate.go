@@ -181,6 +181,9 @@ func (s LogState) validate() error {
 	if s.Applied < s.First-1 || s.Applied > s.Last {
 		return fmt.Errorf("raft: the state machine has applied %d, the log spans entries %d..%d: entries between them are missing", s.Applied, s.First, s.Last)
 	}
+	if s.Committed > s.Last {
+		return fmt.Errorf("raft: entry %d is committed, the log spans entries %d..%d", s.Committed, s.First, s.Last)
+	}
 	if (s.Last >= s.First) != (len(s.Runs) > 0) {
 		return fmt.Errorf("raft: a log of entries %d..%d has %d runs of terms", s.First, s.Last, len(s.Runs))
 	}
