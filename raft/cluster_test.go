@@ -154,7 +154,10 @@ func (c *cluster) start(s *server) {
 	s.incarnation++
 	config := c.config
 	config.ID, config.Rand, config.Epoch = s.id, s.rand, s.incarnation*c.epochStep
-	r, err := New(config, s.disk.state())
+	state := s.disk.state()
+	state.Base = c.configurationOf(s.disk.snapshot)
+	state.Configurations = configurationsOf(s.disk.log[len(s.disk.snapshot):])
+	r, err := New(config, state)
 	if err != nil {
 		panic(fmt.Sprintf("n%d does not start: %v", s.id, err))
 	}

@@ -141,7 +141,8 @@ func (i *interpreter) message(cmd script.Command, from NodeID) Message {
 		return TimeoutNow{Term: term, LastLogIndex: Index(cmd.Uint("last", 0))}
 	case "InstallSnapshot":
 		index, last := i.place(cmd, "at")
-		return InstallSnapshot{Term: term, LeaderID: NodeID(cmd.Uint("leader", uint64(from))), LastIncludedIndex: index, LastIncludedTerm: last}
+		return InstallSnapshot{Term: term, LeaderID: NodeID(cmd.Uint("leader", uint64(from))), LastIncludedIndex: index, LastIncludedTerm: last,
+			Configuration: AppendConfiguration(nil, i.c.config.Configuration)}
 	case "ForwardProposals":
 		return ForwardProposals{Term: term, Seq: cmd.Uint("seq", 0)}
 	case "ForwardReply":

@@ -111,12 +111,34 @@ func (c *cluster) sendNext(s *server) bool {
 	}
 	last := s.disk.snapshot[len(s.disk.snapshot)-1]
 	st.begun, st.term, st.at = true, s.raft.Term(), last.Index
-	m := InstallSnapshot{Term: st.term, LeaderID: s.id, LastIncludedIndex: last.Index, LastIncludedTerm: last.Term, Size: uint64(last.Index)}
+	m := InstallSnapshot{Term: st.term, LeaderID: s.id, LastIncludedIndex: last.Index, LastIncludedTerm: last.Term, Size: uint64(last.Index),
+		Configuration: AppendConfiguration(nil, c.configurationOf(s.disk.snapshot).Configuration)}
 	if c.showSends {
 		c.say("n%d sends n%d %s", s.id, st.to, describe(m))
 	}
 	c.network = append(c.network, &packet{from: s.id, Envelope: Envelope{To: st.to, Message: m}})
 	return true
+}
+
+// configurationOf is the last configuration among entries, or the one that the cluster began with.
+func (c *cluster) configurationOf(es []Entry) ConfigurationAt {
+	if all := configurationsOf(es); len(all) > 0 {
+		return all[len(all)-1]
+	}
+	return ConfigurationAt{Configuration: c.config.Configuration}
+}
+
+func configurationsOf(es []Entry) (all []ConfigurationAt) {
+	for _, e := range es {
+		if e.Type == EntryConfiguration {
+			configuration, err := DecodeConfiguration(e.Data)
+			if err != nil {
+				panic(err)
+			}
+			all = append(all, ConfigurationAt{Index: e.Index, Configuration: configuration})
+		}
+	}
+	return all
 }
 
 // endStream tells a core that a snapshot has arrived, or will not be sent any more.
