@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -68,7 +69,7 @@ func (a *Applier) pin(g *Group, i raft.Index, t raft.Term) {
 		g.compaction.postpone()
 		return
 	}
-	work := snapshotWork{group: g, meta: snapshot.Meta{Group: g.id, Index: i, Term: t}, write: write, compact: g.compaction.begin()}
+	work := snapshotWork{group: g, meta: snapshot.Meta{Group: g.id, Index: i, Term: t, Configuration: g.configured}, write: write, compact: g.compaction.begin()}
 	a.host.snapshotter.inbox.put(work, 0, 0)
 }
 
@@ -89,6 +90,7 @@ func (g *Group) restore(m snapshot.Meta) error {
 	if err != nil {
 		return fmt.Errorf("restore from the snapshot at %d: %w", m.Index, err)
 	}
+	g.configured = r.Meta().Configuration
 	err = g.machine.Restore(r)
 	if err = errors.Join(err, r.Close()); err != nil {
 		return fmt.Errorf("restore from the snapshot at %d: %w", m.Index, err)
@@ -106,6 +108,9 @@ func (g *Group) prepare(es []raft.Entry) (again []*Proposal) {
 		if e.Term > g.appliedTerm {
 			g.appliedTerm = e.Term
 			again = append(again, g.passed(e.Term)...)
+		}
+		if e.Type == raft.EntryConfiguration {
+			g.configured = bytes.Clone(e.Data)
 		}
 		if e.Type == raft.EntryCommand && len(e.Data) >= HeaderBytes {
 			p := g.proposalOf(e.Data)

@@ -32,6 +32,7 @@ type Group struct {
 
 	// Owned by the applier.
 	appliedTerm raft.Term
+	configured  []byte    // the configuration in force where the machine is, encoded
 	broken      bool    // the machine has failed: what comes after is not for it
 	entries     []Entry // scratch
 	compaction  compaction

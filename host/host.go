@@ -163,6 +163,8 @@ func (h *Host) Join(id raft.GroupID, config raft.Config, machine Machine) (*Grou
 		// a proposal of this incarnation.
 		lastID: origin >> 1,
 	}
+	g.configured = raft.AppendConfiguration(nil, config.Configuration)
+	config.Incarnation = h.identity.Incarnation
 	state, err := g.recover()
 	if err != nil {
 		return nil, err

@@ -154,8 +154,8 @@ func TestJoinRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Join(testGroup, raft.Config{}, &recorder{}); err == nil {
-		t.Error("a group without members was joined")
+	if _, err := h.Join(testGroup, raft.Config{Configuration: raft.NewConfiguration(1, 1)}, &recorder{}); err == nil {
+		t.Error("a group with a member that is named twice was joined")
 	}
 	if err := h.Close(); err != nil {
 		t.Error(err)

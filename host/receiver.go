@@ -44,7 +44,7 @@ func (r *Receiver) take(work *receiveWork) {
 	if g.Err() != nil || c.Term < raft.Term(g.term.Load()) {
 		return // of a leader that was deposed
 	}
-	meta := snapshot.Meta{Group: g.id, Index: c.LastIncludedIndex, Term: c.LastIncludedTerm}
+	meta := snapshot.Meta{Group: g.id, Index: c.LastIncludedIndex, Term: c.LastIncludedTerm, Configuration: c.Configuration}
 	offset, err := r.write(g, meta, c)
 	if err != nil {
 		r.host.logger.Warn("a snapshot could not be received; its leader will try again", "group", uint64(g.id), "index", uint64(meta.Index), "error", err)

@@ -25,7 +25,7 @@ func (g *Group) recover() (raft.LogState, error) {
 			return state, fmt.Errorf("balsa: %s: the log begins with entry %d, and there is no snapshot of what was before it: "+
 				"restore the snapshots folder, or replace this member", g.host.config.Dir, state.First)
 		}
-		return state, nil
+		return state, g.findConfigurations(&state)
 	}
 	if newest.Index < state.First-1 {
 		return state, fmt.Errorf("balsa: %s: the log begins with entry %d, and the newest snapshot ends with entry %d: "+
@@ -38,7 +38,37 @@ func (g *Group) recover() (raft.LogState, error) {
 	}
 	state.Applied = newest.Index
 	g.appliedTerm = newest.Term
-	return state, g.restore(newest)
+	if err := g.restore(newest); err != nil {
+		return state, err
+	}
+	base, err := raft.DecodeConfiguration(g.configured)
+	if err != nil {
+		return state, fmt.Errorf("balsa: %s: the snapshot at %d: %w", g.host.config.Dir, newest.Index, err)
+	}
+	state.Base = raft.ConfigurationAt{Index: newest.Index, Configuration: base}
+	return state, g.findConfigurations(&state)
+}
+
+// findConfigurations reads the log behind the snapshot for configurations: the last one of them is in force, committed or not.
+func (g *Group) findConfigurations(s *raft.LogState) error {
+	const pageBytes = 4 << 20
+	for i := max(s.Applied+1, s.First); i <= s.Last; {
+		es, err := g.host.log.Entries(g.id, i, s.Last, pageBytes)
+		if err != nil {
+			return err
+		}
+		for k := range es {
+			if e := &es[k]; e.Type == raft.EntryConfiguration {
+				c, err := raft.DecodeConfiguration(e.Data)
+				if err != nil {
+					return fmt.Errorf("balsa: %s: entry %d: %w", g.host.config.Dir, e.Index, err)
+				}
+				s.Configurations = append(s.Configurations, raft.ConfigurationAt{Index: e.Index, Configuration: c})
+			}
+		}
+		i = es[len(es)-1].Index + 1
+	}
+	return nil
 }
 
 func (g *Group) recoveredLog() raft.LogState {

@@ -170,7 +170,7 @@ func (s *Sender) sendChunk(st *stream) bool {
 	}
 	s.host.transport.Send(st.peer, wire.Packet{Group: st.group.id, Message: raft.InstallSnapshot{
 		Term: st.term, LeaderID: s.host.config.ID,
-		LastIncludedIndex: meta.Index, LastIncludedTerm: meta.Term,
+		LastIncludedIndex: meta.Index, LastIncludedTerm: meta.Term, Configuration: meta.Configuration,
 		Size: st.size(), Offset: st.sent, Data: data,
 	}})
 	st.sent += uint64(len(data))

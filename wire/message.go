@@ -22,6 +22,8 @@ const (
 	kindTimeoutNow
 	kindInstallSnapshot
 	kindInstallSnapshotReply
+	kindForwardChange
+	kindForwardChangeReply
 )
 
 // Flags of the kinds that have a flag byte. Unknown flags are refused: a receiver that ignored one would take the
@@ -31,6 +33,7 @@ const (
 	flagVoteGranted byte = 1 << 1 // RequestVoteReply
 	flagTransfer    byte = 1 << 2 // RequestVote
 	flagSuccess     byte = 1 << 0 // AppendEntriesReply
+	flagForce       byte = 1 << 0 // ForwardChange
 )
 
 // AppendPacket appends the bytes of p to b:
@@ -83,11 +86,17 @@ func AppendPacket(b []byte, p Packet) []byte {
 	case raft.InstallSnapshot:
 		b = head(b, kindInstallSnapshot, p.Group)
 		b = uvarints(b, uint64(m.Term), uint64(m.LeaderID), uint64(m.LastIncludedIndex), uint64(m.LastIncludedTerm),
-			m.Size, m.Offset, uint64(len(m.Data)))
+			m.Size, m.Offset, uint64(len(m.Configuration)))
+		b = append(b, m.Configuration...)
+		b = uvarints(b, uint64(len(m.Data)))
 		return append(b, m.Data...)
 	case raft.InstallSnapshotReply:
 		b = head(b, kindInstallSnapshotReply, p.Group)
 		return uvarints(b, uint64(m.Term), uint64(m.LastIncludedIndex), m.Offset)
+	case raft.ForwardChange:
+		return appendChange(head(b, kindForwardChange, p.Group), m)
+	case raft.ForwardChangeReply:
+		return appendChangeReply(head(b, kindForwardChangeReply, p.Group), m)
 	}
 	must.Be(false, "every message has an encoding; %T has none", p.Message)
 	return nil
@@ -107,7 +116,11 @@ func PacketSizeMax(p Packet) int {
 			n += 2*binary.MaxVarintLen64 + len(m.Proposals[i].Data)
 		}
 	case raft.InstallSnapshot:
-		n += len(m.Data)
+		n += len(m.Configuration) + len(m.Data)
+	case raft.ForwardChange:
+		n += changeBytes(m.Change)
+	case raft.ForwardChangeReply:
+		n += min(len(m.Detail), detailBytesMax) + binary.MaxVarintLen64*len(m.Unreachable)
 	case raft.ForwardReply:
 		n += binary.MaxVarintLen64 * len(m.IDs)
 	}
@@ -146,6 +159,10 @@ func DecodePacket(b []byte) (Packet, error) {
 		p.Message = r.installSnapshot()
 	case kindInstallSnapshotReply:
 		p.Message = raft.InstallSnapshotReply{Term: r.term("term"), LastIncludedIndex: r.index("last included index"), Offset: r.uint("offset")}
+	case kindForwardChange:
+		p.Message = r.change()
+	case kindForwardChangeReply:
+		p.Message = r.changeReply()
 	default:
 		return Packet{}, fmt.Errorf("%w: packet kind %d, which this version does not know", ErrMalformed, b[0])
 	}
@@ -354,6 +371,12 @@ func (r *reader) installSnapshot() raft.Message {
 		return m
 	}
 	var data []byte
+	if data, r.b, r.err = bytesField(r.b, "configuration"); len(data) > 0 {
+		m.Configuration = data
+	}
+	if r.err != nil {
+		return m
+	}
 	if data, r.b, r.err = bytesField(r.b, "snapshot data"); len(data) > 0 {
 		m.Data = data
 	}

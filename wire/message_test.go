@@ -51,7 +51,10 @@ var packets = []struct {
 	{"ReadIndex", Packet{4, raft.ReadIndex{Term: 7, Seq: 1 << 40}}},
 	{"ReadIndexReply", Packet{4, raft.ReadIndexReply{Term: 7, Seq: 1 << 40, Index: 130}}},
 	{"TimeoutNow", Packet{4, raft.TimeoutNow{Term: 7, LastLogIndex: 300}}},
-	{"InstallSnapshot", Packet{5, raft.InstallSnapshot{Term: 7, LeaderID: 1, LastIncludedIndex: 300, LastIncludedTerm: 6, Size: 1 << 20, Offset: 4096, Data: []byte("piece")}}},
+	{"InstallSnapshot", Packet{5, raft.InstallSnapshot{Term: 7, LeaderID: 1, LastIncludedIndex: 300, LastIncludedTerm: 6, Size: 1 << 20, Offset: 4096, Configuration: []byte("members"), Data: []byte("piece")}}},
+	{"ForwardChange", Packet{5, raft.ForwardChange{Term: 7, Change: raft.Change{ID: 99, Base: 98, Force: true, Members: []raft.Member{
+		{ID: 1, Address: "a:1", Suffrage: raft.Voter, Priority: 2}, {ID: 300, Suffrage: raft.Learner}}}}}},
+	{"ForwardChangeReply", Packet{5, raft.ForwardChangeReply{Term: 7, ID: 99, Reason: raft.ChangeUnreachable, Detail: "not heard", Unreachable: []raft.NodeID{3, 300}}}},
 	{"InstallSnapshotReply", Packet{5, raft.InstallSnapshotReply{Term: 7, LastIncludedIndex: 300, Offset: 4101}}},
 }
 
@@ -177,7 +180,23 @@ var message = rapid.OneOf(
 	rapid.Custom(func(t *rapid.T) raft.Message {
 		m := raft.InstallSnapshot{Term: term(t), LeaderID: raft.NodeID(number.Draw(t, "id")), LastIncludedIndex: index(t), LastIncludedTerm: term(t),
 			Offset: number.Draw(t, "offset") / 2, Data: data.Draw(t, "data")}
+		m.Configuration = data.Draw(t, "configuration")
 		m.Size = m.Offset + uint64(len(m.Data)) + number.Draw(t, "rest")/4
+		return m
+	}),
+	rapid.Custom(func(t *rapid.T) raft.Message {
+		m := raft.ForwardChange{Term: term(t), Change: raft.Change{ID: number.Draw(t, "change"), Base: number.Draw(t, "base"), Force: rapid.Bool().Draw(t, "force")}}
+		for range rapid.IntRange(0, 4).Draw(t, "members") {
+			m.Change.Members = append(m.Change.Members, raft.Member{ID: raft.NodeID(number.Draw(t, "id")), Address: string(data.Draw(t, "address")),
+				Suffrage: raft.Suffrage(rapid.Byte().Draw(t, "suffrage")), Priority: rapid.Byte().Draw(t, "priority")})
+		}
+		return m
+	}),
+	rapid.Custom(func(t *rapid.T) raft.Message {
+		m := raft.ForwardChangeReply{Term: term(t), ID: number.Draw(t, "change"), Reason: raft.ChangeReason(rapid.Byte().Draw(t, "reason")), Detail: string(data.Draw(t, "detail"))}
+		for range rapid.IntRange(0, 4).Draw(t, "unreachable") {
+			m.Unreachable = append(m.Unreachable, raft.NodeID(number.Draw(t, "id")))
+		}
 		return m
 	}),
 	rapid.Custom(func(t *rapid.T) raft.Message {
@@ -256,7 +275,7 @@ func TestDecodePacketRefuses(t *testing.T) {
 		{"unknown kind", []byte{99, 1, 1, 1}, "kind 99"},
 		{"unknown flag", []byte{kindRequestVote, 1, 8, 7, 3, 9, 6}, "flag bit 3"},
 		{"unknown flag of a reply", []byte{kindAppendEntriesReply, 1, 0x81, 7, 3, 9, 6, 0, 0}, "flag bit 7"},
-		{"snapshot beyond its size", []byte{kindInstallSnapshot, 1, 7, 3, 9, 6, 10, 8, 3, 1, 2, 3}, "3 bytes at offset 8 of a snapshot of 10"},
+		{"snapshot beyond its size", []byte{kindInstallSnapshot, 1, 7, 3, 9, 6, 10, 8, 0, 3, 1, 2, 3}, "3 bytes at offset 8 of a snapshot of 10"},
 		{"long varint", []byte{kindReadIndex, 0x81, 0, 7, 1}, "group is no varint"},
 		{"varint over 64 bits", append([]byte{kindReadIndex, 1, 7}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2), "seq is no varint"},
 		{"trailing byte", []byte{kindReadIndex, 1, 7, 1, 0}, "1 bytes after"},
