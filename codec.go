@@ -8,8 +8,8 @@ import (
 	"reflect"
 )
 
-// codecFor chooses the encoding of C: raw bytes, the type's own binary form, or JSON.
-func codecFor[C any]() Codec[C] {
+// CodecFor returns the encoding that Open chooses for commands of type C: raw bytes, the type's own binary form, or JSON.
+func CodecFor[C any]() Codec[C] {
 	var zero C
 	switch any(zero).(type) {
 	case []byte:

@@ -67,7 +67,7 @@ func TestCodecs(t *testing.T) {
 
 func testCodec[C any](t *testing.T, c C, want string) {
 	t.Helper()
-	codec := codecFor[C]()
+	codec := CodecFor[C]()
 	head := strings.Repeat("h", 16)
 	b, err := codec.Append([]byte(head), c)
 	if err != nil || string(b) != head+want {
@@ -90,20 +90,20 @@ func TestCodecRefuses(t *testing.T) {
 
 func refuse[C any](t *testing.T, c C, want string) {
 	t.Helper()
-	if b, err := codecFor[C]().Append(nil, c); err == nil || !strings.Contains(err.Error(), want) {
+	if b, err := CodecFor[C]().Append(nil, c); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%T is encoded as %q, %v; want %q", c, b, err, want)
 	}
 }
 
 // TestDecodeRefuses: commands that another program wrote are errors.
 func TestDecodeRefuses(t *testing.T) {
-	if _, err := codecFor[plain]().Decode([]byte("{")); err == nil {
+	if _, err := CodecFor[plain]().Decode([]byte("{")); err == nil {
 		t.Error("half an object is read")
 	}
-	if _, err := codecFor[packed]().Decode([]byte("x")); err == nil || errors.Unwrap(err) != nil {
+	if _, err := CodecFor[packed]().Decode([]byte("x")); err == nil || errors.Unwrap(err) != nil {
 		t.Errorf("what is not packed is read: %v", err)
 	}
-	if _, err := codecFor[*packed]().Decode([]byte("x")); err == nil {
+	if _, err := CodecFor[*packed]().Decode([]byte("x")); err == nil {
 		t.Error("what is not packed is read")
 	}
 }

@@ -19,6 +19,7 @@ type machine[C, R any] struct {
 type waiter[R any] struct {
 	host.Proposal
 	value R
+	reply func(R) // of NewEntry
 }
 
 // Apply implements host.Machine.
@@ -59,7 +60,7 @@ func (m *machine[C, R]) decode(e *host.Entry) (Entry[C, R], error) {
 		// Skipping it would make this member differ from those that can read it.
 		return Entry[C, R]{}, fmt.Errorf("entry %d is not a command that this program can read: %w", e.Index, err)
 	}
-	entry := Entry[C, R]{Index: e.Index, Command: c}
+	entry := Entry[C, R]{Index: e.Index, Term: e.Term, Command: c}
 	if e.Proposal != nil {
 		entry.waiter = e.Proposal.Owner.(*waiter[R])
 	}

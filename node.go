@@ -41,7 +41,7 @@ func Open[C, R any](ctx context.Context, config Config, user StateMachine[C, R])
 	}
 	n := &Node[C, R]{
 		config:  config,
-		machine: &machine[C, R]{user: user, codec: codecFor[C]()},
+		machine: &machine[C, R]{user: user, codec: CodecFor[C]()},
 		done:    make(chan struct{}),
 	}
 	h, err := host.Open(config.host())
@@ -56,7 +56,7 @@ func Open[C, R any](ctx context.Context, config Config, user StateMachine[C, R])
 
 func (n *Node[C, R]) join(h *host.Host) (err error) {
 	n.host = h
-	if n.group, err = h.Join(soleGroup, n.config.raft(), n.machine); err != nil {
+	if n.group, err = h.Join(soleGroup, n.config.raft(), n.machine.forHost()); err != nil {
 		return err
 	}
 	n.group.OnStop(n.end)

@@ -28,6 +28,7 @@ type StateMachine[C, R any] interface {
 // Entry is a committed command, as Apply gets it.
 type Entry[C, R any] struct {
 	Index Index // its place in the log; rises from entry to entry, with gaps
+	Term  Term  // in which it came into the log; never falls. With Index it names the entry: no two of a cluster have both
 	// Command may be kept for ever and must not be changed: what Decode has left in it of the log's own bytes (all of a []byte) is
 	// what other members may yet be sent.
 	Command C
@@ -38,14 +39,28 @@ type Entry[C, R any] struct {
 // Reply answers the command. On the member that proposed it the value goes to the caller of Propose, on all
 // others nowhere. It is called before Apply returns. An entry without a Reply is answered with the zero R.
 func (e Entry[C, R]) Reply(r R) {
-	if e.waiter != nil {
-		e.waiter.value = r
+	if e.waiter == nil {
+		return
 	}
+	e.waiter.value = r
+	if e.waiter.reply != nil {
+		e.waiter.reply(r)
+	}
+}
+
+// NewEntry returns an entry as Apply gets it, for tests of a state machine by itself: see package balsatest. reply, which may be nil, is
+// called by Entry.Reply.
+func NewEntry[C, R any](i Index, t Term, command C, reply func(R)) Entry[C, R] {
+	e := Entry[C, R]{Index: i, Term: t, Command: command}
+	if reply != nil {
+		e.waiter = &waiter[R]{reply: reply}
+	}
+	return e
 }
 
 // Codec turns commands into bytes and back. Balsa brings one for []byte, for string, for types with
 // AppendBinary (or MarshalBinary) and UnmarshalBinary, of their own or of their pointer, and, for all others, JSON, which sees
-// exported fields alone. What is written must be readable: a command in the log that Decode refuses stops every member.
+// exported fields alone: see CodecFor. What is written must be readable: a command in the log that Decode refuses stops every member.
 type Codec[C any] interface {
 	// Append appends the bytes of c to b, and leaves b as it is.
 	Append(b []byte, c C) ([]byte, error)

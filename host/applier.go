@@ -41,8 +41,8 @@ func (a *Applier) Step() (more bool) {
 
 func (a *Applier) apply(g *Group, es []raft.Entry) {
 	again := g.prepare(es)
-	if len(g.entries) > 0 {
-		if err := g.machine.Apply(g.entries); err != nil {
+	if lacking := g.lacking(); len(lacking) > 0 {
+		if err := g.machine.Apply(lacking); err != nil {
 			g.broken = true                                                           // at once: the shard hears of it when more batches may already wait here
 			g.endApplied(fmt.Errorf("%w: %w: %w", ErrUnknownOutcome, ErrFailed, err)) // committed, but not executed here
 			a.host.shard.inbox.put(input{kind: inputFailed, group: g, err: err}, 0, 0)
@@ -56,7 +56,8 @@ func (a *Applier) apply(g *Group, es []raft.Entry) {
 		a.host.shard.inbox.put(input{kind: inputProposal, group: g, proposal: p}, 0, 0)
 	}
 	g.compaction.count(es)
-	if g.compaction.due() {
+	// Before it is at the place that it has kept its state is not that of the last entry, but of a later one.
+	if last.Index >= g.kept && g.compaction.due() {
 		a.pin(g, last.Index, last.Term)
 	}
 }
@@ -84,14 +85,19 @@ func (a *Applier) restore(g *Group, s raft.Restore) {
 	a.host.shard.inbox.put(input{kind: inputApplied, group: g, index: s.Index}, 0, 0)
 }
 
-// restore feeds the machine from a snapshot.
+// restore feeds the machine from a snapshot, unless it has kept what is in it.
 func (g *Group) restore(m snapshot.Meta) error {
 	r, err := g.host.snapshots.Read(m)
 	if err != nil {
 		return fmt.Errorf("restore from the snapshot at %d: %w", m.Index, err)
 	}
 	g.configured = r.Meta().Configuration
-	err = g.machine.Restore(r)
+	if m.Index > g.kept {
+		err = g.machine.Restore(r)
+	}
+	if err == nil && m.Index > g.kept {
+		err = g.sync() // or it might have to be restored again
+	}
 	if err = errors.Join(err, r.Close()); err != nil {
 		return fmt.Errorf("restore from the snapshot at %d: %w", m.Index, err)
 	}

@@ -15,6 +15,7 @@ type Group struct {
 	id      raft.GroupID
 	host    *Host
 	machine Machine
+	durable Durable     // the machine, if it is; set by Join
 	onStop  func(error) // called by the shard when the group stops by itself; may be nil
 	origin  uint64      // marks the proposals of this incarnation
 
@@ -32,9 +33,10 @@ type Group struct {
 
 	// Owned by the applier.
 	appliedTerm raft.Term
-	configured  []byte    // the configuration in force where the machine is, encoded
-	broken      bool    // the machine has failed: what comes after is not for it
-	entries     []Entry // scratch
+	configured  []byte     // the configuration in force where the machine is, encoded
+	broken      bool       // the machine has failed: what comes after is not for it
+	kept        raft.Index // what a durable machine had by itself at the start: entries up to here are not for it
+	entries     []Entry    // scratch
 	compaction  compaction
 
 	// Owned by the receiver.

@@ -288,5 +288,6 @@ func (h *Host) shutdown() error {
 		g.stop(ErrClosed)
 	}
 	h.shard.close(ErrClosed)
+	h.snapshotter.close()
 	return errors.Join(h.log.Close(), h.lock.Close())
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Machine is a group's state machine, as the Applier sees it. Its methods are called by one goroutine at a time, but for the function that
-// Snapshot returns.
+// Snapshot returns, and for Sync of one that is Durable.
 type Machine interface {
 	// Apply executes entries in order. It owns neither the slice nor the commands after it returns, but the commands' bytes never
 	// change. An error stops the group.

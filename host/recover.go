@@ -25,6 +25,9 @@ func (g *Group) recover() (raft.LogState, error) {
 			return state, fmt.Errorf("balsa: %s: the log begins with entry %d, and there is no snapshot of what was before it: "+
 				"restore the snapshots folder, or replace this member", g.host.config.Dir, state.First)
 		}
+		if err := g.keep(&state, newest); err != nil {
+			return state, err
+		}
 		return state, g.findConfigurations(&state)
 	}
 	if newest.Index < state.First-1 {
@@ -38,6 +41,9 @@ func (g *Group) recover() (raft.LogState, error) {
 	}
 	state.Applied = newest.Index
 	g.appliedTerm = newest.Term
+	if err := g.keep(&state, newest); err != nil {
+		return state, err
+	}
 	if err := g.restore(newest); err != nil {
 		return state, err
 	}
@@ -51,22 +57,33 @@ func (g *Group) recover() (raft.LogState, error) {
 
 // findConfigurations reads the log behind the snapshot for configurations: the last one of them is in force, committed or not.
 func (g *Group) findConfigurations(s *raft.LogState) error {
+	return g.eachEntry(max(s.Applied+1, s.First), s.Last, func(e *raft.Entry) error {
+		if e.Type != raft.EntryConfiguration {
+			return nil
+		}
+		c, err := raft.DecodeConfiguration(e.Data)
+		if err != nil {
+			return fmt.Errorf("balsa: %s: entry %d: %w", g.host.config.Dir, e.Index, err)
+		}
+		s.Configurations = append(s.Configurations, raft.ConfigurationAt{Index: e.Index, Configuration: c})
+		return nil
+	})
+}
+
+// eachEntry reads entries of the log.
+func (g *Group) eachEntry(from, to raft.Index, visit func(*raft.Entry) error) error {
 	const pageBytes = 4 << 20
-	for i := max(s.Applied+1, s.First); i <= s.Last; {
-		es, err := g.host.log.Entries(g.id, i, s.Last, pageBytes)
+	for from <= to {
+		es, err := g.host.log.Entries(g.id, from, to, pageBytes)
 		if err != nil {
 			return err
 		}
 		for k := range es {
-			if e := &es[k]; e.Type == raft.EntryConfiguration {
-				c, err := raft.DecodeConfiguration(e.Data)
-				if err != nil {
-					return fmt.Errorf("balsa: %s: entry %d: %w", g.host.config.Dir, e.Index, err)
-				}
-				s.Configurations = append(s.Configurations, raft.ConfigurationAt{Index: e.Index, Configuration: c})
+			if err := visit(&es[k]); err != nil {
+				return err
 			}
 		}
-		i = es[len(es)-1].Index + 1
+		from = es[len(es)-1].Index + 1
 	}
 	return nil
 }

@@ -26,13 +26,24 @@ type snapshotWork struct {
 func (s *Snapshotter) Step() (more bool) {
 	s.batch = s.inbox.take(s.batch)
 	for i := range s.batch {
-		s.write(&s.batch[i])
+		work := &s.batch[i]
+		if err := work.group.Err(); err != nil {
+			s.giveUp(work, err)
+			continue
+		}
+		s.write(work)
 	}
 	return !s.inbox.empty()
 }
 
 func (s *Snapshotter) write(work *snapshotWork) {
 	g, m := work.group, work.meta
+	// Before the snapshot is there: once it is the newest, what the machine has kept counts only if it goes at least as far.
+	if err := g.sync(); err != nil {
+		s.giveUp(work, err)
+		s.host.shard.inbox.put(input{kind: inputFailed, group: g, err: err}, 0, 0)
+		return
+	}
 	size, err := s.store(m, work.write)
 	if err != nil {
 		size = 0
@@ -46,6 +57,20 @@ func (s *Snapshotter) write(work *snapshotWork) {
 	s.host.shard.inbox.put(input{kind: inputSnapshotted, group: g, index: work.compact}, 0, 0)
 	if err := s.host.snapshots.Prune(g.id, m.Index); err != nil {
 		s.host.logger.Warn("old snapshots could not be removed", "group", uint64(g.id), "error", err)
+	}
+}
+
+// giveUp lets the machine release what it has pinned.
+func (s *Snapshotter) giveUp(work *snapshotWork, err error) {
+	work.write(failingWriter{err})
+	work.group.compaction.done(0)
+}
+
+// close gives up what waits.
+func (s *Snapshotter) close() {
+	s.batch = s.inbox.take(s.batch)
+	for i := range s.batch {
+		s.giveUp(&s.batch[i], ErrClosed)
 	}
 }
 
