@@ -85,3 +85,26 @@ func follower(t *testing.T, c Config) *Raft {
 	}
 	return r
 }
+
+// TestInstallVoidsWhatWasNotBegun: entries that were to be applied are part of a snapshot that comes before the host has looked at them.
+func TestInstallVoidsWhatWasNotBegun(t *testing.T) {
+	c := newCluster(3, Config{ElectionTicks: 10})
+	r, err := New(Config{ID: 1, Configuration: c.config.Configuration, Rand: &fixedRand{}},
+		LogState{HardState: HardState{CurrentTerm: 1}, First: 1, Last: 2, Runs: []TermRun{{1, 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Receive(2, AppendEntries{Term: 1, LeaderID: 2, PrevLogIndex: 2, PrevLogTerm: 1, LeaderCommit: 2}); err != nil {
+		t.Fatal(err)
+	}
+	load := r.Effects().Load[0]
+	r.Loaded(load, []Entry{{Term: 1, Index: 1}, {Term: 1, Index: 2}})
+	snapshot := InstallSnapshot{Term: 1, LeaderID: 2, LastIncludedIndex: 5, LastIncludedTerm: 1,
+		Configuration: AppendConfiguration(nil, c.config.Configuration)}
+	if err := r.Receive(2, snapshot); err != nil {
+		t.Fatal(err)
+	}
+	if e := r.Effects(); len(e.Apply) != 0 || e.Restore == nil || e.Restore.Index != 5 {
+		t.Errorf("it is to apply %v and restore %v", e.Apply, e.Restore)
+	}
+}

@@ -172,11 +172,12 @@ func (l *log) conflict(index Index) (Term, Index) {
 	return t, l.runs[l.run(index)].First
 }
 
-// lastOf returns the last entry of term t, or false if the log has none.
+// lastOf returns the last entry of term t, or false if the log has none and does not begin right behind one.
 func (l *log) lastOf(t Term) (Index, bool) {
 	k := sort.Search(len(l.runs), func(k int) bool { return l.runs[k].Term >= t })
 	if k == len(l.runs) || l.runs[k].Term != t {
-		return 0, false
+		// Without the base, who agrees with us up to there and has more of that term would be sent the whole snapshot.
+		return l.first - 1, t == l.baseTerm
 	}
 	if k+1 == len(l.runs) {
 		return l.last, true
