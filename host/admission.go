@@ -1,12 +1,52 @@
 package host
 
 import (
+	"fmt"
+
 	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/wire"
 )
+
+// Admit decides whether a peer may be the one with the data folder of that incarnation: not if the configuration knows it with another. The
+// transport asks for every connection, in either direction. Who is no member may be one whose time has come, or gone, and
+// this member does not know of it yet.
+func (h *Host) Admit(peer raft.NodeID, incarnation uint64) error {
+	for _, g := range h.shard.groups {
+		c := g.configuration.Load()
+		m, ok := c.Member(peer)
+		if !ok {
+			continue
+		}
+		if m.Incarnation != 0 && m.Incarnation != incarnation {
+			return fmt.Errorf("the cluster knows member %x with another data folder than this one. A member that has lost its folder has forgotten "+
+				"what it acknowledged, and must not come back under its old id. Replace it by a new one: balsa members replace %x", uint64(peer), uint64(peer))
+		}
+		if m.Incarnation == 0 {
+			h.shard.inbox.put(input{kind: inputIntroduced, group: g, from: peer, seq: incarnation}, 0, 0)
+		}
+	}
+	return nil
+}
 
 // Refused takes in that a peer refused this member's connection, and why. The transport repeats it with every attempt, and
 // warns of it once a minute, so nothing louder is said here.
 func (h *Host) Refused(peer raft.NodeID, verdict wire.Verdict, reason string) {
 	h.logger.Debug("a peer refused this member", "peer", uint64(peer), "verdict", verdict.String(), "reason", reason)
+	if verdict != wire.WrongIncarnation {
+		return
+	}
+	for _, g := range h.shard.groups {
+		h.shard.inbox.put(input{kind: inputRefused, group: g, from: peer, err: fmt.Errorf("%w: member %x says: %s", ErrReplaced, uint64(peer), reason)}, 0, 0)
+	}
 }
+
+// refused stops a group whose peers know it with another data folder, if there is nothing in its own: it would wait for them in vain. One with a log is
+// left alone; it is for people to say which is the right one.
+func (g *Group) refusedByPeer(err error) {
+	if g.raft.Status().LastIndex == 0 {
+		g.fail(err)
+	}
+}
+
+// introduced is told of a member's data folder.
+func (g *Group) introduced(peer raft.NodeID, incarnation uint64) { g.raft.Introduce(peer, incarnation) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/balsa-raft/balsa/internal/must"
 	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/snapshot"
 )
@@ -70,7 +71,7 @@ func (a *Applier) pin(g *Group, i raft.Index, t raft.Term) {
 		g.compaction.postpone()
 		return
 	}
-	work := snapshotWork{group: g, meta: snapshot.Meta{Group: g.id, Index: i, Term: t, Configuration: g.configured}, write: write, compact: g.compaction.begin()}
+	work := snapshotWork{group: g, meta: snapshot.Meta{Group: g.id, Index: i, Term: t, Configuration: g.machineAt}, write: write, compact: g.compaction.begin()}
 	a.host.snapshotter.inbox.put(work, 0, 0)
 }
 
@@ -80,9 +81,17 @@ func (a *Applier) restore(g *Group, s raft.Restore) {
 		a.host.shard.inbox.put(input{kind: inputFailed, group: g, err: err}, 0, 0)
 		return
 	}
+	g.tellConfiguration(s.Index)
 	g.skipped(s.Term)
 	g.compaction.restart()
 	a.host.shard.inbox.put(input{kind: inputApplied, group: g, index: s.Index}, 0, 0)
+}
+
+// tellConfiguration tells the shard which configuration is committed.
+func (g *Group) tellConfiguration(i raft.Index) {
+	c, err := raft.DecodeConfiguration(g.machineAt)
+	must.Be1(err == nil, "the configuration at %d was read before", i)
+	g.host.shard.inbox.put(input{kind: inputConfigured, group: g, applied: &raft.ConfigurationAt{Index: i, Configuration: c}}, 0, 0)
 }
 
 // restore feeds the machine from a snapshot, unless it has kept what is in it.
@@ -91,7 +100,7 @@ func (g *Group) restore(m snapshot.Meta) error {
 	if err != nil {
 		return fmt.Errorf("restore from the snapshot at %d: %w", m.Index, err)
 	}
-	g.configured = r.Meta().Configuration
+	g.machineAt = r.Meta().Configuration
 	if m.Index > g.kept {
 		err = g.machine.Restore(r)
 	}
@@ -116,7 +125,8 @@ func (g *Group) prepare(es []raft.Entry) (again []*Proposal) {
 			again = append(again, g.passed(e.Term)...)
 		}
 		if e.Type == raft.EntryConfiguration {
-			g.configured = bytes.Clone(e.Data)
+			g.machineAt = bytes.Clone(e.Data)
+			g.tellConfiguration(e.Index)
 		}
 		if e.Type == raft.EntryCommand && len(e.Data) >= HeaderBytes {
 			p := g.proposalOf(e.Data)

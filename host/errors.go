@@ -20,6 +20,10 @@ var (
 	ErrTooLarge = errors.New("balsa: command too large")
 	// ErrClosed is returned once Close has begun.
 	ErrClosed = errors.New("balsa: closed")
+	// ErrRemoved is wrapped, with ErrFailed, once this member was removed from the cluster.
+	ErrRemoved = errors.New("balsa: this member was removed from the cluster; its data folder is of no use any more")
+	// ErrReplaced is wrapped, with ErrFailed, by a member that starts with an empty data folder under an id that the cluster knows with another.
+	ErrReplaced = errors.New("balsa: this member's data folder is empty, and the cluster knows it with another one")
 	// ErrFailed is wrapped by every call once the host, or the group, has stopped by itself.
 	ErrFailed = errors.New("balsa: stopped after a failure")
 )

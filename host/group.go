@@ -28,12 +28,15 @@ type Group struct {
 	paused      bool            // proposals wait for the next tick: the lead is being handed over
 	batch       []raft.Proposal // scratch
 	transfers   []*Transfer
+	changes     []*MembersChange
+	committed   raft.ConfigurationAt // the last configuration that was applied
+	member      bool                 // this member was in one that was
 	applied     raft.Index
 	readers     readers
 
 	// Owned by the applier.
 	appliedTerm raft.Term
-	configured  []byte     // the configuration in force where the machine is, encoded
+	machineAt   []byte     // the configuration that is in force where the machine is, encoded
 	broken      bool       // the machine has failed: what comes after is not for it
 	kept        raft.Index // what a durable machine had by itself at the start: entries up to here are not for it
 	entries     []Entry    // scratch
@@ -42,12 +45,13 @@ type Group struct {
 	// Owned by the receiver.
 	incoming incoming
 
-	readsWaiting atomic.Int64
-	leader       atomic.Uint64
-	term         atomic.Uint64
-	statusMu     sync.Mutex
-	status       raft.Status
-	changes      uint64 // of the leader, seen since start
+	readsWaiting  atomic.Int64
+	configuration atomic.Pointer[raft.ConfigurationAt] // in force
+	leader        atomic.Uint64
+	term          atomic.Uint64
+	statusMu      sync.Mutex
+	status        raft.Status
+	leaderChanges uint64 // seen since start
 
 	// mu guards the proposals that wait here, and the fields of Proposal that say so.
 	mu           sync.Mutex
@@ -76,7 +80,7 @@ func (g *Group) Status() Status {
 	g.mu.Unlock()
 	g.statusMu.Lock()
 	defer g.statusMu.Unlock()
-	return Status{Status: g.status, LeaderChanges: g.changes, Pending: pending}
+	return Status{Status: g.status, LeaderChanges: g.leaderChanges, Pending: pending}
 }
 
 // publish makes the core's state visible to others. Called by the shard.
@@ -87,7 +91,7 @@ func (g *Group) publish() {
 	g.statusMu.Lock()
 	defer g.statusMu.Unlock()
 	if s.Leader != g.status.Leader && s.Leader != 0 {
-		g.changes++
+		g.leaderChanges++
 	}
 	g.status = s
 }
@@ -127,6 +131,7 @@ func (g *Group) fail(err error) {
 	g.stop(err)
 	g.failReads(err)
 	g.endTransfers(err)
+	g.endChanges(err)
 	if g.onStop != nil {
 		g.onStop(err)
 	}

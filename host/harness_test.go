@@ -179,6 +179,10 @@ func (m *member) close() {
 // post is a member's transport.
 type post struct{ m *member }
 
+// SetPeer and Recheck have nothing to do: everybody reaches everybody.
+func (post) SetPeer(raft.NodeID, string) {}
+func (post) Recheck()                    {}
+
 func (p post) Send(to raft.NodeID, packet wire.Packet) {
 	c := p.m.c
 	c.network = append(c.network, letter{from: p.m.id, to: to, bytes: wire.AppendPacket(nil, packet)})

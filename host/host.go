@@ -21,6 +21,10 @@ import (
 type Transport interface {
 	// Send never blocks. It has copied what it needs when it returns.
 	Send(to raft.NodeID, p wire.Packet)
+	// SetPeer says where a member is reached; with an empty address, that it is no peer any more.
+	SetPeer(id raft.NodeID, address string)
+	// Recheck asks Host.Admit again for all connections.
+	Recheck()
 }
 
 // Rand is where a host's randomness comes from. *rand.Rand of math/rand/v2 satisfies it; it is used by one goroutine at a time.
@@ -90,6 +94,7 @@ type Host struct {
 	receiver    *Receiver
 
 	shells shells
+	peers  []peerAddress // that the transport was told of; owned by the shard
 
 	closing  sync.Once
 	closeErr error // of the Close that did it
@@ -163,7 +168,7 @@ func (h *Host) Join(id raft.GroupID, config raft.Config, machine Machine) (*Grou
 		// a proposal of this incarnation.
 		lastID: origin >> 1,
 	}
-	g.configured = raft.AppendConfiguration(nil, config.Configuration)
+	g.machineAt = raft.AppendConfiguration(nil, config.Configuration)
 	config.Incarnation = h.identity.Incarnation
 	state, err := g.recover()
 	if err != nil {
@@ -173,13 +178,23 @@ func (h *Host) Join(id raft.GroupID, config raft.Config, machine Machine) (*Grou
 		return nil, err
 	}
 	g.applied = state.Applied
+	inForce := g.raft.Configuration()
+	g.configuration.Store(&inForce)
+	first := state.Base
+	if first.Index == 0 {
+		first.Configuration = config.Configuration
+	}
+	g.configured(first)
 	g.publish()
 	h.shard.groups = append(h.shard.groups, g)
 	return g, nil
 }
 
 // Connect gives the host its way to the others. It is called once, before Start or the first Step.
-func (h *Host) Connect(t Transport) { h.transport = t }
+func (h *Host) Connect(t Transport) {
+	h.transport = t
+	h.followMembers()
+}
 
 // Identity is who the data folder belongs to.
 func (h *Host) Identity() Identity { return h.identity }

@@ -47,7 +47,7 @@ func (g *Group) recover() (raft.LogState, error) {
 	if err := g.restore(newest); err != nil {
 		return state, err
 	}
-	base, err := raft.DecodeConfiguration(g.configured)
+	base, err := raft.DecodeConfiguration(g.machineAt)
 	if err != nil {
 		return state, fmt.Errorf("balsa: %s: the snapshot at %d: %w", g.host.config.Dir, newest.Index, err)
 	}

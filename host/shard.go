@@ -20,6 +20,11 @@ const (
 	inputLoaded
 	inputUnreachable
 	inputTransfer
+	inputChange
+	inputChangeAbandoned
+	inputConfigured
+	inputIntroduced
+	inputRefused
 	inputSnapshotted
 	inputSnapshotSent
 	inputFailed
@@ -35,11 +40,13 @@ type input struct {
 	proposal *Proposal
 	read     *Read
 	transfer *Transfer
-	seq      uint64     // inputPersisted
-	index    raft.Index // inputApplied; inputSnapshotted: up to here the log can go
-	load     raft.Load  // inputLoaded
+	change   *MembersChange
+	applied  *raft.ConfigurationAt // inputConfigured
+	seq      uint64                // inputPersisted; inputIntroduced: the incarnation
+	index    raft.Index            // inputApplied; inputSnapshotted: up to here the log can go
+	load     raft.Load             // inputLoaded
 	entries  []raft.Entry
-	err      error // inputFailed
+	err      error // inputFailed, inputRefused
 }
 
 // Shard owns the cores of its groups: only Step touches them.
@@ -53,6 +60,7 @@ type Shard struct {
 
 	tick   time.Duration
 	ticked time.Duration // when time was last told to the cores
+	ticks  uint64        // how often
 	now    time.Duration // of the step
 
 	warnAt  time.Duration // when it may be warned of an ignored message again
@@ -89,6 +97,8 @@ func (s *Shard) passTime(now time.Duration) {
 	if s.ticked += s.tick; now >= s.ticked+s.tick {
 		s.ticked = now
 	}
+	s.ticks++
+	s.host.dropPeers()
 	for _, g := range s.groups {
 		if g.Err() == nil {
 			g.raft.Tick()
@@ -96,6 +106,8 @@ func (s *Shard) passTime(now time.Duration) {
 			g.dropAbandonedReads()
 			g.dropFinished()
 			g.tickTransfers()
+			g.tickChanges()
+			g.checkRemoval()
 			s.activate(g)
 		}
 	}
@@ -128,6 +140,16 @@ func (s *Shard) accept(in *input) {
 		g.readers.held = append(g.readers.held, in.read)
 	case inputTransfer:
 		g.beginTransfer(in.transfer)
+	case inputChange:
+		g.beginChange(in.change)
+	case inputChangeAbandoned:
+		g.abandonChange(in.change)
+	case inputConfigured:
+		g.configured(*in.applied)
+	case inputIntroduced:
+		g.introduced(in.from, in.seq)
+	case inputRefused:
+		g.refusedByPeer(in.err)
 	case inputPersisted:
 		g.raft.Persisted(in.seq)
 	case inputApplied:
@@ -163,6 +185,9 @@ func (s *Shard) acceptStopped(in *input) {
 	if in.kind == inputTransfer {
 		in.transfer.finish(in.group.Err())
 	}
+	if in.kind == inputChange {
+		in.change.finish(in.group.Err())
+	}
 	if in.kind == inputRead {
 		in.group.endReads([]*Read{in.read}, 0, in.group.Err())
 	}
@@ -197,6 +222,12 @@ func (s *Shard) carryOut(g *Group) {
 	for _, ev := range e.Events { // first, so that who watches hears of an election before the messages that follow from it
 		s.host.observe(g, ev)
 		g.followTransfer(ev)
+	}
+	if e.Configuration != nil { // before the messages: some may be to members that it brings
+		g.followConfiguration(e.Configuration)
+	}
+	for _, a := range e.Changes {
+		g.changeAnswered(a)
 	}
 	for _, m := range e.Messages {
 		s.host.transport.Send(m.To, wire.Packet{Group: g.id, Message: m.Message})
@@ -238,10 +269,13 @@ func (s *Shard) close(err error) {
 			in.group.readers.held = append(in.group.readers.held, in.read)
 		case inputTransfer:
 			in.group.transfers = append(in.group.transfers, in.transfer)
+		case inputChange:
+			in.group.changes = append(in.group.changes, in.change)
 		}
 	}
 	for _, g := range s.groups {
 		g.failReads(err)
 		g.endTransfers(err)
+		g.endChanges(err)
 	}
 }

@@ -313,8 +313,17 @@ func (r *Raft) countRound(p *peer) {
 	p.roundEnd, p.roundBegan = r.log.last, r.ticks
 }
 
-// describePending says what a change waits for.
-func (r *Raft) describePending(c Configuration) string {
+// ChangeWaits says what the change under way waits for, as far as this server knows; empty at rest. Only a leader knows much.
+func (r *Raft) ChangeWaits() string {
+	c := r.members.inForce()
+	switch {
+	case c.AtRest():
+		return ""
+	case r.role != Leader:
+		return "for the leader"
+	case c.Joint():
+		return fmt.Sprintf("for a majority of the old and of the new voters, %v", c)
+	}
 	var waits []string
 	for _, m := range c.Members {
 		if m.Suffrage != Learner || m.Target != Voter {
@@ -328,7 +337,7 @@ func (r *Raft) describePending(c Configuration) string {
 			waits = append(waits, fmt.Sprintf("n%d is catching up, at entry %d of %d", m.ID, p.matchIndex, r.log.last))
 		}
 	}
-	if silent := r.silentVoters(c); len(silent) > 0 {
+	if silent := r.silentVoters(c.Configuration); len(silent) > 0 {
 		waits = append(waits, fmt.Sprintf("n%s are not heard", joined(silent)))
 	}
 	return strings.Join(waits, "; ")

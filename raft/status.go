@@ -36,6 +36,9 @@ func (r *Raft) Leader() NodeID { return r.leader }
 // ElectionTicks is the election timeout, Config.ElectionTicks.
 func (r *Raft) ElectionTicks() int { return r.config.ElectionTicks }
 
+// HeartbeatTicks is Config.HeartbeatTicks.
+func (r *Raft) HeartbeatTicks() int { return r.config.HeartbeatTicks }
+
 // Term is currentTerm.
 func (r *Raft) Term() Term { return r.currentTerm }
 

@@ -39,6 +39,10 @@ func (m *member) Saved(batch []wal.Save) {
 // sender is a member's transport.
 type sender struct{ m *member }
 
+// SetPeer and Recheck have nothing to do: everybody reaches everybody.
+func (sender) SetPeer(raft.NodeID, string) {}
+func (sender) Recheck()                    {}
+
 // Send implements host.Transport.
 func (s sender) Send(to raft.NodeID, p wire.Packet) {
 	m := s.m

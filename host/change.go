@@ -1,0 +1,196 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/balsa-raft/balsa/raft"
+)
+
+// MembersChange is a wish for other members on its way (thesis ch. 4). Use it once.
+type MembersChange struct {
+	change raft.Change
+	begun  chan struct{}
+	done   chan struct{}
+	err    error // written before done is closed
+
+	// Owned by the shard.
+	term     raft.Term // in which the leader was asked last
+	asked    int       // ticks since then
+	accepted bool      // by the leader of term
+	taken    bool      // by any leader, once
+	seen     bool      // committed, its first configuration at least
+	stale    error     // the leader knows of another change since
+	why      error     // it has not begun: the leader's last word
+}
+
+// ChangeMembers makes the members what c wants, on whichever member it is called. Of c the caller sets Members, Base (zero: that of the
+// configuration that is in force here) and Force.
+func (g *Group) ChangeMembers(c raft.Change) *MembersChange {
+	ch := &MembersChange{change: c, begun: make(chan struct{}), done: make(chan struct{})}
+	if !g.host.shard.inbox.put(input{kind: inputChange, group: g, change: ch}, 0, 0) {
+		ch.finish(ErrClosed)
+	}
+	return ch
+}
+
+// AbandonChange ends the wait for a change; the change itself goes on if it has begun.
+func (g *Group) AbandonChange(c *MembersChange) {
+	g.host.shard.inbox.put(input{kind: inputChangeAbandoned, group: g, change: c}, 0, 0)
+}
+
+// Begun is closed when the first configuration of the change is committed: servers that are to become voters are learners, at least.
+func (c *MembersChange) Begun() <-chan struct{} { return c.begun }
+
+// Done is closed when the members are what was wanted, or it is certain that this change will not make them so.
+func (c *MembersChange) Done() <-chan struct{} { return c.done }
+
+// Err says, after Done, why the members are not what was wanted; nil if they are.
+func (c *MembersChange) Err() error { return c.err }
+
+// changesMax bounds the changes that wait in one group. Only one can be under way.
+const changesMax = 64
+
+func (c *MembersChange) finish(err error) {
+	c.err = err
+	if err == nil {
+		c.begin()
+	}
+	close(c.done)
+}
+
+func (c *MembersChange) begin() {
+	if !c.seen {
+		c.seen = true
+		close(c.begun)
+	}
+}
+
+// beginChange takes in a wish. Called by the shard, as all that follows.
+func (g *Group) beginChange(c *MembersChange) {
+	if len(g.changes) >= changesMax {
+		c.finish(fmt.Errorf("%w: %d changes of the members wait here", ErrOverloaded, changesMax))
+		return
+	}
+	for c.change.ID == 0 {
+		c.change.ID = g.host.config.Rand.Uint64()
+	}
+	if c.change.Base == 0 {
+		c.change.Base = g.raft.Configuration().Change
+	}
+	g.changes = append(g.changes, c)
+	g.askForChange(c)
+}
+
+// askForChange gives the core a change that nobody has taken on in this term. Given twice it is the same one, by its id.
+func (g *Group) askForChange(c *MembersChange) {
+	c.term, c.asked, c.accepted = g.raft.Term(), 0, false
+	if err := g.raft.ChangeMembers(c.change); err != nil {
+		g.changeAnswered(raft.ChangeAnswer{ID: c.change.ID, Err: err})
+	}
+}
+
+// tickChanges asks again where no answer came, or another leader has to be asked.
+func (g *Group) tickChanges() {
+	for i := 0; i < len(g.changes); i++ { // an answer may remove it
+		c := g.changes[i]
+		c.asked++
+		if c.stale == nil && (!c.accepted && c.asked >= g.raft.HeartbeatTicks() || c.accepted && !c.seen && c.term != g.raft.Term()) {
+			g.askForChange(c)
+		}
+	}
+}
+
+// changeAnswered takes in what the leader says of a change.
+func (g *Group) changeAnswered(a raft.ChangeAnswer) {
+	for _, c := range g.changes {
+		if c.change.ID != a.ID {
+			continue
+		}
+		var e *raft.ChangeError
+		switch {
+		case a.Err == nil:
+			c.accepted, c.taken = true, true
+		case c.seen: // an answer that comes late
+		case errors.As(a.Err, &e) && e.Reason == raft.ChangeStale && c.taken:
+			c.stale = a.Err // it may have come to its end before the other one: the log will tell
+		case errors.As(a.Err, &e) && e.Reason != raft.ChangeBusy && e.Reason != raft.ChangeNotLeader:
+			g.endChange(c, a.Err)
+		default:
+			c.why = a.Err // it will be asked for again
+		}
+		return
+	}
+}
+
+// configured takes in a configuration that is committed and applied. It sees all of them, in order, but for those that a snapshot replaced.
+func (g *Group) configured(at raft.ConfigurationAt) {
+	g.committed = at
+	if _, ok := at.Member(g.host.config.ID); ok {
+		g.member = true
+	}
+	for i := 0; i < len(g.changes); i++ {
+		c := g.changes[i]
+		switch {
+		case at.Change == c.change.ID && at.AtRest():
+			g.endChange(c, nil)
+			i--
+		case at.Change == c.change.ID:
+			c.begin()
+		case c.seen:
+			g.endChange(c, errors.New("balsa: the change of the members was superseded by another one before it had come to its end"))
+			i--
+		case c.stale != nil && at.Change != c.change.Base:
+			g.endChange(c, c.stale)
+			i--
+		}
+	}
+}
+
+// checkRemoval stops the group if this member was removed, once it does not lead: a leader hands over first.
+func (g *Group) checkRemoval() {
+	if !g.member || g.raft.Leader() == g.host.config.ID {
+		return
+	}
+	if _, ok := g.committed.Member(g.host.config.ID); !ok {
+		g.fail(ErrRemoved)
+	}
+}
+
+func (g *Group) endChange(c *MembersChange, err error) {
+	g.dropChange(c)
+	c.finish(err)
+}
+
+// abandonChange ends a change's wait without an outcome.
+func (g *Group) abandonChange(c *MembersChange) {
+	select {
+	case <-c.done:
+		return
+	default:
+	}
+	switch {
+	case c.seen:
+		g.endChange(c, fmt.Errorf("balsa: the change of the members has begun and goes on; it waits: %s", g.raft.ChangeWaits()))
+	case c.taken:
+		g.endChange(c, fmt.Errorf("%w: the leader has taken on the change of the members, and it is not committed yet", ErrUnknownOutcome))
+	default:
+		g.endChange(c, errors.Join(fmt.Errorf("%w: the change of the members was not begun", ErrUnknownOutcome), c.why))
+	}
+}
+
+func (g *Group) dropChange(c *MembersChange) {
+	for i := range g.changes {
+		if g.changes[i] == c {
+			g.changes = append(g.changes[:i], g.changes[i+1:]...)
+			return
+		}
+	}
+}
+
+func (g *Group) endChanges(err error) {
+	for _, c := range g.changes {
+		c.finish(err)
+	}
+	g.changes = nil
+}
