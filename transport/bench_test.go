@@ -19,6 +19,8 @@ func (w window) Receive(_ raft.NodeID, batch []wire.Packet) {
 }
 func (w window) Unreachable(raft.NodeID) {}
 
+func (w window) Refused(raft.NodeID, wire.Verdict, string) {}
+
 // BenchmarkThroughput is one direction of one connection, with at most 256 packets under way.
 func BenchmarkThroughput(b *testing.B) {
 	for _, c := range []struct {
@@ -90,6 +92,8 @@ func (e *echo) Receive(from raft.NodeID, batch []wire.Packet) {
 	}
 }
 func (e *echo) Unreachable(raft.NodeID) {}
+
+func (e *echo) Refused(raft.NodeID, wire.Verdict, string) {}
 
 // BenchmarkRoundTrip is one packet there and back; Raw is the same over bare connections.
 func BenchmarkRoundTrip(b *testing.B) {

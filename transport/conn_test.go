@@ -176,6 +176,8 @@ func (b blocked) Receive(from raft.NodeID, batch []wire.Packet) {
 
 func (b blocked) Unreachable(raft.NodeID) {}
 
+func (b blocked) Refused(raft.NodeID, wire.Verdict, string) {}
+
 // A handler that blocks on one peer's packets backs up that peer alone. When that peer dials again its packets wait
 // for those of the old connection: one goroutine at a time, in order.
 func TestBlockedHandler(t *testing.T) {
@@ -355,12 +357,16 @@ func TestSetPeer(t *testing.T) {
 	a.SetPeer(2, "")
 	a.SetPeer(2, "")
 	f.waitClosed()
+	f.Close()
 	a.Send(2, numbered(3))
 	if s := a.Stats(); len(s.Peers) != 0 || s.DroppedUnknown != 1 {
 		t.Errorf("stats %+v", s)
 	}
 	b.waitUnreachable(t, 1) // its connection was ended too
-	eventually(t, "the removed peer is refused", func() bool { return strings.Contains(b.peer(t, 1).LastErr.Error(), "unknown sender") })
+	b.waitConnected(t, 1)
+	if p := a.peer(t, 2); !p.Guest || p.Address != b.Addr() {
+		t.Errorf("the removed peer came back as %+v", p)
+	}
 
 	a.SetPeer(2, b.Addr())
 	a.waitConnected(t, 2)

@@ -20,24 +20,36 @@
 // is what notices a peer that lost its power, which no TCP stack reports while nothing, or only little, is written.
 // The byte also says that packets are being taken: a peer whose handler is stuck for longer counts as unreachable.
 //
+// # Members that are not in the configuration
+//
+// The configuration of a member may be older than that of one that speaks to it, and a new member has none. Raft asks
+// that both be answered, so who says hello in the name of the right cluster is heard, known or not. One that SetPeer did
+// not name becomes a guest: Send reaches it at the address in its hello. Guests are few, are dialled only when there is
+// something to send, and end when there was no connection from them for Config.IdleTimeout. SetPeer makes peers of them.
+//
+// Who must not be heard, such as a member whose data folder was wiped, is Config.Admit's to say, for peers and guests,
+// when a connection is made and at each Recheck. Its reason reaches the refused member's handler.
+//
 // # Classes
 //
 // Chunks of snapshots, the packets with an InstallSnapshot, travel on a connection of their own, of the class Bulk, and
 // everything else on the Main one. A heartbeat behind a snapshot on a slow link would come too late, and the snapshot
 // would end the term of the leader that sends it. The two differ only in this:
 //
-//   - the bulk connection is dialled when there is a chunk to send, and closed when there was none for IdleTimeout;
+//   - the bulk connection is dialled when there is a chunk to send, and closed when there was none for IdleTimeout, as
+//     both connections to a guest are;
 //   - its queue is small, and chunks that find no room are dropped: their sender repeats what is not answered;
 //   - its failures are counted and logged but not told to the handler: the main one says who is alive.
 //
 // # Goroutines
 //
 // A peer has three for each class: one that dials and then writes, one that waits for signs of life while there is a
-// connection, and one that reads what the peer sends and calls Handler.Receive while the peer has one. One more accepts
+// connection, and one that reads what the peer sends and calls Handler.Receive while the peer has one. A guest, and a
+// peer that was removed and to which something waits to be written, has one that waits for its end. One more accepts
 // connections. Close waits for all of them.
 //
 // # What it does not do
 //
-// It does not authenticate: whoever can reach the port and knows the cluster's id can speak as any member. Keep the
-// port on a private network. It does not retry: the core, and the sender of a snapshot, repeat what still matters.
+// It does not authenticate: whoever can reach the port and knows the cluster's id can speak as any member, and have
+// this one dial an address. Keep the port on a private network. It does not retry: the core, and the sender of a snapshot, repeat what still matters.
 package transport

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +21,9 @@ func TestHelloIsRefused(t *testing.T) {
 	m := start1(t, 2, func(c *Config) {
 		c.Peers = map[raft.NodeID]string{1: "127.0.0.1:1", 3: "127.0.0.1:1"}
 		c.Admit = func(peer raft.NodeID, incarnation uint64) error {
+			if peer == 9 {
+				return fmt.Errorf("%w: n9 was removed; erase its data folder and add it as a new member", ErrUnknownSender)
+			}
 			if peer == 3 && incarnation != 7 {
 				return fmt.Errorf("n3 has lost its data folder, incarnation %d instead of 7; add it as a new member", incarnation)
 			}
@@ -36,10 +40,12 @@ func TestHelloIsRefused(t *testing.T) {
 		verdict wire.Verdict
 		reason  string
 	}{
-		{"other cluster", hello(right, func(h *wire.Hello) { h.ClusterID = 0xbad }), wire.WrongCluster, "this is cluster ba15a, not bad"},
+		{"other cluster", hello(right, func(h *wire.Hello) { h.ClusterID = 0xbad }), wire.WrongCluster,
+			"n2 here is of cluster ba15a, n1 of cluster bad; members of two clusters never talk: correct the address"},
 		{"other member", hello(right, func(h *wire.Hello) { h.To = 4 }), wire.WrongMember, "this is member n2, not n4"},
-		{"unknown sender", hello(right, func(h *wire.Hello) { h.From = 9 }), wire.UnknownSender, "n2 knows no member n9"},
+		{"unknown sender", hello(right, func(h *wire.Hello) { h.From = 9 }), wire.UnknownSender, "n9 was removed; erase"},
 		{"own id", hello(right, func(h *wire.Hello) { h.From = 2 }), wire.UnknownSender, "no two can have one id"},
+		{"nobody", hello(right, func(h *wire.Hello) { h.From = 0 }), wire.UnknownSender, "ids start at 1"},
 		{"wiped", hello(right, func(h *wire.Hello) { h.From, h.Incarnation = 3, 8 }), wire.WrongIncarnation, "n3 has lost its data folder"},
 		{"later version", laterVersion, wire.WrongVersion, "2, this member speaks 1"},
 	} {
@@ -58,8 +64,8 @@ func TestHelloIsRefused(t *testing.T) {
 	}
 	dialAs(t, m, right).mustAccept()
 	dialAs(t, m, wire.Hello{ClusterID: cluster, From: 3, To: 2, Incarnation: 7}).mustAccept()
-	if n := m.Stats().Refused; n != 18 {
-		t.Errorf("%d refusals counted, want 18", n)
+	if s := m.Stats(); s.Refused != 21 || len(s.Peers) != 2 {
+		t.Errorf("%d refusals counted, want 21; %d peers, want 2", s.Refused, len(s.Peers))
 	}
 }
 
@@ -76,17 +82,26 @@ func withChecksum(b []byte) []byte {
 
 // Two members that refuse each other say why, once, keep trying, and meet when the cause is gone.
 func TestRefusedDialerTriesOn(t *testing.T) {
-	a := start1(t, 1, nil)
+	var known atomic.Bool
+	a := start1(t, 1, func(c *Config) {
+		c.Admit = func(raft.NodeID, uint64) error {
+			if known.Load() {
+				return nil
+			}
+			return fmt.Errorf("%w: n2 is not known here", ErrUnknownSender)
+		}
+	})
 	b := start1(t, 2, func(c *Config) { c.Peers = map[raft.NodeID]string{1: a.Addr()} })
 	eventually(t, "the refusal is known", func() bool {
 		err := b.peer(t, 1).LastErr
-		return err != nil && strings.Contains(err.Error(), "refused, unknown sender: n1 knows no member n2")
+		return err != nil && strings.Contains(err.Error(), "refused, unknown sender: no connections are taken from this member: n2 is not known here")
 	})
 	eventually(t, "three attempts", func() bool { return b.peer(t, 1).Breaks >= 3 })
 	b.waitUnreachable(t, 1)
 	if n := b.logs.count("unknown sender"); n != 1 {
 		t.Errorf("%d log lines of the refusals:\n%s", n, b.logs)
 	}
+	known.Store(true)
 	a.SetPeer(2, b.Addr())
 	b.waitConnected(t, 1)
 	a.waitConnected(t, 2)

@@ -27,12 +27,20 @@ type member struct {
 	id          raft.NodeID
 	got         chan delivery
 	unreachable chan raft.NodeID
+	refused     chan refused
 	logs        *logs
 }
 
 type delivery struct {
 	from   raft.NodeID
 	packet wire.Packet
+}
+
+// refused is what Handler.Refused was told.
+type refused struct {
+	peer    raft.NodeID
+	verdict wire.Verdict
+	reason  string
 }
 
 type handler struct {
@@ -57,6 +65,13 @@ func (h handler) Unreachable(peer raft.NodeID) {
 	}
 }
 
+func (h handler) Refused(peer raft.NodeID, verdict wire.Verdict, reason string) {
+	select {
+	case h.m.refused <- refused{peer, verdict, reason}:
+	default:
+	}
+}
+
 // start1 starts a member without peers, unless change adds some.
 func start1(t testing.TB, id raft.NodeID, change func(*Config)) *member {
 	t.Helper()
@@ -69,7 +84,8 @@ func start1(t testing.TB, id raft.NodeID, change func(*Config)) *member {
 
 func tryStart(t testing.TB, id raft.NodeID, change func(*Config), n network) (*member, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &member{id: id, got: make(chan delivery, 16), unreachable: make(chan raft.NodeID, 1000), logs: &logs{}}
+	m := &member{id: id, got: make(chan delivery, 16), unreachable: make(chan raft.NodeID, 1000),
+		refused: make(chan refused, 1000), logs: &logs{}}
 	c := Config{ID: id, ClusterID: cluster, Listen: "127.0.0.1:0", Logger: slog.New(slog.NewTextHandler(m.logs, nil))}
 	if change != nil {
 		change(&c)

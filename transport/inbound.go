@@ -9,14 +9,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/wire"
 )
 
 // inbound is a connection that a peer dialled.
 type inbound struct {
-	conn     net.Conn
-	interval time.Duration // of looking for signs of life
+	conn        net.Conn
+	incarnation uint64        // of the dialler's data folder, as its hello gave it
+	interval    time.Duration // of looking for signs of life
 
 	// Of the goroutine that reads.
 	deadlineSet, ponged time.Time
@@ -26,8 +26,8 @@ type inbound struct {
 	closed chan struct{}
 }
 
-func newInbound(conn net.Conn, idle time.Duration) *inbound {
-	return &inbound{conn: conn, interval: idle / silentMax, closed: make(chan struct{})}
+func newInbound(conn net.Conn, incarnation uint64, idle time.Duration) *inbound {
+	return &inbound{conn: conn, incarnation: incarnation, interval: idle / silentMax, closed: make(chan struct{})}
 }
 
 func (in *inbound) close() {
@@ -102,27 +102,33 @@ func (t *Transport) forget(conn net.Conn) {
 func (t *Transport) serve(conn net.Conn) {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(t.config.HandshakeTimeout))
-	l, err := t.welcome(conn)
+	h, err := t.welcome(conn)
 	t.forget(conn)
 	if err != nil {
-		if !errors.Is(err, net.ErrClosed) { // closed here: it gave way, which is told already, or all is closed
-			t.refused.Add(1)
-			t.log.warn("refused a connection", "from", hostOf(conn), "cause", err)
-		}
+		t.turnedAway(conn, err)
 		return
 	}
-	in := newInbound(conn, t.config.IdleTimeout)
+	p, err := t.sender(h)
+	if err != nil {
+		return
+	}
+	defer t.left(p.id)
+	l, in := &p.lanes[h.Class], newInbound(conn, h.Incarnation, t.config.IdleTimeout)
 	defer in.close()
 	if !l.accept(in) {
 		return
 	}
 	defer l.leave(in)
+	if err := t.letIn(conn, h); err != nil { // again: a Recheck may have come before it could find in
+		t.turnedAway(conn, err)
+		return
+	}
 	if err := t.accepted(conn); err != nil {
 		return // the dialler tries again, and knows why
 	}
 	err = l.receive(in)
 	if errors.Is(err, wire.ErrMalformed) && t.ctx.Err() == nil {
-		t.log.warn("closed the connection from a peer that sends what cannot be", "peer", l.peer.id, "from", hostOf(conn), "cause", err)
+		t.log.warn("closed the connection from a peer that sends what cannot be", "peer", p.id, "from", hostOf(conn), "cause", err)
 	}
 }
 
@@ -134,55 +140,40 @@ func hostOf(conn net.Conn) string {
 	return address
 }
 
+// turnedAway counts and logs that conn was not let in.
+func (t *Transport) turnedAway(conn net.Conn, why error) {
+	if errors.Is(why, net.ErrClosed) {
+		return // closed here: it gave way, which is told already, or all is closed
+	}
+	t.refused.Add(1)
+	t.log.warn("refused a connection", "from", hostOf(conn), "cause", why)
+}
+
 // welcome reads the dialler's hello. If it is to be refused it says so to the dialler and returns an error.
-func (t *Transport) welcome(conn net.Conn) (*lane, error) {
+func (t *Transport) welcome(conn net.Conn) (wire.Hello, error) {
 	h, err := wire.ReadHello(conn)
 	if errors.Is(err, wire.ErrVersion) {
 		t.refuse(conn, wire.WrongVersion, err)
 	}
 	if err != nil {
-		return nil, plain(err)
+		return h, plain(err)
 	}
-	p, verdict, err := t.judge(h)
+	return h, t.letIn(conn, h)
+}
+
+// letIn returns nil if the sender of h may come in. Otherwise it says so to the dialler.
+func (t *Transport) letIn(conn net.Conn, h wire.Hello) error {
+	verdict, err := t.judge(h)
 	if err != nil {
 		t.refuse(conn, verdict, err)
-		return nil, fmt.Errorf("member n%d of cluster %x: %v: %w", h.From, h.ClusterID, verdict, err)
+		return fmt.Errorf("member n%d of cluster %x: %v: %w", h.From, h.ClusterID, verdict, err)
 	}
-	p.heard(h)
-	return &p.lanes[h.Class], nil
+	return nil
 }
 
 // refuse tells the dialler why. If that fails there is nobody to tell.
 func (t *Transport) refuse(conn net.Conn, v wire.Verdict, why error) {
 	conn.Write(wire.AppendAnswer(nil, wire.Answer{Verdict: v, Reason: why.Error()}))
-}
-
-// judge returns the peer that h is from, or the verdict and the reason of a refusal.
-func (t *Transport) judge(h wire.Hello) (*peer, wire.Verdict, error) {
-	c := &t.config
-	switch {
-	case h.ClusterID != c.ClusterID:
-		return nil, wire.WrongCluster, fmt.Errorf("this is cluster %x, not %x", c.ClusterID, h.ClusterID)
-	case h.To != c.ID:
-		return nil, wire.WrongMember, fmt.Errorf("this is member n%d, not n%d; one of the addresses is wrong", c.ID, h.To)
-	case h.From == c.ID:
-		return nil, wire.UnknownSender, fmt.Errorf("n%d is this member itself; no two can have one id", h.From)
-	}
-	p := (*t.peers.Load())[h.From]
-	if p == nil {
-		return nil, wire.UnknownSender, fmt.Errorf("n%d knows no member n%d", c.ID, h.From)
-	}
-	if err := t.admit(h.From, h.Incarnation); err != nil {
-		return nil, wire.WrongIncarnation, err
-	}
-	return p, wire.Accepted, nil
-}
-
-func (t *Transport) admit(id raft.NodeID, incarnation uint64) error {
-	if t.config.Admit == nil {
-		return nil
-	}
-	return t.config.Admit(id, incarnation)
 }
 
 // accepted tells the dialler that it may send.
@@ -195,7 +186,7 @@ func (t *Transport) accepted(conn net.Conn) error {
 }
 
 // accept makes in the lane's connection from the peer, in place of one that it ends, and waits until nothing of that
-// one is being handed on. It reports false if in was itself replaced, or the peer removed, before.
+// one is being handed on. It reports false if in was itself replaced or closed, or the peer removed, before.
 func (l *lane) accept(in *inbound) bool {
 	p := l.peer
 	p.mu.Lock()
@@ -210,11 +201,12 @@ func (l *lane) accept(in *inbound) bool {
 	select {
 	case l.receiving <- struct{}{}:
 	case <-in.closed:
+		l.gone(in)
 		return false
 	}
 	select {
 	case <-in.closed: // both may have been ready
-		<-l.receiving
+		l.leave(in)
 		return false
 	default:
 		return true
@@ -223,12 +215,18 @@ func (l *lane) accept(in *inbound) bool {
 
 // leave lets the lane's next connection from the peer hand on its packets.
 func (l *lane) leave(in *inbound) {
+	l.gone(in)
+	<-l.receiving
+}
+
+// gone forgets in, which has ended. A guest that seemed to have a connection would stay for ever.
+func (l *lane) gone(in *inbound) {
+	l.peer.heardNow()
 	l.peer.mu.Lock()
+	defer l.peer.mu.Unlock()
 	if l.in == in {
 		l.in = nil
 	}
-	l.peer.mu.Unlock()
-	<-l.receiving
 }
 
 // receive hands on what in carries until it ends.
@@ -243,6 +241,7 @@ func (l *lane) receive(in *inbound) error {
 		}
 		if len(packets) > 0 {
 			l.receivedPackets.Add(uint64(len(packets)))
+			l.peer.heardNow()
 			t.handler.Receive(l.peer.id, packets)
 		}
 		if err == io.EOF {

@@ -14,13 +14,14 @@ import (
 )
 
 // lane is what a peer has of each class: the packets and the connection to it, and the connection from it. The main
-// lane keeps its connection to the peer open. The bulk lane opens one when there is something to send, and ends it when
-// there has been nothing for Config.IdleTimeout.
+// lane keeps its connection to the peer open. The bulk lane, and a guest's main lane, opens one when there is something
+// to send, and ends it when there has been nothing for Config.IdleTimeout.
 type lane struct {
 	peer  *peer
 	class wire.Class
 	out   outbox
 	wake  chan struct{} // 1: cuts the pause before the next attempt short
+	ended chan struct{} // closed when run has returned
 
 	// receiving is held by the one connection whose packets are handed on. A newer one waits for it, or packets of the
 	// older could be handed on after its own.
@@ -29,21 +30,26 @@ type lane struct {
 	receivedPackets atomic.Uint64
 
 	// Guarded by the peer's mutex.
-	conn      net.Conn // to the peer, from dial to end
-	connected bool     // conn's hello was accepted
-	boot      uint64   // of the process that accepted conn
-	breaks    uint64
-	lastErr   error
-	hinted    time.Time
-	in        *inbound // from the peer: the newest
+	conn        net.Conn // to the peer, from dial to end
+	connected   bool     // conn's hello was accepted
+	boot        uint64   // of the process that accepted conn
+	incarnation uint64   // of its data folder
+	breaks      uint64
+	lastErr     error
+	hinted      time.Time
+	in          *inbound // from the peer: the newest
 }
 
-// turns are a peer's lane.receiving, by class.
-type turns [wire.Classes]chan struct{}
+// turns are the lane.receiving of all peers that have one id, one after the other.
+type turns struct {
+	lanes [wire.Classes]chan struct{} // by class
+	users int                         // peers, and connections from them, that may use it; guarded by the transport's mutex
+}
 
-func newTurns() (t turns) {
-	for i := range t {
-		t[i] = make(chan struct{}, 1)
+func newTurns() *turns {
+	t := &turns{}
+	for i := range t.lanes {
+		t.lanes[i] = make(chan struct{}, 1)
 	}
 	return t
 }
@@ -61,12 +67,23 @@ func classOf(m raft.Message) wire.Class {
 }
 
 func (l *lane) init(p *peer, class wire.Class, receiving chan struct{}) {
-	l.peer, l.class, l.receiving, l.wake = p, class, receiving, make(chan struct{}, 1)
-	bytesMax := p.t.config.OutboxBytesMax
-	if class == wire.Bulk {
+	l.peer, l.class, l.receiving = p, class, receiving
+	l.wake, l.ended = make(chan struct{}, 1), make(chan struct{})
+	l.out.init(0, p.t.config.FrameBytesMax)
+	l.out.open(p.address != "")
+	l.serve(p.guest)
+}
+
+// serve sets the lane up for a peer or a guest.
+func (l *lane) serve(guest bool) {
+	bytesMax := l.peer.t.config.OutboxBytesMax
+	switch {
+	case l.class == wire.Bulk:
 		bytesMax = bulkBytesMax
+	case guest:
+		bytesMax = min(bytesMax, guestBytesMax)
 	}
-	l.out.init(bytesMax, p.t.config.FrameBytesMax)
+	l.out.serve(bytesMax, guest || l.class == wire.Bulk)
 }
 
 // stop ends what the lane's goroutines wait for. The caller holds the mutex and has cancelled the peer's context.
@@ -131,7 +148,7 @@ func (l *lane) session() (lived time.Duration, err error) {
 		err = broken
 	}
 	l.conn, l.connected = nil, false
-	if err != errIdle {
+	if !wanted(err) {
 		l.breaks++
 		l.lastErr = err
 	}
@@ -164,8 +181,12 @@ var (
 	errHungUp    = errors.New("the peer closed it")
 	errMoved     = errors.New("the peer was removed, or its address changed")
 	errRestarted = errors.New("the peer has restarted")
-	errIdle      = errors.New("there was nothing to send") // no failure
+	errIdle      = errors.New("there was nothing to send")
+	errFlushed   = errors.New("the last of it was written")
 )
+
+// wanted says that a connection's end is no failure.
+func wanted(err error) bool { return err == errIdle || err == errFlushed }
 
 // greet makes conn the lane's connection: it says hello and takes the answer, in the time that ctx leaves.
 func (l *lane) greet(ctx context.Context, conn net.Conn, address string) error {
@@ -182,7 +203,7 @@ func (l *lane) greet(ctx context.Context, conn net.Conn, address string) error {
 	deadline, _ := ctx.Deadline()
 	conn.SetDeadline(deadline)
 	c := &p.t.config
-	hello := wire.Hello{ClusterID: c.ClusterID, From: c.ID, To: p.id, Incarnation: c.Incarnation, Boot: p.t.boot, Class: l.class}
+	hello := wire.Hello{ClusterID: c.ClusterID, From: c.ID, To: p.id, Incarnation: c.Incarnation, Boot: p.t.boot, Class: l.class, Address: c.Advertise}
 	if _, err := conn.Write(wire.AppendHello(nil, hello)); err != nil {
 		return err
 	}
@@ -196,20 +217,21 @@ func (l *lane) greet(ctx context.Context, conn net.Conn, address string) error {
 		return err
 	}
 	if a.Verdict != wire.Accepted {
-		return fmt.Errorf("refused, %v: %s", a.Verdict, a.Reason)
+		return &refusal{a.Verdict, a.Reason}
 	}
-	if err := p.t.admit(p.id, a.Incarnation); err != nil {
+	if _, err := p.t.admit(p.id, a.Incarnation); err != nil {
 		return err
 	}
 	conn.SetDeadline(time.Time{})
 	l.out.limitFrames(min(c.FrameBytesMax, int(min(a.FrameBytesMax, 1<<31-1))))
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	l.connected, l.boot, p.incarnation = true, a.Boot, a.Incarnation
-	return nil
+	l.connected, l.boot, l.incarnation, p.incarnation = true, a.Boot, a.Incarnation, a.Incarnation
+	p.mu.Unlock()
+	_, err = p.t.admit(p.id, a.Incarnation) // again: a Recheck may have come before it was connected
+	return err
 }
 
-// write writes what is put into the outbox until the connection breaks.
+// write writes what is put into the outbox until the connection breaks, or it was the last.
 func (l *lane) write(conn net.Conn) {
 	var batch []byte
 	for {
@@ -225,8 +247,8 @@ func (l *lane) write(conn net.Conn) {
 	}
 }
 
-// watch reads signs of life, and asks for them, until there are none; on the bulk lane also until there has been nothing
-// else for IdleTimeout. It sets no deadline on the writer: closing the connection, which it does, ends a write that does
+// watch reads signs of life, and asks for them, until there are none; on a lane that connects only to send also until
+// there has been nothing else for IdleTimeout. It sets no deadline on the writer: closing the connection, which it does, ends a write that does
 // not.
 func (l *lane) watch(conn net.Conn) {
 	idle := l.peer.t.config.IdleTimeout
@@ -241,7 +263,7 @@ func (l *lane) watch(conn net.Conn) {
 			continue
 		}
 		if isTimeout(err) {
-			if l.class == wire.Bulk && l.out.endIdle(patience) {
+			if l.out.endIdle(patience) {
 				break
 			}
 			l.out.wantPing()
@@ -262,12 +284,12 @@ func (l *lane) watch(conn net.Conn) {
 // failed tells everyone that the connection broke, or could not be made, because of err.
 func (l *lane) failed(lived time.Duration, err error) {
 	p := l.peer
-	if p.ctx.Err() != nil || err == errIdle {
+	p.mu.Lock()
+	address, leaving := p.address, p.leaving
+	p.mu.Unlock()
+	if p.ctx.Err() != nil || leaving || wanted(err) {
 		return
 	}
-	p.mu.Lock()
-	address := p.address
-	p.mu.Unlock()
 	if l.class == wire.Bulk {
 		// Whether the peer is alive is the main lane's to say, and the sender of a snapshot misses the answers.
 		p.t.log.warn("no connection for snapshots to peer", "peer", p.id, "address", address, "cause", err)
@@ -277,6 +299,9 @@ func (l *lane) failed(lived time.Duration, err error) {
 		p.t.config.Logger.Warn("lost the connection to peer", "peer", p.id, "address", address, "cause", err)
 	} else {
 		p.t.log.warn("cannot reach peer", "peer", p.id, "address", address, "cause", err)
+	}
+	if r := (*refusal)(nil); errors.As(err, &r) {
+		p.t.handler.Refused(p.id, r.verdict, r.reason)
 	}
 	p.t.handler.Unreachable(p.id)
 }

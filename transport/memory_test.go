@@ -22,6 +22,7 @@ type memory struct {
 	listeners map[string]*memoryListener
 	dialled   []wire.Class // the hellos, in their order
 	bulkRate  int          // bytes a second on connections of class bulk; 0 is no limit
+	mainRate  int          // and of class main
 	bulkDown  error        // what breaks a connection of class bulk at its hello
 }
 
@@ -50,11 +51,27 @@ func (n *memory) start2(t *testing.T) (one, two *member) {
 	return one, two
 }
 
-func (n *memory) bulkDialled() (count int) {
+// dialAs connects to m as a peer would, up to the hello.
+func (n *memory) dialAs(t *testing.T, m *member, h wire.Hello) fake {
+	t.Helper()
+	conn, err := n.dial(t.Context(), m.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	f := fake{t, conn}
+	f.write(wire.AppendHello(nil, h))
+	return f
+}
+
+func (n *memory) bulkDialled() int { return n.count(wire.Bulk) }
+func (n *memory) mainDialled() int { return n.count(wire.Main) }
+
+func (n *memory) count(class wire.Class) (count int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, class := range n.dialled {
-		if class == wire.Bulk {
+	for _, c := range n.dialled {
+		if c == class {
 			count++
 		}
 	}
@@ -173,5 +190,5 @@ func (c *memoryConn) limits(b []byte) (rate int, err error) {
 	if c.class == wire.Bulk {
 		return c.n.bulkRate, nil
 	}
-	return 0, nil
+	return c.n.mainRate, nil
 }

@@ -22,6 +22,13 @@ func tcp() network {
 	}
 }
 
+// halfClose ends what is written to conn and leaves what is read. Closing both at once, with a sign of life not yet read,
+// would make TCP throw away what the peer has not read. It reports false if conn cannot.
+func halfClose(conn net.Conn) bool {
+	c, ok := conn.(interface{ CloseWrite() error })
+	return ok && c.CloseWrite() == nil
+}
+
 func isTimeout(err error) bool {
 	ne := net.Error(nil)
 	return errors.As(err, &ne) && ne.Timeout()

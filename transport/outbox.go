@@ -9,10 +9,14 @@ import (
 
 // outbox holds the packets on their way to one peer, encoded as frames, until the lane's writer takes them all at once.
 type outbox struct {
-	bytesMax int
-
 	mu   sync.Mutex
-	cond sync.Cond // signalled when the writer has something to do
+	cond sync.Cond // signalled when the lane's goroutine has something to do
+
+	// What it is for.
+	bytesMax int
+	lazy     bool // a connection is wanted only while there is something to send
+	shut     bool // nothing can be put: the peer gave no address, or is removed
+	last     bool // the connection ends when what waits is written; only when shut
 
 	// What waits. Invariant: buf is whole frames but for their checksums, the last of which starts at frame and may
 	// grow; its length is written when it is closed.
@@ -50,6 +54,34 @@ func (o *outbox) init(bytesMax, frameBytesMax int) {
 	o.cond.L = &o.mu
 }
 
+// serve changes how much may wait, and whether a connection is wanted while nothing does.
+func (o *outbox) serve(bytesMax int, lazy bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bytesMax, o.lazy = bytesMax, lazy
+	o.cond.Signal()
+}
+
+// open says whether there is anywhere to send to. If there is not, what waits is dropped.
+func (o *outbox) open(open bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.shut = !open
+	if o.shut {
+		o.count.droppedBroken += uint64(o.packets)
+		o.buf, o.frame, o.packets = nil, 0, 0
+	}
+	o.cond.Signal()
+}
+
+// finish lets what waits be written, and nothing be put any more; then it breaks the connection off for errFlushed.
+func (o *outbox) finish() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.shut, o.last = true, true
+	o.cond.Signal()
+}
+
 // verdict says what became of a packet.
 type verdict uint8
 
@@ -57,6 +89,7 @@ const (
 	queued verdict = iota
 	full
 	tooLarge
+	nowhere
 )
 
 // put encodes p behind what waits, unless it finds no room.
@@ -64,6 +97,9 @@ func (o *outbox) put(p wire.Packet) verdict {
 	size := packetHeadBytes + wire.PacketSizeMax(p)
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.shut {
+		return nowhere
+	}
 	limit := o.bytesMax
 	if size > smallPacketBytes {
 		limit -= limit / 16
@@ -114,8 +150,11 @@ func (o *outbox) take(written []byte) (batch []byte, ok bool) {
 		o.count.sentPackets += uint64(o.writingPackets)
 	}
 	o.writingBytes, o.writingPackets = 0, 0
-	for len(o.buf) == 0 && !o.ping && o.broken == nil {
+	for len(o.buf) == 0 && !o.ping && !o.last && o.broken == nil {
 		o.cond.Wait()
+	}
+	if o.last && len(o.buf) == 0 && o.broken == nil {
+		o.broken = errFlushed
 	}
 	if o.broken != nil {
 		return nil, false
@@ -144,26 +183,26 @@ func (o *outbox) wantPing() {
 	o.cond.Signal()
 }
 
-// await waits for something to write when there is no connection. It reports false if the outbox is broken off instead.
+// await waits, when there is no connection, until one is wanted. It reports false if none will be any more.
 func (o *outbox) await() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.buf) == 0 && o.broken == nil {
+	for o.broken == nil && !o.last && (o.shut || o.lazy && len(o.buf) == 0) {
 		o.cond.Wait()
 	}
-	return o.broken == nil
+	return o.broken == nil && !(o.last && len(o.buf) == 0)
 }
 
-// endIdle breaks the connection off for errIdle if nothing but pings, at least so many, was written lately. What is put
-// from then on stays for the next connection.
+// endIdle breaks the connection off for errIdle if it is wanted only while there is something to send, and nothing but
+// pings, at least so many, was written lately. What is put from then on stays for the next connection.
 func (o *outbox) endIdle(pings int) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.pings < pings || len(o.buf) > 0 || o.broken != nil {
+	if !o.lazy || o.pings < pings || len(o.buf) > 0 || o.broken != nil {
 		return false
 	}
 	o.broken = errIdle
-	o.buf = nil // a snapshot's chunks should not hold memory until the next snapshot
+	o.buf = nil // nothing should hold memory until there is something again
 	o.cond.Signal()
 	return true
 }
@@ -176,6 +215,13 @@ func (o *outbox) breakOff(err error) {
 		o.broken = err
 	}
 	o.cond.Signal()
+}
+
+// flushed reports whether the connection has ended because the last of what waited was written.
+func (o *outbox) flushed() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.broken == errFlushed
 }
 
 // reset drops what waits and what was being written when the connection broke, and returns why it broke. A connection

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/balsa-raft/balsa/wire"
@@ -118,6 +119,10 @@ func TestOutboxIdle(t *testing.T) {
 		t.Error("idle after one ping")
 	}
 	ping()
+	if o.endIdle(2) {
+		t.Error("ended although the connection is to stay")
+	}
+	o.serve(1<<20, true)
 	if !o.endIdle(2) {
 		t.Fatal("not idle after two pings")
 	}
@@ -143,5 +148,53 @@ func TestOutboxIdle(t *testing.T) {
 	}
 	if o.breakOff(errMoved); o.await() {
 		t.Error("something to connect for when the peer is gone")
+	}
+}
+
+// What waits in an outbox that finishes is written, nothing is put any more, and then the connection ends.
+func TestOutboxFinishes(t *testing.T) {
+	var o outbox
+	o.init(1<<20, 1000)
+	o.put(numbered(1))
+	o.finish()
+	if v := o.put(numbered(2)); v != nowhere {
+		t.Errorf("put: %v", v)
+	}
+	if !o.await() {
+		t.Fatal("no connection is wanted for what waits")
+	}
+	b, ok := o.take(nil)
+	if !ok || !bytes.Equal(b[frameHeadBytes:], frameOf(numbered(1))[frameHeadBytes:]) {
+		t.Fatalf("took %x, %v", b, ok)
+	}
+	if o.flushed() {
+		t.Error("flushed while it is being written")
+	}
+	if _, ok := o.take(b); ok || !o.flushed() {
+		t.Error("not flushed when it was written")
+	}
+	if err := o.reset(); err != errFlushed || o.await() {
+		t.Errorf("after the end: %v, or a connection is wanted", err)
+	}
+	if c, held := o.counts(); c.sentPackets != 1 || c.droppedBroken != 0 || held != 0 {
+		t.Errorf("counts %+v", c)
+	}
+}
+
+// While there is nowhere to send to nothing is held, and no connection is wanted.
+func TestOutboxShut(t *testing.T) {
+	var o outbox
+	o.init(1<<20, 1000)
+	o.put(numbered(1))
+	o.open(false)
+	if v := o.put(numbered(2)); v != nowhere {
+		t.Errorf("put: %v", v)
+	}
+	if c, held := o.counts(); c.droppedBroken != 1 || held != 0 {
+		t.Errorf("counts %+v, %d bytes held", c, held)
+	}
+	o.open(true)
+	if v := o.put(numbered(3)); v != queued || !o.await() {
+		t.Errorf("put: %v, or no connection is wanted", v)
 	}
 }

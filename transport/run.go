@@ -1,11 +1,10 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"net"
 	"time"
-
-	"github.com/balsa-raft/balsa/wire"
 )
 
 // The goroutines. Each is counted in Transport.running, or waited for by the one that starts it.
@@ -36,16 +35,15 @@ func (t *Transport) accept() {
 	}
 }
 
-// run keeps a connection to the peer, on the bulk lane while there is something to send, until the peer is stopped.
+// run keeps a connection to the peer, on some lanes only while there is something to send, until the peer is stopped or
+// has left.
 func (l *lane) run() {
+	defer close(l.ended)
 	p, pause := l.peer, newPause()
-	for {
-		if l.class == wire.Bulk && !l.out.await() {
-			return
-		}
+	for l.out.await() {
 		lived, err := l.session()
 		l.failed(lived, err)
-		if p.ctx.Err() != nil {
+		if p.ctx.Err() != nil || err == errFlushed {
 			return
 		}
 		// Only a connection that has lasted earns an attempt at once: one that breaks as soon as it is made, such as
@@ -68,8 +66,36 @@ func (l *lane) pump(conn net.Conn) {
 		l.watch(conn)
 	}()
 	l.write(conn)
-	conn.Close()
+	if !l.out.flushed() || !halfClose(conn) {
+		conn.Close() // and if not, watch does it when the peer has, or stop
+	}
 	<-watched
+}
+
+// attend ends the guest when no connection from it has come for IdleTimeout.
+func (p *peer) attend() {
+	for left := p.t.config.IdleTimeout; left > 0; left = p.t.retire(p) {
+		select {
+		case <-time.After(left):
+		case <-p.ctx.Done():
+			return
+		}
+	}
+}
+
+// depart ends a removed peer when what waited for it is written, or could not be in flushTimeout.
+func (p *peer) depart() {
+	ctx, cancel := context.WithTimeout(p.ctx, flushTimeout)
+	defer cancel()
+	for i := range p.lanes {
+		select {
+		case <-p.lanes[i].ended:
+		case <-ctx.Done():
+		}
+	}
+	p.t.mu.Lock()
+	defer p.t.mu.Unlock()
+	p.t.end(p)
 }
 
 // pause is a wait that doubles from backoffMin to backoffMax.

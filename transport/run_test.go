@@ -56,7 +56,7 @@ func TestReplacedWhileWaiting(t *testing.T) {
 	m := start1(t, 1, func(c *Config) { c.Peers = map[raft.NodeID]string{2: "127.0.0.1:1"} })
 	l := &(*m.peers.Load())[2].lanes[wire.Main]
 	for range 50 { // a select with two ready cases takes either
-		in := newInbound(dialRaw(t, m), time.Second)
+		in := newInbound(dialRaw(t, m), 0, time.Second)
 		in.close()
 		if l.accept(in) {
 			t.Fatal("accepted after it was closed")

@@ -11,14 +11,15 @@ import (
 // Stats is what the transport has counted since it started.
 type Stats struct {
 	Peers          []PeerStats // ascending by ID
-	DroppedUnknown uint64      // packets to members that are no peers
+	DroppedUnknown uint64      // packets to members that are no peers, or that gave no address
 	Refused        uint64      // connections that were not let in
 }
 
 // PeerStats is one peer's part of Stats.
 type PeerStats struct {
 	ID          raft.NodeID
-	Address     string
+	Guest       bool      // SetPeer did not name it; it has said hello
+	Address     string    // of a guest the one that it gave, which may be none
 	Incarnation uint64    // as the peer last gave it; zero if it never did
 	LaneStats             // of everything but snapshots
 	Bulk        LaneStats // of snapshots
@@ -56,6 +57,7 @@ func (p *peer) stats() PeerStats {
 	defer p.mu.Unlock()
 	return PeerStats{
 		ID:          p.id,
+		Guest:       p.guest,
 		Address:     p.address,
 		Incarnation: p.incarnation,
 		LaneStats:   p.lanes[wire.Main].stats(),

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,11 +27,17 @@ type Config struct {
 	Incarnation uint64
 	// Listen is the address to accept peers' connections on, as host:port; port 0 takes any that is free.
 	Listen string
-	// Peers are the addresses of the members, as host:port. This member's own may be among them and is not used.
+	// Advertise is where others reach this member, as host:port of at most 255 bytes. It is told to everybody that this
+	// member dials, so that those who do not know it can answer. By default it is this member's own among Peers, or else
+	// what is listened on; if that is a wildcard it is empty, and members that do not know this one cannot answer it.
+	Advertise string
+	// Peers are the addresses of the members, as host:port. This member's own may be among them.
 	Peers map[raft.NodeID]string
-	// Admit, if it is set, is asked for every connection in either direction whether peer may be the one with the data
-	// folder of that incarnation. An error refuses the connection; its text is told to the other side and logged. It is
-	// called from several goroutines and must not call the transport.
+	// Admit, if it is set, is asked for every connection in either direction, with any member of the right cluster,
+	// whether peer may be the one with the data folder of that incarnation. An error refuses the connection, with the
+	// verdict UnknownSender if it wraps ErrUnknownSender and WrongIncarnation otherwise; its text is logged, and told to
+	// the other side if that dialled: it should say what to do. Admit is called from several goroutines, may be asked
+	// more than once about one connection, and must not call the transport. See Recheck.
 	Admit func(peer raft.NodeID, incarnation uint64) error
 	// Logger receives what operators should know; slog.Default by default.
 	Logger *slog.Logger
@@ -50,7 +57,7 @@ type Config struct {
 	IdleTimeout time.Duration
 }
 
-// Handler takes what comes from peers.
+// Handler takes what comes from peers. A peer is here also who is not in the configuration and has said hello.
 type Handler interface {
 	// Receive takes packets that peer from has sent, in its order. The slice, the packets and the bytes that they
 	// alias belong to the handler. A batch is of one class: either InstallSnapshots alone, or none. Receive is called
@@ -63,6 +70,10 @@ type Handler interface {
 	// its way is lost. It is called once for each such failure, so again and again while a peer is down. It must not
 	// block. Nobody is told when chunks of snapshots are lost: their sender misses the answers.
 	Unreachable(peer raft.NodeID)
+	// Refused says that peer refused our main connection, with the verdict and the text of its answer, which are to be
+	// judged as anything that comes from outside. It is called once for each refusal, before Unreachable, so again and
+	// again while the cause lasts. It must not block.
+	Refused(peer raft.NodeID, verdict wire.Verdict, reason string)
 }
 
 // ErrClosed is returned by calls after Close.
@@ -72,6 +83,7 @@ var ErrClosed = errors.New("transport: closed")
 type Transport struct {
 	config   Config
 	boot     uint64 // random; peers see from it that this process is another than before
+	started  time.Time
 	handler  Handler
 	log      *quietLog
 	net      network
@@ -80,15 +92,17 @@ type Transport struct {
 	cancel   context.CancelFunc
 	running  sync.WaitGroup // every goroutine
 
-	// peers is replaced, never changed, so that Send needs no lock that others hold.
+	// peers are those that can be sent to, guests among them. The map is replaced, never changed, so that Send needs no
+	// lock that others hold.
 	peers          atomic.Pointer[map[raft.NodeID]*peer]
 	droppedUnknown atomic.Uint64
 	refused        atomic.Uint64
 
 	mu        sync.Mutex
 	closed    bool
-	strangers []net.Conn            // accepted and not yet greeted, oldest first
-	receiving map[raft.NodeID]turns // of all that ever were peers
+	strangers []net.Conn             // accepted and not yet greeted, oldest first
+	leaving   map[raft.NodeID]*peer  // removed, and not yet ended
+	receiving map[raft.NodeID]*turns // of each id that has a peer, or a connection from one that ended
 }
 
 const (
@@ -108,6 +122,9 @@ const (
 
 	backoffMin = 20 * time.Millisecond
 	backoffMax = time.Second
+
+	// flushTimeout is how long what waits for a peer may take to be written after the peer was removed.
+	flushTimeout = time.Second
 
 	// strangersMax bounds connections that have not said who they are. The oldest gives way: an honest one needs a
 	// round trip, so a newcomer is the likelier to be one.
@@ -138,12 +155,43 @@ func (c Config) withDefaults() (Config, error) {
 	if c.HandshakeTimeout < 0 || c.IdleTimeout < 0 {
 		return c, fmt.Errorf("transport: Config.HandshakeTimeout is %v, IdleTimeout %v; neither can be negative", c.HandshakeTimeout, c.IdleTimeout)
 	}
+	if err := checkAdvertise(c.Advertise); c.Advertise != "" && err != nil {
+		return c, fmt.Errorf("transport: Config.Advertise is no address for peers: %w", err)
+	}
 	for id, address := range c.Peers {
 		if id == 0 || address == "" {
 			return c, fmt.Errorf("transport: Config.Peers has member %d at %q; ids start at 1, and each needs host:port", id, address)
 		}
 	}
 	return c, nil
+}
+
+// advertised returns what Advertise is by default; listening is the listener's address.
+func (c Config) advertised(listening string) string {
+	for _, address := range [...]string{c.Peers[c.ID], listening} {
+		if checkAdvertise(address) == nil {
+			return address
+		}
+	}
+	return ""
+}
+
+// checkAdvertise returns an error that says why nobody could dial address from elsewhere.
+func checkAdvertise(address string) error {
+	if err := wire.CheckAddress(address); err != nil {
+		return err
+	}
+	host, port, err := net.SplitHostPort(address)
+	switch {
+	case err != nil:
+		return err // it names the address
+	case host == "" || port == "" || port == "0":
+		return fmt.Errorf("address %q lacks its host or its port", address)
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		return fmt.Errorf("address %q stands for all of this machine's; give the one that peers can dial", address)
+	}
+	return nil
 }
 
 func defaultTo[T int | time.Duration](v *T, value T) {
@@ -169,9 +217,14 @@ func start(c Config, h Handler, n network) (*Transport, error) {
 		boot:      newBoot(),
 		handler:   h,
 		net:       n,
+		started:   time.Now(),
 		listener:  listener,
 		log:       newQuietLog(c.Logger),
-		receiving: map[raft.NodeID]turns{},
+		leaving:   map[raft.NodeID]*peer{},
+		receiving: map[raft.NodeID]*turns{},
+	}
+	if c.Advertise == "" {
+		t.config.Advertise = c.advertised(t.Addr())
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.peers.Store(&map[raft.NodeID]*peer{})
@@ -188,6 +241,8 @@ func newBoot() uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
+func (t *Transport) uptime() time.Duration { return time.Since(t.started) }
+
 // Addr returns the address that is listened on, as host:port with the port that was taken.
 func (t *Transport) Addr() string { return t.listener.Addr().String() }
 
@@ -200,14 +255,18 @@ func (t *Transport) Send(to raft.NodeID, p wire.Packet) {
 		t.droppedUnknown.Add(1)
 		return
 	}
-	if peer.lanes[classOf(p.Message)].out.put(p) == tooLarge {
+	switch peer.lanes[classOf(p.Message)].out.put(p) {
+	case nowhere:
+		t.droppedUnknown.Add(1)
+	case tooLarge:
 		t.log.warn("packet to peer is larger than a frame can be; raise FrameBytesMax on all members",
 			"peer", to, "packet", fmt.Sprintf("%T", p.Message), "frameBytesMax", t.config.FrameBytesMax)
 	}
 }
 
 // SetPeer makes peers of this member include id at address, or changes its address, which opens a new connection. An
-// empty address removes the peer: its connections are closed and its packets refused.
+// empty address removes the peer: what waits for it is still written, for about a second at most, and then its
+// connections are closed. It can come back like anyone who says hello.
 func (t *Transport) SetPeer(id raft.NodeID, address string) {
 	if id == t.config.ID || id == 0 {
 		return
@@ -217,28 +276,59 @@ func (t *Transport) SetPeer(id raft.NodeID, address string) {
 	if t.closed {
 		return
 	}
-	old := *t.peers.Load()
-	p := old[id]
-	if p != nil && address != "" {
-		p.moveTo(address)
+	p := (*t.peers.Load())[id]
+	switch {
+	case p == nil && address != "":
+		t.add(id, address, false)
+	case p == nil:
+	case address != "":
+		p.settle(address)
+	case p.isGuest():
+		t.end(p)
+	default:
+		t.replace(id, nil)
+		t.leaving[id] = p
+		p.leave()
+	}
+}
+
+// add makes a peer or guest of id, which has none. The caller holds the mutex.
+func (t *Transport) add(id raft.NodeID, address string, guest bool) *peer {
+	if p := t.leaving[id]; p != nil {
+		t.end(p) // or its connection and the new one would replace each other
+	}
+	receiving := t.receiving[id]
+	if receiving == nil {
+		receiving = newTurns()
+		t.receiving[id] = receiving
+	}
+	receiving.users++
+	p := newPeer(t, id, address, guest, receiving)
+	t.replace(id, p)
+	p.start()
+	return p
+}
+
+// end ends a peer at once. One that has ended already is left alone. The caller holds the mutex.
+func (t *Transport) end(p *peer) {
+	switch {
+	case (*t.peers.Load())[p.id] == p:
+		t.replace(p.id, nil)
+	case t.leaving[p.id] == p:
+		delete(t.leaving, p.id)
+	default:
 		return
 	}
-	if p == nil && address == "" {
-		return
-	}
-	peers := maps.Clone(old)
-	if address == "" {
-		delete(peers, id)
-		p.stop()
-	} else {
-		receiving, ok := t.receiving[id]
-		if !ok {
-			receiving = newTurns()
-			t.receiving[id] = receiving
-		}
-		p = newPeer(t, id, address, receiving)
+	p.stop()
+	t.yield(p.id)
+}
+
+// replace makes p, or nobody, the peer of that id. The caller holds the mutex.
+func (t *Transport) replace(id raft.NodeID, p *peer) {
+	peers := maps.Clone(*t.peers.Load())
+	delete(peers, id)
+	if p != nil {
 		peers[id] = p
-		p.start()
 	}
 	t.peers.Store(&peers)
 }
@@ -255,6 +345,9 @@ func (t *Transport) Close() error {
 			conn.Close()
 		}
 		for _, p := range *t.peers.Load() {
+			p.stop()
+		}
+		for _, p := range t.leaving {
 			p.stop()
 		}
 	}

@@ -27,7 +27,7 @@ type Hello struct {
 	Address string
 }
 
-// AddressBytesMax bounds Hello.Address. The longest name of a host has 253 bytes, but nobody's has.
+// AddressBytesMax bounds Hello.Address. A name of a host can have 253 bytes, and would not fit with its port; in practice none has.
 const AddressBytesMax = 255
 
 // CheckAddress returns an error that says why address cannot be a Hello's. It does not look whether it is host:port.

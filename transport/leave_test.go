@@ -1,0 +1,165 @@
+package transport
+
+import (
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/wire"
+)
+
+// A peer that is removed is a guest again when it says hello again, and not before. A guest that is removed ends.
+func TestRemovedPeerIsAGuest(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *memory) {
+		m := n.start1(t, 1, "n1:1", map[raft.NodeID]string{2: "nowhere:1"})
+		f := n.greet(t, m, 2, "n2:1")
+		m.SetPeer(2, "")
+		time.Sleep(2 * flushTimeout)
+		m.expectNobody(t)
+		f.waitClosed()
+		n.greet(t, m, 2, "n2:1")
+		if p, ok := m.guest(2); !ok || p.Address != "n2:1" {
+			t.Errorf("peer %+v", p)
+		}
+		m.SetPeer(2, "")
+		m.expectNobody(t)
+
+		// While it leaves, it may say hello again, or be added again.
+		n.mainRate = 1
+		for range 3 {
+			n.start1(t, 2, "n2:1", nil)
+			m.SetPeer(2, "n2:1")
+			m.waitConnected(t, 2)
+			m.Send(2, numbered(1))
+			m.SetPeer(2, "")
+			synctest.Wait()
+			m.mu.Lock()
+			if len(m.leaving) != 1 {
+				t.Errorf("%d peers leave", len(m.leaving))
+			}
+			m.mu.Unlock()
+			n.greet(t, m, 2, "n2:1")
+			synctest.Wait()
+			m.mu.Lock()
+			if len(m.leaving) != 0 {
+				t.Errorf("%d peers leave", len(m.leaving))
+			}
+			m.mu.Unlock()
+			if _, ok := m.guest(2); !ok {
+				t.Error("no guest")
+			}
+			time.Sleep(2 * flushTimeout) // the end of the one that left must not end it
+			if _, ok := m.guest(2); !ok {
+				t.Error("no guest")
+			}
+		}
+	})
+}
+
+// What waits for a peer when it is removed is written, and then its connections end. Nothing is said of it.
+func TestRemovedPeerHearsTheLast(t *testing.T) {
+	t.Parallel()
+	l := newFakePeer(t)
+	m := start1(t, 1, func(c *Config) { c.Peers = map[raft.NodeID]string{2: l.address()} })
+	f, _ := l.take()
+	f.accept()
+	m.waitConnected(t, 2)
+	in := dialAs(t, m, wire.Hello{ClusterID: cluster, From: 2, To: 1, Boot: 1}).mustAccept()
+	const large = 16
+	for range large {
+		m.Send(2, entries(1, 512<<10)) // together more than sockets hold, so some of it waits
+	}
+	m.Send(2, numbered(1))
+	bulk := m.peer(t, 2).Bulk
+	m.SetPeer(2, "")
+	m.Send(2, numbered(2))
+	in.write(frameOf(numbered(3)))
+	if d := m.next(t); d.packet != numbered(3) {
+		t.Errorf("got %+v while the peer leaves", d)
+	}
+	r := newFrameReader(f, 1<<20)
+	var got []wire.Packet
+	for {
+		p, err := r.next()
+		if got = append(got, p...); err != nil {
+			if err != io.EOF {
+				t.Errorf("the connection ended with %v", err)
+			}
+			break
+		}
+	}
+	if len(got) != large+1 || got[large] != numbered(1) {
+		t.Errorf("%d packets, want %d", len(got), large+1)
+	}
+	f.Close()
+	in.waitClosed()
+	if s := m.Stats(); s.DroppedUnknown != 1 || len(s.Peers) != 0 || bulk.Breaks != 0 || len(m.unreachable) != 0 || m.logs.count("lost the connection") != 0 {
+		t.Errorf("stats %+v; log:\n%s", s, m.logs)
+	}
+}
+
+// A removed peer that takes nothing, or is not there, ends all the same, in about a second; one with nothing to be
+// written at once.
+func TestRemovedPeerDoesNotStay(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		prepare func(*testing.T, *memory, *member)
+		ends    time.Duration
+	}{
+		{"nothing to write", func(t *testing.T, n *memory, m *member) { n.start1(t, 2, "n2:1", nil) }, 0},
+		{"takes nothing", func(t *testing.T, n *memory, m *member) {
+			n.start1(t, 2, "n2:1", nil)
+			n.mainRate = 1
+			m.waitConnected(t, 2)
+			m.Send(2, numbered(1))
+		}, flushTimeout},
+		{"takes it slowly", func(t *testing.T, n *memory, m *member) {
+			n.start1(t, 2, "n2:1", nil)
+			m.waitConnected(t, 2)
+			n.mainRate = 10_000
+			m.Send(2, entries(1, 5000))
+		}, flushTimeout * 503 / 1000},
+		{"does not answer", func(t *testing.T, n *memory, m *member) {
+			n.listen("n2:1")
+			time.Sleep(backoffMax)
+			m.Send(2, numbered(1))
+		}, flushTimeout},
+		{"is not there", func(t *testing.T, n *memory, m *member) {
+			time.Sleep(time.Minute)
+			m.Send(2, numbered(1))
+		}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inMemory(t, func(t *testing.T, n *memory) {
+				m := n.start1(t, 1, "n1:1", map[raft.NodeID]string{2: "n2:1"})
+				c.prepare(t, n, m)
+				synctest.Wait()
+				if c.name == "nothing to write" {
+					m.waitConnected(t, 2)
+				}
+				m.SetPeer(2, "")
+				told := len(m.unreachable)
+				synctest.Wait()
+				start := time.Now()
+				for leaves := true; leaves; {
+					synctest.Wait()
+					m.mu.Lock()
+					leaves = len(m.leaving) > 0
+					m.mu.Unlock()
+					if leaves {
+						time.Sleep(time.Millisecond)
+					}
+				}
+				if took := time.Since(start); took < c.ends-50*time.Millisecond || took > c.ends+50*time.Millisecond {
+					t.Errorf("it took %v, want %v", took, c.ends)
+				}
+				m.expectNobody(t)
+				if len(m.unreachable) != told {
+					t.Error("the handler was told of a removed peer")
+				}
+			})
+		})
+	}
+}
