@@ -11,7 +11,7 @@ import (
 )
 
 // figure is Figure 3.1 of the thesis (Figure 2 of the paper), rule by rule: in its words, with the function that implements it and
-// the transcript that shows it. Figure 3.2, the properties, is checked after every step of every transcript, in checks_test.go.
+// the transcript that shows it; and the receiver's steps of Figure 5.3. Figure 3.2, the properties, is checked after every step of every transcript, in checks_test.go.
 var figure = []struct{ part, rule, function, transcript string }{
 	{"state", "persistent: currentTerm and votedFor, updated on stable storage before responding to RPCs",
 		"Raft.sendWhenTermDurable", "E1_vote_not_durable_before_the_reply"},
@@ -71,6 +71,16 @@ var figure = []struct{ part, rule, function, transcript string }{
 		"Raft.appendMissing", "R3_truncation_without_a_conflict"},
 	{"AppendEntries", "5. If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)",
 		"Raft.onAppendEntries", "R1_commit_past_the_last_match"},
+
+	// Figure 5.3; steps 2 to 5, about chunks, are the hosts'.
+	{"InstallSnapshot", "1. Reply immediately if term < currentTerm",
+		"Raft.onInstallSnapshot", "fig5.3_snapshot_of_an_older_term"},
+	{"InstallSnapshot", "6. If existing log entry has same index and term as lastIndex and lastTerm, discard log up through lastIndex (but retain any following entries) and reply",
+		"Raft.onInstallSnapshot", "fig5.3_entries_behind_the_snapshot_stay"},
+	{"InstallSnapshot", "7. Discard the entire log",
+		"Raft.install", "N2_conflicting_suffix_goes"},
+	{"InstallSnapshot", "8. Reset state machine using snapshot contents (and load lastConfig as cluster configuration)",
+		"Raft.install", "fig5.3_install_on_an_empty_log"},
 }
 
 // TestPaper: every rule of the figure has its function and its transcript.
