@@ -31,6 +31,7 @@ type cluster struct {
 	compaction CompactionOptions
 	network    []letter // sent and not delivered, oldest first
 
+	durable bool        // the machines are keepers
 	raft    raft.Config // of every member that starts from now on
 	pending int         // Config.PendingBytesMax
 }
@@ -63,6 +64,7 @@ type member struct {
 	host    *Host
 	group   *Group
 	machine *recorder
+	keeper  *keeper // whose recorder it is, if the cluster is durable
 	ended   []error // what OnStop was told
 }
 
@@ -149,7 +151,14 @@ func (m *member) start() {
 	if err != nil {
 		m.c.t.Fatalf("n%d does not start: %v", m.id, err)
 	}
-	if m.group, err = h.Join(testGroup, m.c.raft, m.machine); err != nil {
+	var machine Machine = m.machine
+	if m.c.durable {
+		if m.keeper, err = openKeeper(m.fs); err != nil {
+			m.c.t.Fatalf("n%d: %v", m.id, err)
+		}
+		machine, m.machine = m.keeper, &m.keeper.recorder
+	}
+	if m.group, err = h.Join(testGroup, m.c.raft, machine); err != nil {
 		m.c.t.Fatalf("n%d does not join: %v", m.id, err)
 	}
 	m.group.OnStop(func(err error) { m.ended = append(m.ended, err) })
@@ -188,15 +197,29 @@ func (p post) Send(to raft.NodeID, packet wire.Packet) {
 	c.network = append(c.network, letter{from: p.m.id, to: to, bytes: wire.AppendPacket(nil, packet)})
 }
 
+// died is what a hook panics with to end the process in the middle of a step.
+type died struct{}
+
 // step lets one part of a member do what has come in.
-func (m *member) step(p Part) { m.host.Step(p, m.now) }
+func (m *member) step(p Part) {
+	defer func() {
+		if r := recover(); r == (died{}) {
+			m.host, m.group = nil, nil
+		} else if r != nil {
+			panic(r)
+		}
+	}()
+	if m.host != nil {
+		m.host.Step(p, m.now)
+	}
+}
 
 // work lets the parts of a member work until all are idle, without what is stalled.
 func (m *member) work() {
 	for again := true; again; {
 		again = false
 		for p := PartShard; p < PartCount; p++ {
-			if !m.stalled[p] && !m.host.Idle(p) {
+			if m.host != nil && !m.stalled[p] && !m.host.Idle(p) {
 				m.step(p)
 				again = true
 			}
