@@ -1,12 +1,14 @@
 package balsa
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/balsa-raft/balsa/host"
@@ -24,12 +26,6 @@ type Index = raft.Index
 // Term numbers the elections.
 type Term = raft.Term
 
-// Member is a server of the cluster and where its peers reach it.
-type Member struct {
-	ID      NodeID
-	Address string // host:port
-}
-
 // Config says who this member is, where it keeps its data and who its peers are. The zero value of every other
 // field is a good default.
 type Config struct {
@@ -37,15 +33,22 @@ type Config struct {
 	// folder must not start again under its id with an empty one, or with an older copy: it has forgotten what it acknowledged, and
 	// with it a majority can forget.
 	Dir string
-	// ID is this member's id, one of Members'.
+	// ID is this member's id: one of Members', or with Join the one that it was added under.
 	ID NodeID
-	// ClusterID separates clusters: messages of another cluster are refused. All members must agree on it.
+	// ClusterID separates clusters that start with the same ids: messages of another cluster are refused. All first members must agree on it.
 	ClusterID uint64
-	// Members is the cluster as it first starts, the same on every member and at every start: a data folder that was made with other
-	// ids is refused, and so are peers that were told of others. Addresses may differ from what they were.
+	// Members is the cluster as it first starts, the same on every member: a data folder that was made with other ids is refused, and so
+	// are peers that were told of others. It stays the same although members come and go: from the first leader on the members are what the log says
+	// (ChangeMembers), and this field says only which cluster it is.
 	Members []Member
-	// Listen is the address to listen on for peers, by default this member's Address.
+	// Join makes this a member of a cluster that exists, instead of Members: Status.Cluster of any of its members, or FolderCluster of a data
+	// folder that is there. The member is started before or after it is added with ChangeMembers; it waits until it is.
+	Join uint64
+	// Listen is the address to listen on for peers, by default this member's Address in Members.
 	Listen string
+	// Advertise is the address that peers that do not know this member yet are told to answer to; by default its Address in Members, or
+	// else Listen, if that names a host.
+	Advertise string
 
 	// HeartbeatInterval is how often a leader speaks when it has nothing to say; 100 ms by default.
 	HeartbeatInterval time.Duration
@@ -91,8 +94,11 @@ func (c Config) withDefaults() Config {
 	if c.FS == nil {
 		c.FS = vfs.OS()
 	}
-	if self := slices.IndexFunc(c.Members, func(m Member) bool { return m.ID == c.ID }); c.Listen == "" && self >= 0 {
-		c.Listen = c.Members[self].Address
+	if self := slices.IndexFunc(c.Members, func(m Member) bool { return m.ID == c.ID }); self >= 0 {
+		c.Listen = cmp.Or(c.Listen, c.Members[self].Address)
+		if address := c.Members[self].Address; c.Advertise == "" && !strings.HasSuffix(address, ":0") {
+			c.Advertise = address
+		}
 	}
 	return c
 }
@@ -104,7 +110,11 @@ func (c Config) validate() error {
 		return errors.New("balsa: Config.Dir is empty: name a folder for this member's data")
 	case c.ID == 0:
 		return errors.New("balsa: Config.ID is zero: give this member an id, one of Config.Members'")
-	case !slices.ContainsFunc(c.Members, func(m Member) bool { return m.ID == c.ID }):
+	case c.Join != 0 && len(c.Members) > 0:
+		return errors.New("balsa: Config.Members and Config.Join exclude each other: a member that joins is told by the others who they are")
+	case c.Join != 0 && c.Listen == "":
+		return errors.New("balsa: Config.Listen is empty: a member that joins needs to be told where")
+	case c.Join == 0 && !slices.ContainsFunc(c.Members, func(m Member) bool { return m.ID == c.ID }):
 		return fmt.Errorf("balsa: Config.Members does not have this member, id %d", c.ID)
 	case c.HeartbeatInterval < time.Millisecond:
 		return fmt.Errorf("balsa: Config.HeartbeatInterval %v is less than 1ms", c.HeartbeatInterval)
@@ -119,13 +129,11 @@ func (c Config) validate() error {
 	case c.SnapshotLogBytes < 0 || c.LogTailBytes < 0:
 		return errors.New("balsa: Config.SnapshotLogBytes and Config.LogTailBytes cannot be negative")
 	}
-	seen := map[string]bool{}
-	for _, m := range c.Members {
-		id := fmt.Sprint(m.ID)
-		if m.ID == 0 || m.Address == "" || seen[id] || seen[m.Address] {
-			return fmt.Errorf("balsa: Config.Members: member %d at %q has no id or address, or shares one with another", m.ID, m.Address)
-		}
-		seen[id], seen[m.Address] = true, true
+	if err := validateMembers("Config.Members", c.Members, false); err != nil {
+		return err
+	}
+	if len(c.Members) > 0 && !slices.ContainsFunc(c.Members, func(m Member) bool { return !m.Learner }) {
+		return errors.New("balsa: Config.Members are all learners: nobody would vote")
 	}
 	return nil
 }
@@ -161,7 +169,11 @@ func (c Config) configuration() raft.Configuration {
 	first := raft.NewConfiguration(c.voters()...)
 	for i := range first.Members {
 		m := &first.Members[i]
-		m.Address = c.Members[slices.IndexFunc(c.Members, func(o Member) bool { return o.ID == m.ID })].Address
+		of := c.Members[slices.IndexFunc(c.Members, func(o Member) bool { return o.ID == m.ID })]
+		m.Address, m.Priority = of.Address, of.Priority
+		if of.Learner {
+			m.Suffrage, m.Target = raft.Learner, raft.Learner
+		}
 	}
 	return first
 }
@@ -169,6 +181,9 @@ func (c Config) configuration() raft.Configuration {
 // cluster is the mark of the data folder and of connections, made of ClusterID and the members' ids: a member of three that started as
 // the only one would be a majority of its own, and acknowledge what the others do not have.
 func (c Config) cluster() uint64 {
+	if c.Join != 0 {
+		return c.Join
+	}
 	b := binary.LittleEndian.AppendUint64(nil, c.ClusterID)
 	for _, id := range c.voters() {
 		b = binary.LittleEndian.AppendUint64(b, uint64(id))
@@ -194,14 +209,12 @@ func (c Config) raft() raft.Config {
 	}
 }
 
-func (c Config) transport(incarnation uint64) transport.Config {
-	peers := map[NodeID]string{}
-	for _, m := range c.Members {
-		peers[m.ID] = m.Address
-	}
+// transport has no peers: the host tells it who they are.
+func (c Config) transport(h *host.Host) transport.Config {
+	id := h.Identity()
 	return transport.Config{
-		ID: c.ID, ClusterID: c.cluster(), Incarnation: incarnation,
-		Listen: c.Listen, Peers: peers, Logger: c.Logger,
+		ID: c.ID, ClusterID: id.ClusterID, Incarnation: id.Incarnation,
+		Listen: c.Listen, Advertise: c.Advertise, Admit: h.Admit, Logger: c.Logger,
 	}
 }
 
@@ -224,21 +237,24 @@ type Result[R any] struct {
 
 // Status is a member's own view of the cluster at one moment.
 type Status struct {
-	ID            NodeID
-	ClusterID     uint64
-	Leader        NodeID // zero: none known
-	Term          Term
-	Role          string // "leader", "follower", "candidate", "pre-candidate"
-	CommitIndex   Index
-	AppliedIndex  Index
-	FirstIndex    Index
-	LastIndex     Index
-	DurableIndex  Index
-	LogBytes      int64 // on disk
-	Members       []Member
-	LeaderChanges uint64 // seen since start
-	Pending       int    // proposals that wait here for their outcome
-	Peers         []PeerStatus
+	ID           NodeID
+	Cluster      uint64 // names the cluster, for Config.Join
+	Leader       NodeID // zero: none known
+	Term         Term
+	Role         string // "leader", "follower", "candidate", "pre-candidate"
+	CommitIndex  Index
+	AppliedIndex Index
+	FirstIndex   Index
+	LastIndex    Index
+	DurableIndex Index
+	LogBytes     int64    // on disk
+	Members      []Member // as this member knows them: what is in force, committed or not
+	// MembersVersion names the members, for Change.Base. MembersPending says what a change under way waits for; empty if there is none.
+	MembersVersion uint64
+	MembersPending string
+	LeaderChanges  uint64 // seen since start
+	Pending        int    // proposals that wait here for their outcome
+	Peers          []PeerStatus
 }
 
 // PeerStatus is what a leader knows of another member. Empty on followers.

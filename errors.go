@@ -20,4 +20,9 @@ var (
 	// ErrFailed is wrapped by every call once the node has stopped by itself: its disk failed, its log is
 	// damaged, its state machine returned an error, or an invariant of Raft was found broken. Node.Err says which.
 	ErrFailed = host.ErrFailed
+	// ErrRemoved is wrapped, with ErrFailed, once this member was removed from the cluster (ChangeMembers).
+	ErrRemoved = host.ErrRemoved
+	// ErrReplaced is wrapped, with ErrFailed, when this member has started with an empty data folder under an id that the cluster knows with
+	// another: it has lost what it acknowledged. Remove it, and add a new member under a new id.
+	ErrReplaced = host.ErrReplaced
 )

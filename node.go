@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -60,7 +59,7 @@ func (n *Node[C, R]) join(h *host.Host) (err error) {
 		return err
 	}
 	n.group.OnStop(n.end)
-	if n.transport, err = transport.Listen(n.config.transport(h.Identity().Incarnation), h); err != nil {
+	if n.transport, err = transport.Listen(n.config.transport(h), h); err != nil {
 		return err
 	}
 	h.Connect(n.transport)
@@ -156,10 +155,11 @@ func (n *Node[C, R]) Status() Status {
 	s := n.group.Status()
 	log := n.host.LogStats()
 	status := Status{
-		ID: s.ID, ClusterID: n.config.ClusterID, Leader: s.Leader, Term: s.Term, Role: s.Role.String(),
+		ID: s.ID, Cluster: n.host.Identity().ClusterID, Leader: s.Leader, Term: s.Term, Role: s.Role.String(),
 		CommitIndex: s.CommitIndex, AppliedIndex: s.AppliedIndex, DurableIndex: s.DurableIndex,
 		FirstIndex: s.FirstIndex, LastIndex: s.LastIndex, LogBytes: log.Bytes,
-		Members: slices.Clone(n.config.Members), LeaderChanges: s.LeaderChanges, Pending: s.Pending,
+		Members: membersOf(s.Configuration.Configuration), MembersVersion: s.Configuration.Change, MembersPending: s.ChangeWaits,
+		LeaderChanges: s.LeaderChanges, Pending: s.Pending,
 	}
 	for _, p := range s.Peers {
 		status.Peers = append(status.Peers, PeerStatus(p))

@@ -140,7 +140,7 @@ func Open(config Config) (_ *Host, err error) {
 	if err != nil {
 		return nil, err
 	}
-	snapshots, err := snapshot.Open(fsys, path.Join(dir, "snapshots"), snapshot.Options{ClusterID: config.ClusterID})
+	snapshots, err := snapshot.Open(fsys, path.Join(dir, "snapshots"), snapshot.Options{ClusterID: identity.ClusterID})
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}

@@ -56,23 +56,31 @@ func decodeIdentity(b []byte) (id Identity, err error) {
 
 // openIdentity reads the folder's identity, or makes it want if the folder has none, and checks that it is want's.
 func openIdentity(fsys vfs.FS, dir string, want Identity) (Identity, error) {
-	name := path.Join(dir, identityFile)
-	b, err := readFile(fsys, name, identityBytes)
-	if errors.Is(err, fs.ErrNotExist) {
-		return want, writeFile(fsys, dir, identityFile, want.encode())
-	}
-	if err != nil {
-		return Identity{}, err
-	}
-	id, err := decodeIdentity(b)
+	id, err := ReadIdentity(fsys, dir)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return want, writeFile(fsys, dir, identityFile, want.encode())
 	case err != nil:
-		return id, fmt.Errorf("balsa: %s: %w", name, err)
+		return id, err
 	case id.ClusterID != want.ClusterID:
 		return id, fmt.Errorf("balsa: %s belongs to cluster %x, not to %x: use another data folder, or give the members and the cluster id or token that it was made with",
 			dir, id.ClusterID, want.ClusterID)
 	case id.Member != want.Member:
 		return id, fmt.Errorf("balsa: %s belongs to member %x, not to %x: every member needs a data folder of its own", dir, id.Member, want.Member)
+	}
+	return id, nil
+}
+
+// ReadIdentity returns whose data folder dir is; with an error that wraps fs.ErrNotExist if it is none yet.
+func ReadIdentity(fsys vfs.FS, dir string) (Identity, error) {
+	name := path.Join(dir, identityFile)
+	b, err := readFile(fsys, name, identityBytes)
+	if err != nil {
+		return Identity{}, err
+	}
+	id, err := decodeIdentity(b)
+	if err != nil {
+		return Identity{}, fmt.Errorf("balsa: %s: %w", name, err)
 	}
 	return id, nil
 }

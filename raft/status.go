@@ -18,7 +18,10 @@ type Status struct {
 	CommitIndex  Index
 	DurableIndex Index
 	AppliedIndex Index
-	Peers        []PeerStatus // on a leader, in the order of the configuration
+	// Configuration is the one in force, and ChangeWaits what the change under way waits for.
+	Configuration ConfigurationAt
+	ChangeWaits   string
+	Peers         []PeerStatus // on a leader, in the order of the configuration
 }
 
 // PeerStatus is what a leader knows of another server.
@@ -48,6 +51,7 @@ func (r *Raft) Status() Status {
 		ID: r.config.ID, Role: r.role, Term: r.currentTerm, VotedFor: r.votedFor, Leader: r.leader,
 		FirstIndex: r.log.first, LastIndex: r.log.last, LastTerm: r.log.lastTerm(),
 		CommitIndex: r.commitIndex, DurableIndex: r.disk.index, AppliedIndex: r.lastApplied,
+		Configuration: r.members.inForce(), ChangeWaits: r.ChangeWaits(),
 	}
 	for _, p := range r.peers {
 		s.Peers = append(s.Peers, PeerStatus{

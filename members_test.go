@@ -1,0 +1,147 @@
+package balsa_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/balsa-raft/balsa"
+)
+
+// newMember is a server that is not in the cluster yet.
+func (c *cluster) newMember() balsa.Member {
+	c.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer l.Close()
+	return balsa.Member{ID: balsa.NodeID(len(c.nodes) + 1), Address: l.Addr().String()}
+}
+
+// join starts a new member, and stops it in the end.
+func (c *cluster) join(m balsa.Member) int {
+	c.t.Helper()
+	i := len(c.nodes)
+	c.nodes, c.machines = append(c.nodes, nil), append(c.machines, &adder{})
+	config := c.config(i)
+	config.Members, config.Join, config.Listen = nil, c.nodes[0].Status().Cluster, m.Address
+	n, err := balsa.Open(c.t.Context(), config, c.machines[i])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.nodes[i] = n
+	c.t.Cleanup(func() { c.stop(i) })
+	return i
+}
+
+func (c *cluster) change(i int, change balsa.Change) error {
+	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+	defer cancel()
+	return c.nodes[i].ChangeMembers(ctx, change)
+}
+
+func (c *cluster) mustChange(i int, members ...balsa.Member) {
+	c.t.Helper()
+	if err := c.change(i, balsa.Change{Members: members}); err != nil {
+		c.t.Fatalf("change at member %d: %v", i, err)
+	}
+}
+
+func ids(members []balsa.Member) (ids []balsa.NodeID) {
+	for _, m := range members {
+		ids = append(ids, m.ID)
+	}
+	return ids
+}
+
+// TestMembersComeAndGo: from three to five, and to three others, at whatever member is asked.
+func TestMembersComeAndGo(t *testing.T) {
+	c := newCluster(t, 3)
+	c.add(0, 1)
+	four, five := c.newMember(), balsa.Member{}
+	c.join(four)
+	five = c.newMember()
+	c.join(five)
+	c.mustChange(1, append(slices.Clone(c.members), four, five)...)
+	if got := c.add(4, 2); got != 3 {
+		t.Errorf("the fifth member says %d", got)
+	}
+	if got := c.read(3); got != 3 {
+		t.Errorf("the fourth member reads %d", got)
+	}
+	leader := c.leader()
+	var rest []balsa.Member
+	for _, m := range append(slices.Clone(c.members), four, five) {
+		if m.ID != balsa.NodeID(leader+1) && len(rest) < 3 {
+			rest = append(rest, m)
+		}
+	}
+	other := int(rest[0].ID) - 1
+	c.mustChange(other, rest...)
+	if got := c.add(other, 4); got != 7 {
+		t.Errorf("without the old leader: %d", got)
+	}
+	if got := ids(c.nodes[other].Status().Members); !slices.Equal(got, ids(rest)) {
+		t.Errorf("members are %v, want %v", got, ids(rest))
+	}
+	select {
+	case <-c.nodes[leader].Done():
+		if err := c.nodes[leader].Err(); !errors.Is(err, balsa.ErrRemoved) {
+			t.Errorf("the removed leader stopped: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Errorf("the removed leader goes on: %+v", c.nodes[leader].Status())
+	}
+}
+
+// TestM10_WipedMember: a member with a new, empty folder under its old id is refused, and says what to do.
+func TestM10_WipedMember(t *testing.T) {
+	c := newCluster(t, 3)
+	for i := range 3 {
+		c.add(i, 1)
+		c.read(i)
+	}
+	wiped := (c.leader() + 1) % 3
+	other := (wiped + 1) % 3
+	c.stop(wiped)
+	if err := os.RemoveAll(c.config(wiped).Dir); err != nil {
+		t.Fatal(err)
+	}
+	c.start(wiped)
+	select {
+	case <-c.nodes[wiped].Done():
+	case <-time.After(10 * time.Second):
+		t.Fatalf("the wiped member runs: %+v", c.nodes[wiped].Status())
+	}
+	if err := c.nodes[wiped].Err(); !errors.Is(err, balsa.ErrReplaced) || !strings.Contains(err.Error(), "balsa members replace") {
+		t.Errorf("the wiped member says %v", err)
+	}
+	fresh := c.newMember()
+	i := c.join(fresh)
+	members := slices.Clone(c.members)
+	members[wiped] = fresh
+	c.mustChange(other, members...)
+	if got := c.read(i); got != 3 {
+		t.Errorf("the new member reads %d", got)
+	}
+}
+
+// TestUnreachableMajorityIsRefused: the change would leave two voters of which one is down.
+func TestUnreachableMajorityIsRefused(t *testing.T) {
+	c := newCluster(t, 3)
+	leader := c.leader()
+	down, up := (leader+1)%3, (leader+2)%3
+	c.stop(down)
+	c.add(leader, 1)
+	err := c.change(up, balsa.Change{Members: []balsa.Member{c.members[leader], c.members[down]}})
+	if err == nil || !strings.Contains(err.Error(), "not heard") {
+		t.Errorf("removing one of two: %v", err)
+	}
+	c.mustChange(leader, c.members[leader], c.members[up])
+}
