@@ -233,6 +233,7 @@ func (r *Raft) Loaded(l Load, es []Entry) {
 // wrong or missing.
 func (r *Raft) Unreachable(id NodeID) {
 	if p := r.peer(id); p != nil {
+		p.heard = false // until its next answer
 		if !p.probing {
 			r.probe(p, p.matchIndex+1) // what was under way may be lost
 		}
