@@ -66,8 +66,8 @@ func belongs(s *raft.LogState, newest snapshot.Meta, index raft.Index, term raft
 
 // isStateOf reports whether the state of entry i is that of a later one, too: if none between is a command. What the log no longer has may be one.
 func (g *Group) isStateOf(s *raft.LogState, i, later raft.Index) (same bool, err error) {
-	if i == 0 || i < s.First-1 {
-		return false, nil // place zero may be a Restore that was interrupted
+	if i < s.First-1 {
+		return false, nil
 	}
 	same = true
 	err = g.eachEntry(i+1, later, func(e *raft.Entry) error {

@@ -188,6 +188,39 @@ func TestDurableInstallCrashes(t *testing.T) {
 	}
 }
 
+// TestDurableIsSyncedOnceRestored: a restart right after a snapshot was installed restores nothing again.
+func TestDurableIsSyncedOnceRestored(t *testing.T) {
+	c := keeping(t, 3).startAll()
+	leader, away := c.elect(1), c.member(3)
+	away.kill()
+	c.fill(leader, 0, 40)
+	away.start()
+	c.pass(10)
+	away.expectRestores(1)
+	away.cut()
+	away.start()
+	away.expectRestores(0)
+	c.pass(200)
+	c.expectNumbered(40)
+}
+
+// TestDurableNeedsNoLeader: what the machine has kept is committed, and the host goes over it by itself.
+func TestDurableNeedsNoLeader(t *testing.T) {
+	c := keeping(t, 3)
+	c.compaction = CompactionOptions{}
+	c.startAll()
+	c.fill(c.elect(1), 0, 10)
+	m := c.member(2)
+	for _, m := range c.members {
+		m.kill()
+	}
+	m.start()
+	m.tick()
+	if s := m.group.Status(); s.AppliedIndex != m.keeper.Index || s.CommitIndex != m.keeper.Index {
+		t.Errorf("the machine is at %d, and the host at %v", m.keeper.Index, s)
+	}
+}
+
 // TestDurableElsewhere: what a machine has kept is put beside a log that it does not come from, or is taken away.
 func TestDurableElsewhere(t *testing.T) {
 	for _, test := range []struct {
@@ -360,5 +393,6 @@ func TestPinnedIsReleased(t *testing.T) {
 		expect(t, test.name+": pinned before", k.pinned, 1)
 		test.end(c, m)
 		expect(t, test.name+": pinned after", k.pinned, 0)
+		expect(t, test.name+": syncs", k.syncs, 0)
 	}
 }

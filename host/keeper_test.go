@@ -122,7 +122,7 @@ func (k *keeper) Apply(batch []Entry) error {
 	return k.recorder.Apply(batch)
 }
 
-// begin makes a journal of a state, in place of what is there.
+// begin makes a journal of a state, in place of what is there. A crash may leave the one or the other, or neither, which is place zero.
 func (k *keeper) begin(s keeperState) (err error) {
 	temp := keeperFile + ".new"
 	if err := k.disk.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -135,13 +135,7 @@ func (k *keeper) begin(s keeperState) (err error) {
 	if err := k.append(k.file, s); err != nil {
 		return err
 	}
-	if err := k.file.Sync(); err != nil {
-		return err
-	}
-	if err := k.disk.Rename(temp, keeperFile); err != nil {
-		return err
-	}
-	return k.disk.SyncDir(keeperDir)
+	return k.disk.Rename(temp, keeperFile)
 }
 
 func (k *keeper) Snapshot() (func(io.Writer) error, error) {
@@ -175,7 +169,7 @@ func (k *keeper) Sync() error {
 	if k.file == nil {
 		return nil
 	}
-	return k.file.Sync()
+	return errors.Join(k.file.Sync(), k.disk.SyncDir(keeperDir))
 }
 
 // TestKeeper: the keeper, by itself, keeps what it was told to, and a beginning of the rest.
