@@ -78,6 +78,7 @@ func (r *Raft) configurationChanged() {
 	r.event(EventConfiguration, 0, c.Index)
 	if r.role == Leader {
 		r.followMembers()
+		r.advanceCommitIndex() // the new majority may have had entries for long that the old one has not
 	}
 }
 
