@@ -147,12 +147,18 @@ func (g *Group) configured(at raft.ConfigurationAt) {
 	}
 }
 
-// checkRemoval stops the group if this member was removed, once it does not lead: a leader hands over first.
+// checkRemoval stops the group if this member was removed: it knows of no later configuration, and no leader has spoken to it for two election
+// timeouts. One that was added again goes through its own removal as it catches up, and must not stop there; and a leader
+// hands over first.
 func (g *Group) checkRemoval() {
-	if !g.member || g.raft.Leader() == g.host.config.ID {
-		return
+	g.silence++
+	if g.raft.HearsLeader() {
+		g.silence = 0
 	}
-	if _, ok := g.committed.Member(g.host.config.ID); !ok {
+	id := g.host.config.ID
+	_, committed := g.committed.Member(id)
+	_, inForce := g.raft.Configuration().Member(id)
+	if g.member && !committed && !inForce && g.silence > 2*g.raft.ElectionTicks() {
 		g.fail(ErrRemoved)
 	}
 }

@@ -31,6 +31,7 @@ type Group struct {
 	changes     []*MembersChange
 	committed   raft.ConfigurationAt // the last configuration that was applied
 	member      bool                 // this member was in one that was
+	silence     int                  // ticks since a leader was heard
 	applied     raft.Index
 	readers     readers
 

@@ -36,6 +36,9 @@ type PeerStatus struct {
 // Leader is the leader of Term, zero while none is known.
 func (r *Raft) Leader() NodeID { return r.leader }
 
+// HearsLeader reports whether this server leads, or has heard a leader within the minimum election timeout.
+func (r *Raft) HearsLeader() bool { return r.hearsLeader() }
+
 // ElectionTicks is the election timeout, Config.ElectionTicks.
 func (r *Raft) ElectionTicks() int { return r.config.ElectionTicks }
 
