@@ -220,6 +220,9 @@ func (c *cluster) carryOut(s *server, e Effects) {
 	for _, event := range e.Events {
 		c.say("n%d %v", s.id, event)
 		c.count(event)
+		if event.Kind == EventTransfer && s.raft.stalled() {
+			c.seen["transfers because of a stuck disk"]++
+		}
 		if c.observe != nil {
 			c.observe(s, event)
 		}
@@ -291,6 +294,8 @@ func (c *cluster) count(e Event) {
 		c.seen["transfers"]++
 	case EventTransferEnded:
 		c.seen["transfers that ended"]++
+	case EventStalled:
+		c.seen["stuck disks"]++
 	}
 }
 

@@ -19,12 +19,15 @@ type durability struct {
 
 	saves    []pendingSave // handed out and not yet Persisted, oldest first
 	withheld []withheld    // waiting for a save, oldest first
+
+	told bool // that it is stuck: see stall.go
 }
 
 type pendingSave struct {
 	seq       uint64
 	hardState HardState
-	last      Index // the entries up to here are durable when it is
+	last      Index  // the entries up to here are durable when it is
+	since     uint64 // Raft.ticks when it was handed out
 }
 
 // withheldMax bounds the messages that wait for the disk.
@@ -57,7 +60,7 @@ func (r *Raft) save() {
 	d.seq++
 	s.Seq = d.seq
 	d.handed, d.lastHanded = s.HardState, r.log.last
-	d.saves = append(d.saves, pendingSave{seq: d.seq, hardState: s.HardState, last: r.log.last})
+	d.saves = append(d.saves, pendingSave{seq: d.seq, hardState: s.HardState, last: r.log.last, since: r.ticks})
 	r.effects.Save = s
 }
 

@@ -105,7 +105,8 @@ func (r *Raft) onRequestVote(from NodeID, m RequestVote) {
 // onPreVote answers whether m's sender could win our vote in m.Term. It changes nothing here: an answer is no promise, and
 // it must not hold back our own election.
 func (r *Raft) onPreVote(from NodeID, m RequestVote) {
-	if m.Term > r.currentTerm && r.log.upToDate(m.LastLogTerm, m.LastLogIndex) {
+	// While the disk is stuck our vote could not leave this server, and a candidate that counts on it would raise the term in vain.
+	if m.Term > r.currentTerm && r.log.upToDate(m.LastLogTerm, m.LastLogIndex) && !r.stalled() {
 		// The asked-for term, because ours may be older, and an answer with an older term is dropped as a late one.
 		r.send(from, RequestVoteReply{Term: m.Term, VoteGranted: true, PreVote: true})
 		return
@@ -189,7 +190,12 @@ func (r *Raft) tickLeader() {
 		r.becomeFollower(0)
 		return
 	}
+	r.tickStall()
 	r.tickTransfer()
+	if r.role != Leader {
+		return
+	}
+	r.tickPreference()
 	if r.heartbeatElapsed++; r.heartbeatElapsed >= r.config.HeartbeatTicks {
 		r.heartbeatElapsed = 0
 		for _, p := range r.peers {

@@ -34,6 +34,10 @@ const (
 	EventInstalled
 	// EventConfiguration: the configuration at Index is in force now: appended, or again after a truncation.
 	EventConfiguration
+	// EventStalled: the disk has been busy with one save for an election timeout. Entries up to Index are durable here.
+	EventStalled
+	// EventStallEnded: the disk goes on. Entries up to Index are durable.
+	EventStallEnded
 	// EventReplicating: it was found where Node's log agrees with the leader's; Index is the next entry to send.
 	EventReplicating
 )
@@ -79,6 +83,10 @@ func (e Event) String() string {
 		return fmt.Sprintf("continues from the snapshot at %d", e.Index)
 	case EventConfiguration:
 		return fmt.Sprintf("the configuration at %d is in force", e.Index)
+	case EventStalled:
+		return fmt.Sprintf("waits for its disk, which is stuck; entries up to %d are durable", e.Index)
+	case EventStallEnded:
+		return fmt.Sprintf("is no longer stuck on its disk; entries up to %d are durable", e.Index)
 	case EventReplicating:
 		return fmt.Sprintf("replicates to n%d from %d", e.Node, e.Index)
 	}

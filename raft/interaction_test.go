@@ -12,7 +12,7 @@ import (
 
 // TestTranscripts runs the stories of testdata. Commands, each with what it does:
 //
-//	cluster n=3 election=10 heartbeat=1 [append-bytes= inflight-bytes= uncommitted-bytes= apply-bytes= cache-bytes= down=true]
+//	cluster n=3 election=10 heartbeat=1 [append-bytes= inflight-bytes= uncommitted-bytes= apply-bytes= cache-bytes= priorities=0,0,9 down=true]
 //	disk 1 [terms=1x3,4,5x2] [term=5] [vote=2]   what a server that is down has on its disk; without an argument it is shown
 //	       [snapshot=3] [first=4]                its snapshot ends with entry 3, which is committed, and its log begins with entry 4
 //	manual persist|apply|load|send [1 2]         the host waits for the commands below; auto ends it
@@ -30,7 +30,8 @@ import (
 //	                                             keep, hosts that were told to wait go on waiting
 //	settle [1 2]                                 the same without a word
 //	elect 1                                      time passes for all but leaders, 1 stands for election, and all settles
-//	pass n=40                                    so many ticks pass everywhere, and messages arrive at once; elections are told
+//	pass n=40                                    so many ticks pass everywhere, and messages arrive at once; elections, transfers and stuck
+//	                                             disks are told
 //	inject 1->2 Type fields...                   a message that nobody sent
 //	status; log; messages
 //
@@ -97,6 +98,9 @@ func (i *interpreter) newCluster(cmd script.Command) {
 		UncommittedBytesMax: cmd.Uint("uncommitted-bytes", 0), ApplyBytesMax: cmd.Uint("apply-bytes", 0),
 		CacheBytesMax: cmd.Uint("cache-bytes", 0),
 	})
+	for k, priority := range cmd.List("priorities") {
+		i.c.config.Configuration.Members[k].Priority = uint8(parse(cmd, priority, 0))
+	}
 }
 
 func (i *interpreter) startAll(cmd script.Command) {
@@ -214,7 +218,8 @@ func (i *interpreter) pass(cmd script.Command) {
 	c := i.c
 	for n := range cmd.Int("n", 1) {
 		c.observe = func(s *server, e Event) {
-			if e.Kind == EventCandidate || e.Kind == EventLeader || e.Kind == EventQuorumLost {
+			switch e.Kind {
+			case EventCandidate, EventLeader, EventQuorumLost, EventStalled, EventStallEnded, EventTransfer, EventTransferEnded:
 				fmt.Fprintf(i.story, "tick %d: n%d %v\n", n+1, s.id, e)
 			}
 		}

@@ -249,7 +249,7 @@ func (r *Raft) tendMembers() {
 	case c.Pending() && r.mayEnter(c.Configuration):
 		r.appendConfiguration(c.entered())
 	case !c.IsVoter(r.config.ID):
-		r.resign()
+		r.resign() // once the configuration without it is committed (§4.2.2)
 	}
 	r.departPeers()
 }
@@ -281,21 +281,6 @@ func (r *Raft) pin() {
 		}
 	}
 	r.appendConfiguration(c.Configuration)
-}
-
-// resign hands over the lead, since this server is not among the voters any more, and the configuration that says so is committed (§4.2.2). Who is
-// best placed is asked to stand for election; there would be an election timeout of silence without it.
-func (r *Raft) resign() {
-	if r.transfer.to != 0 {
-		return
-	}
-	p := r.furthest()
-	if p == nil {
-		r.becomeFollower(0)
-		return
-	}
-	r.transfer = transfer{to: p.id, since: r.ticks, leaving: true}
-	r.event(EventTransfer, p.id, r.log.last)
 }
 
 // isCaughtUp: its last round was short, and the one under way is not yet longer. Who is not heard begins no new round.

@@ -32,6 +32,8 @@ type peer struct {
 	roundEnd   Index
 	roundBegan uint64
 
+	steadySince uint64 // Raft.ticks since when it has kept up
+
 	leaving      Index  // the configuration that it has left with; zero for a member
 	leavingSince uint64 // Raft.ticks
 }
@@ -43,7 +45,7 @@ type inflight struct {
 
 func newPeer(id NodeID, next Index, ticks uint64) *peer {
 	// It counts as heard, so that a new leader has an election timeout to reach it.
-	return &peer{id: id, nextIndex: next, probing: true, heardAt: ticks, roundEnd: next - 1, roundBegan: ticks}
+	return &peer{id: id, nextIndex: next, probing: true, heardAt: ticks, roundEnd: next - 1, roundBegan: ticks, steadySince: ticks}
 }
 
 // peer returns the leader's record of id, or nil.

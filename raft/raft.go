@@ -62,10 +62,11 @@ type Raft struct {
 	applyingBytes uint64
 	applyLoading  bool // a Load for the state machine is under way
 
-	reads     reads
-	proposals proposals
-	transfer  transfer // on leaders
-	members   members
+	reads      reads
+	proposals  proposals
+	transfer   transfer // on leaders
+	preference preference
+	members    members
 
 	effects  Effects // gathered since the last call of Effects
 	scratch  []Index // of advanceCommitIndex
@@ -190,12 +191,14 @@ func (r *Raft) Tick() {
 	r.ticks++
 	r.electionElapsed++
 	r.tickReads()
+	r.tickDisk()
 	if r.role == Leader {
 		r.tickLeader()
 		return
 	}
 	// If the election timeout elapses without hearing from a leader or granting a vote: start an election (§3.4).
-	if r.electionElapsed >= r.electionTimeout && r.members.inForce().IsVoter(r.config.ID) {
+	// Not while the disk is stuck: our own vote could not become durable, and each try would cost the others a term.
+	if r.electionElapsed >= r.electionTimeout && r.members.inForce().IsVoter(r.config.ID) && !r.stalled() {
 		r.startPreVote()
 	}
 }

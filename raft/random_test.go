@@ -43,7 +43,8 @@ func TestRandom(t *testing.T) {
 	// A random test that meets nothing shows nothing.
 	for _, what := range []string{"leaders", "committed", "crashes", "torn saves", "truncations", "refused proposals",
 		"aborted reads", "confirmed reads", "quorums lost", "loads for peers", "loads to apply", "compactions", "snapshots asked for",
-		"snapshots installed", "restarts behind a snapshot", "transfers", "transfers that ended", "votes for a transfer"} {
+		"snapshots installed", "restarts behind a snapshot", "transfers", "transfers that ended", "votes for a transfer",
+		"stuck disks", "transfers because of a stuck disk", "transfers to the preferred"} {
 		if seen[what] < *runsFlag/20 {
 			t.Errorf("in %d runs there were %d %s: they show little", *runsFlag, seen[what], what)
 		}
@@ -109,6 +110,7 @@ func runSeed(seed uint64, tell bool) (w *world, err error) {
 		w.act()
 	}
 	w.calm()
+	w.calmDown()
 	w.count()
 	return w, nil
 }
@@ -123,6 +125,9 @@ func newWorld(r *rand.Rand) *world {
 	}
 	w := &world{cluster: newCluster(n, config), rand: r, nextRead: 1}
 	w.epochStep = 1 << 32
+	if ms := w.config.Configuration.Members; r.IntN(2) == 0 {
+		ms[r.IntN(n)].Priority, ms[r.IntN(n)].Priority = 1, 2
+	}
 	for _, s := range w.servers {
 		s.rand = r
 		s.manualPersist, s.manualApply, s.manualLoad, s.manualSend = r.IntN(2) == 0, r.IntN(3) == 0, r.IntN(3) == 0, r.IntN(3) == 0
@@ -480,6 +485,33 @@ func (w *world) calm() {
 		w.say("%v", s.raft.Status())
 	}
 	violate("liveness", "without faults the cluster does not come to rest with %q applied everywhere", last)
+}
+
+// calmDown waits until a server of the highest priority leads, and goes on leading.
+func (w *world) calmDown() {
+	var highest uint8
+	for _, m := range w.config.Configuration.Members {
+		highest = max(highest, m.Priority)
+	}
+	quiet, term := 0, Term(0)
+	for range 2 << preferDoublings * preferTimeouts * w.config.ElectionTicks {
+		w.deliverAll()
+		l := w.leader()
+		if l == nil || l.raft.Term() != term || l.raft.priority(l.id) < highest {
+			quiet = 0
+		}
+		if l != nil && quiet == 0 {
+			if l.raft.Term() > term && term > 0 {
+				w.seen["transfers to the preferred"]++
+			}
+			term = l.raft.Term()
+		}
+		if quiet++; quiet > 2*preferTimeouts*w.config.ElectionTicks {
+			return
+		}
+		w.tickAll()
+	}
+	violate("liveness", "without faults no server of the highest priority, %d, comes to lead", highest)
 }
 
 func (w *world) deliverAll() {

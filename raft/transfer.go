@@ -10,7 +10,7 @@ type transfer struct {
 	since uint64 // Raft.ticks
 	asked bool   // TimeoutNow was sent
 
-	leaving bool // this server is no voter any more: it steps down in any case
+	leaving bool // this server steps down in any case: see resign
 }
 
 // TransferError says why leadership cannot be handed over. Nothing has changed.
@@ -23,7 +23,7 @@ func (e *TransferError) Error() string {
 	return fmt.Sprintf("raft: leadership cannot be transferred to n%d: %s", e.To, e.Reason)
 }
 
-// TransferLeadership begins to hand the lead over to a voter; to zero chooses the one that is the furthest. Until it ends, Propose fails
+// TransferLeadership begins to hand the lead over to a voter; to zero chooses the one that is best placed. Until it ends, Propose fails
 // with ErrTransferring. It ends within an election timeout: with another leader, or with EventTransferEnded and this server in
 // office. It fails with *TransferError, and changes nothing, if that is not to be expected.
 func (r *Raft) TransferLeadership(to NodeID) error {
@@ -38,7 +38,7 @@ func (r *Raft) TransferLeadership(to NodeID) error {
 	}
 	p := r.peer(to)
 	if to == 0 {
-		p = r.furthest()
+		p = r.successor()
 	}
 	switch {
 	case p == nil && to == 0:
@@ -61,15 +61,43 @@ func (r *Raft) isNewVoter(id NodeID) bool {
 	return m.Suffrage == Voter
 }
 
-// furthest is the peer that would be the first to catch up, of those that are alive.
-func (r *Raft) furthest() (best *peer) {
+// successor is the peer that is best placed to lead, of those that are alive, or nil.
+func (r *Raft) successor() (best *peer) {
 	for _, p := range r.peers {
 		alive := r.isNewVoter(p.id) && p.heardWithin(r.ticks, r.config.ElectionTicks) && p.nextIndex >= r.log.first
-		if alive && (best == nil || p.matchIndex > best.matchIndex) {
+		if alive && (best == nil || r.leadsBetter(p, best)) {
 			best = p
 		}
 	}
 	return best
+}
+
+// leadsBetter: of those that have all that is committed the one of the highest priority, and else the one that would be the first to catch up.
+func (r *Raft) leadsBetter(p, q *peer) bool {
+	ready := p.matchIndex >= r.commitIndex
+	if ready != (q.matchIndex >= r.commitIndex) {
+		return ready
+	}
+	if a, b := r.priority(p.id), r.priority(q.id); ready && a != b {
+		return a > b
+	}
+	return p.matchIndex > q.matchIndex
+}
+
+// resign gives up the office: to the one that is best placed, which is asked to stand for election so that there is no election timeout of
+// silence; and if that does not succeed within an election timeout, to whoever will be elected.
+func (r *Raft) resign() {
+	if t := &r.transfer; t.to != 0 {
+		t.leaving = true
+		return
+	}
+	p := r.successor()
+	if p == nil {
+		r.becomeFollower(0)
+		return
+	}
+	r.transfer = transfer{to: p.id, since: r.ticks, leaving: true}
+	r.event(EventTransfer, p.id, r.log.last)
 }
 
 // askTarget tells the target to stand for election once its log is the leader's.
@@ -90,11 +118,12 @@ func (r *Raft) askTarget() {
 // tickTransfer gives up after an election timeout: the target did not catch up, or lost, or the message did.
 func (r *Raft) tickTransfer() {
 	if t := r.transfer; t.to != 0 && r.ticks-t.since >= uint64(r.config.ElectionTicks) {
-		r.transfer = transfer{}
-		r.event(EventTransferEnded, t.to, 0)
 		if t.leaving {
 			r.becomeFollower(0)
+			return
 		}
+		r.transfer = transfer{}
+		r.event(EventTransferEnded, t.to, 0)
 	}
 }
 
@@ -103,7 +132,7 @@ func (r *Raft) tickTransfer() {
 func (r *Raft) onTimeoutNow(from NodeID, m TimeoutNow) {
 	r.updateTerm(m.Term)
 	if m.Term == r.currentTerm && r.role == Follower && r.leader == from && r.log.last == m.LastLogIndex &&
-		r.members.inForce().IsVoter(r.config.ID) {
+		r.members.inForce().IsVoter(r.config.ID) && !r.stalled() {
 		r.startElection(true)
 	}
 }
