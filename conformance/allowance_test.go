@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"slices"
 	"strings"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -26,14 +25,7 @@ var allowances = []allowance{
 			return hasUnknownCompare(request) && balsa.code == codes.InvalidArgument && strings.Contains(balsa.message, "invalid comparison")
 		},
 	},
-	{
-		name: "nesting",
-		reason: "Balsa's bytes of a command nest at most 128 transactions, the outermost counted (docs/formats.md). etcd's limit of 128 " +
-			"operations leaves room for one more, which is empty.",
-		allows: func(request proto.Message, etcd, balsa outcome) bool {
-			return depth(request) == 129 && etcd.response != nil && strings.HasSuffix(balsa.message, "too many operations in txn request")
-		},
-	},
+
 }
 
 func hasUnknownCompare(request proto.Message) bool {
@@ -45,20 +37,6 @@ func hasUnknownCompare(request proto.Message) bool {
 		}
 	})
 	return found
-}
-
-// depth is how many transactions are nested in one another, the outermost counted.
-func depth(request proto.Message) int {
-	deepest := 0
-	if r, ok := request.(*pb.TxnRequest); ok {
-		for _, op := range slices.Concat(r.Success, r.Failure) {
-			if inner := op.GetRequestTxn(); inner != nil {
-				deepest = max(deepest, depth(inner))
-			}
-		}
-		deepest++
-	}
-	return deepest
 }
 
 // used says which allowances were needed so far.

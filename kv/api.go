@@ -153,11 +153,23 @@ type CompactResponse struct {
 	Revision int64
 }
 
-// MemberAttributes is what a member publishes of itself for others to show.
+// MemberAttributes is what a member publishes of itself for others to show, and where others were told to reach it.
 type MemberAttributes struct {
 	ID         uint64
 	Name       string
 	ClientURLs []string
+	PeerURLs   []string // set by MemberPeerURLs; Publish leaves them as they are
+}
+
+// MemberPeerURLs records all URLs at which a member's peers reach it.
+type MemberPeerURLs struct {
+	ID   uint64
+	URLs []string
+}
+
+// ForgetMember removes what is known of a member that was removed.
+type ForgetMember struct {
+	ID uint64
 }
 
 // Command is what is replicated; exactly one field is set.
@@ -167,6 +179,8 @@ type Command struct {
 	Txn         *TxnRequest
 	Compact     *CompactRequest
 	Publish     *MemberAttributes
+	PeerURLs    *MemberPeerURLs
+	Forget      *ForgetMember
 }
 
 // Response answers a Command: Err is one of this package's errors, or the field of the command's kind is set.

@@ -2,9 +2,9 @@ package kv
 
 import "github.com/tidwall/btree"
 
-// txnDepthMax bounds how deep transactions nest, the outermost counted. etcd has no such bound but that each level
-// takes at least one from its limit of operations, 128 by default.
-const txnDepthMax = 128
+// txnDepthMax bounds how deep transactions nest, the outermost counted. etcd has no such bound but that each level, except
+// for an empty one, takes at least one from its limit of operations, 128 by default.
+const txnDepthMax = 129
 
 // Limits are what a server is configured to accept. They are checked before a command is proposed and never when it
 // is applied: members may be configured differently, and must not differ in what they apply.
@@ -32,7 +32,8 @@ func (c Command) Check(limits Limits) error {
 
 // checkKind checks that exactly one field is set.
 func (c Command) checkKind() error {
-	return exactlyOne(c.Put != nil, c.DeleteRange != nil, c.Txn != nil, c.Compact != nil, c.Publish != nil)
+	return exactlyOne(c.Put != nil, c.DeleteRange != nil, c.Txn != nil, c.Compact != nil, c.Publish != nil,
+		c.PeerURLs != nil, c.Forget != nil)
 }
 
 func exactlyOne(set ...bool) error {

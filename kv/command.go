@@ -17,6 +17,8 @@ const (
 	kindTxn
 	kindCompact
 	kindPublish
+	kindPeerURLs
+	kindForget
 )
 
 // The kinds of operations in a transaction.
@@ -77,8 +79,12 @@ func (c Command) AppendBinary(b []byte) ([]byte, error) {
 		return appendTxn(append(b, kindTxn), c.Txn, txnDepthMax)
 	case c.Compact != nil:
 		return binary.AppendVarint(append(b, kindCompact), c.Compact.Revision), nil
-	default:
+	case c.Publish != nil:
 		return appendPublish(append(b, kindPublish), c.Publish), nil
+	case c.PeerURLs != nil:
+		return appendPeerURLs(append(b, kindPeerURLs), c.PeerURLs), nil
+	default:
+		return binary.AppendUvarint(append(b, kindForget), c.Forget.ID), nil
 	}
 }
 
@@ -196,8 +202,16 @@ func appendOp(b []byte, o *Op, depthMax int) ([]byte, error) {
 func appendPublish(b []byte, m *MemberAttributes) []byte {
 	b = binary.AppendUvarint(b, m.ID)
 	b = appendString(b, m.Name)
-	b = binary.AppendUvarint(b, uint64(len(m.ClientURLs)))
-	for _, url := range m.ClientURLs {
+	return appendURLs(b, m.ClientURLs)
+}
+
+func appendPeerURLs(b []byte, m *MemberPeerURLs) []byte {
+	return appendURLs(binary.AppendUvarint(b, m.ID), m.URLs)
+}
+
+func appendURLs(b []byte, urls []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(urls)))
+	for _, url := range urls {
 		b = appendString(b, url)
 	}
 	return b
@@ -225,6 +239,10 @@ func (c *Command) UnmarshalBinary(b []byte) error {
 		command.Compact = &CompactRequest{Revision: d.varint()}
 	case kindPublish:
 		command.Publish = d.publish()
+	case kindPeerURLs:
+		command.PeerURLs = d.peerURLs()
+	case kindForget:
+		command.Forget = &ForgetMember{ID: d.uvarint()}
 	default:
 		d.fail("kind %d is unknown", kind)
 	}
@@ -434,12 +452,21 @@ func (d *decoder) ops(depthMax int) []Op {
 }
 
 func (d *decoder) publish() *MemberAttributes {
-	m := &MemberAttributes{ID: d.uvarint(), Name: string(d.bytes())}
-	if n := d.count(1); n > 0 {
-		m.ClientURLs = make([]string, n)
-		for i := range m.ClientURLs {
-			m.ClientURLs[i] = string(d.bytes())
-		}
+	return &MemberAttributes{ID: d.uvarint(), Name: string(d.bytes()), ClientURLs: d.urls()}
+}
+
+func (d *decoder) peerURLs() *MemberPeerURLs {
+	return &MemberPeerURLs{ID: d.uvarint(), URLs: d.urls()}
+}
+
+func (d *decoder) urls() []string {
+	n := d.count(1)
+	if n == 0 {
+		return nil
 	}
-	return m
+	urls := make([]string, n)
+	for i := range urls {
+		urls[i] = string(d.bytes())
+	}
+	return urls
 }

@@ -27,6 +27,9 @@ var golden = []struct {
 	{"publish", Command{Publish: &MemberAttributes{
 		ID: 7, Name: "n", ClientURLs: []string{"http://a:1", "b"},
 	}}, "010507016e020a" + hex.EncodeToString([]byte("http://a:1")) + "0162"},
+	{"peer URLs", Command{PeerURLs: &MemberPeerURLs{ID: 300, URLs: []string{"a", "b"}}}, "0106ac02" + "02" + "0161" + "0162"},
+	{"no peer URLs", Command{PeerURLs: &MemberPeerURLs{}}, "01060000"},
+	{"forget", Command{Forget: &ForgetMember{ID: 300}}, "0107ac02"},
 	{"empty txn", Command{Txn: &TxnRequest{}}, "0103000000"},
 	{"kubernetes update", Command{Txn: &TxnRequest{
 		Compare: []Compare{{Target: CompareMod, Key: []byte("k"), Number: 5}},

@@ -126,6 +126,7 @@ func (s *Store) Hash() uint32 {
 	writeNumbers(sum, uint64(kv.Hash), uint64(kv.Revision), uint64(kv.CompactRevision))
 	for _, m := range members {
 		sum.Write(appendPublish(nil, &m))
+		sum.Write(appendURLs(nil, m.PeerURLs))
 	}
 	return sum.Sum32()
 }

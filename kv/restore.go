@@ -62,6 +62,11 @@ func readSnapshot(r io.Reader) (state, error) {
 			return state{}, err
 		}
 	}
+	if b.kind == blockPeerURLs {
+		if err := errors.Join(b.decode(l.peerURLs), b.next()); err != nil {
+			return state{}, err
+		}
+	}
 	if err := b.decodeAs(blockEnd, l.end); err != nil {
 		return state{}, err
 	}
@@ -158,7 +163,7 @@ func (b *blockReader) decodeAs(kind byte, decode func(*decoder)) error {
 	switch b.kind {
 	case kind:
 		return b.decode(decode)
-	case blockRevisions, blockMembers, blockKeys, blockEnd:
+	case blockRevisions, blockMembers, blockKeys, blockPeerURLs, blockEnd:
 		return fmt.Errorf("its block %d is of kind %d where one of kind %d belongs", b.n-1, b.kind, kind)
 	}
 	return fmt.Errorf("its block %d is of kind %d, which is unknown: a newer version of Balsa wrote it; use that one",
@@ -224,6 +229,28 @@ func (l *loader) published(d *decoder) {
 		}
 		last = m.ID
 		l.members[m.ID] = *m
+	}
+}
+
+// peerURLs reads the block of the members that have any. All of them are among those that came before.
+func (l *loader) peerURLs(d *decoder) {
+	last := uint64(0)
+	n := d.count(3)
+	if n == 0 {
+		d.fail("nobody is in it")
+	}
+	for i := range n {
+		p := d.peerURLs()
+		m, ok := l.members[p.ID]
+		switch {
+		case d.err != nil:
+			return
+		case !ok || len(p.URLs) == 0 || i > 0 && p.ID <= last:
+			d.fail("member %d is unknown, has no URLs or comes after member %d", p.ID, last)
+			return
+		}
+		last, m.PeerURLs = p.ID, p.URLs
+		l.members[p.ID] = m
 	}
 }
 

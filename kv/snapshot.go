@@ -11,7 +11,7 @@ import (
 
 // A snapshot is a few blocks, each with its checksum (docs/formats.md has every field):
 //
-//	"BLSk" format | revisions | members | keys | keys | ... | end
+//	"BLSk" format | revisions | members | keys | keys | ... | peer URLs | end
 //
 //	block = kind, payload length, payload, crc32c
 //
@@ -27,6 +27,7 @@ const (
 	blockRevisions byte = 1
 	blockMembers   byte = 2
 	blockKeys      byte = 5
+	blockPeerURLs  byte = 6 // left out if there are none
 	blockEnd       byte = 255
 )
 
@@ -101,7 +102,9 @@ func (p *snapshot) write(w io.Writer) error {
 		b.payload = appendPublish(b.payload, &p.members[i])
 	}
 	b.finish(blockMembers)
-	p.writeKeys(&b)
+	end := p.writeKeys(&b)
+	p.writePeerURLs(&b)
+	b.payload = append(b.payload, end...)
 	b.finish(blockEnd)
 	if b.err != nil {
 		return fmt.Errorf("kv: write snapshot: %w", b.err)
@@ -109,8 +112,24 @@ func (p *snapshot) write(w io.Writer) error {
 	return nil
 }
 
-// writeKeys writes the keys blocks and fills the end's.
-func (p *snapshot) writeKeys(b *blockWriter) {
+// writePeerURLs writes the block of the members that have any.
+func (p *snapshot) writePeerURLs(b *blockWriter) {
+	n := uint64(0)
+	var all []byte
+	for i := range p.members {
+		if m := &p.members[i]; len(m.PeerURLs) > 0 {
+			n++
+			all = appendPeerURLs(all, &MemberPeerURLs{m.ID, m.PeerURLs})
+		}
+	}
+	if n > 0 {
+		b.payload = append(binary.AppendUvarint(b.payload, n), all...)
+		b.finish(blockPeerURLs)
+	}
+}
+
+// writeKeys writes the keys blocks and returns what the end's says of them.
+func (p *snapshot) writeKeys(b *blockWriter) (end []byte) {
 	var encoder versionEncoder
 	at, more := place{}, true
 	for more && b.err == nil {
@@ -125,8 +144,7 @@ func (p *snapshot) writeKeys(b *blockWriter) {
 	if len(b.payload) > 0 {
 		b.finish(blockKeys)
 	}
-	b.payload = binary.AppendUvarint(b.payload, encoder.keys)
-	b.payload = binary.AppendUvarint(b.payload, encoder.versions)
+	return binary.AppendUvarint(binary.AppendUvarint(nil, encoder.keys), encoder.versions)
 }
 
 // place is where the next slice begins: with the first version of the key, or of one after it, that was made at the

@@ -21,6 +21,10 @@ func publish(id uint64, name string, urls ...string) Command {
 	return Command{Publish: &MemberAttributes{ID: id, Name: name, ClientURLs: urls}}
 }
 
+func peerURLs(id uint64, urls ...string) Command {
+	return Command{PeerURLs: &MemberPeerURLs{ID: id, URLs: urls}}
+}
+
 // snapshotOf returns the bytes of a snapshot of the store.
 func snapshotOf(t testing.TB, s *Store) []byte {
 	t.Helper()
@@ -76,6 +80,15 @@ var snapshotGoldens = []struct {
 			"00 0165" + "04 0a 02 00 02 0132" + "03 06 00", // e: version 2 at 10, where it was created; deleted at 16
 		"ff 02000000" + "05 0b",
 	}},
+	{"peer URLs", []Command{
+		peerURLs(9, "forgotten"), peerURLs(7, "p", "q"), peerURLs(300, "r"), publish(7, "n", "u"), peerURLs(8, "s"), peerURLs(8),
+		{Forget: &ForgetMember{ID: 9}},
+	}, []string{
+		"01 02000000" + "01 01",
+		"02 0e000000" + "03" + "07 016e 01 0175" + "08 00 00" + "ac02 00 00",
+		"06 0c000000" + "02" + "07 02 0170 0171" + "ac02 01 0172",
+		"ff 02000000" + "00 00",
+	}},
 }
 
 // goldenBytes returns the blocks with their checksums.
@@ -127,8 +140,14 @@ func TestSnapshotAgainstModel(t *testing.T) {
 }
 
 func (g *generator) commandOrPublish() Command {
-	if g.chance(20) {
-		return publish(uint64(g.Intn(3)), fmt.Sprint(g.Intn(9)), "http://a")
+	id := uint64(g.Intn(3))
+	switch g.Intn(15) {
+	case 0:
+		return publish(id, fmt.Sprint(g.Intn(9)), "http://a")
+	case 1:
+		return peerURLs(id, []string{"http://a", "http://b"}[:g.Intn(3)]...)
+	case 2:
+		return Command{Forget: &ForgetMember{ID: id}}
 	}
 	return g.command()
 }

@@ -115,13 +115,26 @@ func (v *view) command(c Command) (r Response) {
 		r.Compact, r.Err = v.s.compact(c.Compact)
 	case c.Publish != nil:
 		v.s.publish(c.Publish)
+	case c.PeerURLs != nil:
+		v.s.setPeerURLs(c.PeerURLs)
+	case c.Forget != nil:
+		delete(v.s.members, c.Forget.ID)
 	}
 	return r
 }
 
 // publish records what a member says of itself.
 func (s *Store) publish(m *MemberAttributes) {
-	s.members[m.ID] = MemberAttributes{ID: m.ID, Name: m.Name, ClientURLs: slices.Clone(m.ClientURLs)}
+	s.members[m.ID] = MemberAttributes{
+		ID: m.ID, Name: m.Name, ClientURLs: slices.Clone(m.ClientURLs), PeerURLs: s.members[m.ID].PeerURLs,
+	}
+}
+
+// setPeerURLs records where a member is reached, whether it has published anything or not.
+func (s *Store) setPeerURLs(p *MemberPeerURLs) {
+	m := s.members[p.ID]
+	m.ID, m.PeerURLs = p.ID, append([]string(nil), p.URLs...)
+	s.members[p.ID] = m
 }
 
 // Revision returns the revision of the last command that changed something, 1 if there was none, and that of the
@@ -132,7 +145,7 @@ func (s *Store) Revision() (current, compacted int64) {
 	return s.current, s.compacted
 }
 
-// Members returns what members have published of themselves, by id.
+// Members returns what is known of members, by id.
 func (s *Store) Members() []MemberAttributes {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -143,7 +156,7 @@ func (s *Store) membersLocked() []MemberAttributes {
 	members := make([]MemberAttributes, 0, len(s.members))
 	for _, id := range slices.Sorted(maps.Keys(s.members)) {
 		m := s.members[id]
-		m.ClientURLs = slices.Clone(m.ClientURLs)
+		m.ClientURLs, m.PeerURLs = slices.Clone(m.ClientURLs), slices.Clone(m.PeerURLs)
 		members = append(members, m)
 	}
 	return members

@@ -579,6 +579,18 @@ func TestMembers(t *testing.T) {
 	if s.Hash() == before || s.Members()[0].Name != "renamed" {
 		t.Errorf("a member publishes again: %+v", s.Members())
 	}
+	before = s.Hash()
+	mustApply(s, peerURLs(1, "http://p", "http://q"))
+	mustApply(s, Command{Publish: &MemberAttributes{ID: 1, Name: "again"}})
+	if got := s.Members()[0]; s.Hash() == before || got.Name != "again" || len(got.PeerURLs) != 2 {
+		t.Errorf("publishing leaves the peer URLs alone: %+v", got)
+	}
+	before = s.Hash()
+	mustApply(s, Command{Forget: &ForgetMember{ID: 1}})
+	mustApply(s, Command{Forget: &ForgetMember{ID: 3}})
+	if got := s.Members(); s.Hash() == before || len(got) != 1 || got[0].ID != 2 {
+		t.Errorf("a member is forgotten: %+v", got)
+	}
 }
 
 // TestOwnership: what a caller does with the bytes of a command, or with the keys of a response, changes nothing.
