@@ -25,7 +25,6 @@ var allowances = []allowance{
 			return hasUnknownCompare(request) && balsa.code == codes.InvalidArgument && strings.Contains(balsa.message, "invalid comparison")
 		},
 	},
-
 }
 
 func hasUnknownCompare(request proto.Message) bool {
