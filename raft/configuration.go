@@ -117,31 +117,32 @@ func (c Configuration) ids(which func(Member) bool) (ids []NodeID) {
 	return ids
 }
 
-// String is the form that transcripts show: voters (1 2 3), then learners; a joint one as (1 2 3)->(1 4); what waits as 4>voter.
+// String is the form that transcripts show: the voters (1 2 3), and learners behind them. A pending configuration is (1 2 3) learners 4, to be
+// (1 2 4); a joint one (1 2 3)->(1 2 4).
 func (c Configuration) String() string {
-	var b strings.Builder
+	s := c.half(func(m Member) Suffrage { return m.Suffrage })
 	if c.Joint() {
-		fmt.Fprintf(&b, "(%s)->", joined(c.ids(func(m Member) bool { return m.Old == Voter })))
+		s = fmt.Sprintf("(%s)->%s", joined(c.ids(func(m Member) bool { return m.Old == Voter })), s)
 	}
-	fmt.Fprintf(&b, "(%s)", joined(c.Voters()))
-	for _, m := range c.Members {
-		if m.Suffrage == Learner {
-			fmt.Fprintf(&b, " learner %d", m.ID)
-		}
-		if m.Target != m.Suffrage {
-			fmt.Fprintf(&b, " %d>%v", m.ID, m.Target)
-		}
+	if c.Pending() {
+		s += ", to be " + c.half(func(m Member) Suffrage { return m.Target })
 	}
-	return b.String()
+	return s
 }
 
-func joined(ids []NodeID) string {
-	s := make([]string, len(ids))
-	for i, id := range ids {
-		s[i] = fmt.Sprint(id)
+// half is who is what by one of the suffrages.
+func (c Configuration) half(of func(Member) Suffrage) string {
+	s := fmt.Sprintf("(%s)", joined(c.ids(func(m Member) bool { return of(m) == Voter })))
+	if learners := c.ids(func(m Member) bool { return of(m) == Learner }); len(learners) > 0 {
+		s += " learners " + joined(learners)
 	}
-	return strings.Join(s, " ")
+	return s
 }
+
+func joined(ids []NodeID) string { return strings.Trim(fmt.Sprint(ids), "[]") }
+
+// names is for messages: n1, n2.
+func names(ids []NodeID) string { return "n" + strings.ReplaceAll(joined(ids), " ", ", n") }
 
 // validate names what no configuration of a correct server looks like.
 func (c Configuration) validate() error {

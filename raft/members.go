@@ -1,6 +1,8 @@
 package raft
 
 import (
+	"slices"
+
 	"github.com/balsa-raft/balsa/internal/must"
 )
 
@@ -79,6 +81,7 @@ func (r *Raft) configurationChanged() {
 	if r.role == Leader {
 		r.followMembers()
 		r.advanceCommitIndex() // the new majority may have had entries for long that the old one has not
+		r.confirmReads()       // and it may be of one server, to which nobody answers
 	}
 }
 
@@ -116,6 +119,20 @@ func (r *Raft) departPeers() {
 
 // departTimeouts is for how many election timeouts a member that has left is still told so.
 const departTimeouts = 5
+
+// mayStand reports whether this server may stand for election: it is a voter, or was one until a configuration that is not yet known to be
+// committed. That one may be in no other log, and then nobody else can be elected (§4.2.2, figure 4.6).
+func (r *Raft) mayStand() bool {
+	for _, c := range slices.Backward(r.members.history) {
+		if c.IsVoter(r.config.ID) {
+			return true
+		}
+		if c.Index <= r.commitIndex {
+			break
+		}
+	}
+	return false
+}
 
 // Introduce tells which data folder a server has, as its connection said. A leader writes it into the configuration, so that a server that
 // comes back with another one is known to have lost what it acknowledged.

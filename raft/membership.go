@@ -95,23 +95,24 @@ func (r *Raft) beginChange(c Change) *ChangeError {
 		return &ChangeError{ID: c.ID, Reason: reason, Detail: fmt.Sprintf(format, args...)}
 	}
 	switch {
-	case now.Change == c.ID && c.ID != 0:
+	case c.ID == 0:
+		return refuse(ChangeInvalid, "it has no id")
+	case now.Change == c.ID:
 		return nil // it came before
 	case c.Base != now.Change:
 		return refuse(ChangeStale, "another change was made since it was decided; look at the members again")
 	case r.commitIndex < r.proposals.termFirst:
-		// A change that began before could stand beside one of another term, neither knowing of the other (the bug of 2015 in single-server
-		// changes).
+		// Before that, a change could stand beside one of an earlier term, whose leader may yet commit it: neither knows of the other.
 		return refuse(ChangeBusy, "the leader has just been elected")
 	case r.transfer.to != 0:
 		return refuse(ChangeBusy, "the lead is being handed over")
 	}
 	if now.Joint() {
-		// What nobody can have left, because only this leader knows of it and it is not committed, can be taken back: the old voters decide then,
-		// and no server has ever gone on without them.
-		if term, _ := r.log.term(now.Index); now.Index <= r.commitIndex || term != r.currentTerm {
-			return refuse(ChangeBusy, "a change is under way, from %v", now)
+		if now.Index <= r.commitIndex {
+			return refuse(ChangeBusy, "a change is under way, %v", now)
 		}
+		// It is of this term, since the term has a commit before it, so no other leader has gone on from it. It can be taken back: see
+		// "Membership" in the package documentation.
 		now.Configuration = now.abandoned()
 	}
 	next, err := now.towards(c)
@@ -120,14 +121,11 @@ func (r *Raft) beginChange(c Change) *ChangeError {
 	}
 	if silent := r.silentVoters(next); len(silent) > 0 && !c.Force {
 		if r.ticks-r.ledSince < uint64(r.config.ElectionTicks) {
-			return refuse(ChangeBusy, "the leader has just been elected, and not yet heard n%v", joined(silent))
+			return refuse(ChangeBusy, "the leader has just been elected, and has not yet heard from %s", names(silent))
 		}
-		e := refuse(ChangeUnreachable, "of the new voters n%v are not heard, and the others are no majority", joined(silent))
+		e := refuse(ChangeUnreachable, "without %s, which the leader does not hear, the new voters are no majority", names(silent))
 		e.Unreachable = silent
 		return e
-	}
-	if now.Index <= r.commitIndex && r.mayEnter(next) {
-		next = next.entered() // nobody has to catch up
 	}
 	r.appendConfiguration(next)
 	return nil
@@ -237,51 +235,70 @@ func (r *Raft) appendConfiguration(c Configuration) {
 
 // tendMembers takes the next step of a change, whoever began it.
 func (r *Raft) tendMembers() {
+	r.departPeers()
+	if r.transfer.to != 0 {
+		return // nothing is appended now
+	}
 	r.pin()
 	c := r.members.inForce()
-	// A joint configuration that an earlier leader left is committed before it is left, and this term has a commit: else it would be the majority of
-	// the new voters alone that commits it, of which the old ones might know nothing.
-	settled := c.Index <= r.commitIndex && r.commitIndex >= r.proposals.termFirst
+	// The configuration in force is committed, and by this term: a joint one that an earlier leader left must not be left before, or it would
+	// be committed by the new voters alone, of whom the old ones might know nothing.
+	if c.Index > r.commitIndex || r.commitIndex < r.proposals.termFirst {
+		return
+	}
 	switch {
-	case !settled:
 	case c.Joint():
 		r.appendConfiguration(c.left())
+	case !c.IsVoter(r.config.ID):
+		r.resign() // only now (§4.2.2): until here nobody else may have been able to commit it
 	case c.Pending() && r.mayEnter(c.Configuration):
 		r.appendConfiguration(c.entered())
-	case !c.IsVoter(r.config.ID):
-		r.resign() // once the configuration without it is committed (§4.2.2)
 	}
-	r.departPeers()
 }
 
-// mayEnter reports whether all that are to become voters have caught up, so that the new voters can decide at once (§4.2.1).
+// mayEnter reports whether the new voters could decide at once.
 func (r *Raft) mayEnter(c Configuration) bool {
 	for _, m := range c.Members {
-		if m.Suffrage == Learner && m.Target == Voter {
-			// Without its incarnation a voter could lose its disk unnoticed.
-			if p := r.peer(m.ID); p == nil || !r.isCaughtUp(p) || m.Incarnation == 0 {
-				return false
-			}
+		if r.lacks(m) != "" {
+			return false
 		}
 	}
 	return c.Forced || len(r.silentVoters(c)) == 0
 }
 
-// pin writes down the data folders that members have turned out to have. That changes no majority.
+// lacks says what a learner lacks to become the voter that it is to be (§4.2.1); nothing if it is to be none, or lacks nothing.
+func (r *Raft) lacks(m Member) string {
+	if m.Suffrage != Learner || m.Target != Voter {
+		return ""
+	}
+	switch p := r.peer(m.ID); {
+	case !r.hears(p):
+		return "is not heard"
+	case m.Incarnation == 0:
+		return "has not shown its data folder" // and could lose it unnoticed
+	case !r.isCaughtUp(p):
+		return "is catching up"
+	}
+	return ""
+}
+
+// pin writes down the data folders that members have shown. That changes no majority; a joint configuration is left alone, for its place says
+// whether it can be taken back.
 func (r *Raft) pin() {
 	c := r.members.inForce()
-	missing := func(m Member) bool { return m.Incarnation == 0 && r.members.known[m.ID] != 0 }
-	if !slices.ContainsFunc(c.Members, missing) {
+	if c.Joint() || !slices.ContainsFunc(c.Members, r.isUnpinned) {
 		return
 	}
 	c.Members = slices.Clone(c.Members)
 	for i := range c.Members {
-		if m := &c.Members[i]; missing(*m) {
+		if m := &c.Members[i]; r.isUnpinned(*m) {
 			m.Incarnation = r.members.known[m.ID]
 		}
 	}
 	r.appendConfiguration(c.Configuration)
 }
+
+func (r *Raft) isUnpinned(m Member) bool { return m.Incarnation == 0 && r.members.known[m.ID] != 0 }
 
 // isCaughtUp: its last round was short, and the one under way is not yet longer. Who is not heard begins no new round.
 func (r *Raft) isCaughtUp(p *peer) bool {
@@ -307,23 +324,21 @@ func (r *Raft) ChangeWaits() string {
 	case r.role != Leader:
 		return "for the leader"
 	case c.Joint():
-		return fmt.Sprintf("for a majority of the old and of the new voters, %v", c)
+		return "for majorities of the old and of the new voters"
 	}
 	var waits []string
 	for _, m := range c.Members {
-		if m.Suffrage != Learner || m.Target != Voter {
+		lacks := r.lacks(m)
+		if lacks == "" {
 			continue
 		}
-		switch p := r.peer(m.ID); {
-		case p == nil:
-		case !r.hears(p):
-			waits = append(waits, fmt.Sprintf("n%d is not heard", m.ID))
-		case !r.isCaughtUp(p):
-			waits = append(waits, fmt.Sprintf("n%d is catching up, at entry %d of %d", m.ID, p.matchIndex, r.log.last))
+		waits = append(waits, fmt.Sprintf("n%d %s", m.ID, lacks))
+		if p := r.peer(m.ID); p.heard {
+			waits[len(waits)-1] += fmt.Sprintf(", at entry %d of %d", p.matchIndex, r.log.last)
 		}
 	}
-	if silent := r.silentVoters(c.Configuration); len(silent) > 0 {
-		waits = append(waits, fmt.Sprintf("n%s are not heard", joined(silent)))
+	if silent := r.silentVoters(c.Configuration); len(silent) > 0 && !c.Forced {
+		waits = append(waits, names(silent)+" are not heard")
 	}
 	return strings.Join(waits, "; ")
 }
