@@ -102,7 +102,7 @@ func TestGuestEnds(t *testing.T) {
 	inMemory(t, func(t *testing.T, n *memory) {
 		m := n.start1(t, 1, "n1:1", nil)
 		f := n.greet(t, m, 2, "nowhere:1")
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour + idleTimeoutDefault*3/5)
 		f.Close()
 		time.Sleep(idleTimeoutDefault - time.Millisecond)
 		if _, ok := m.guest(2); !ok {
@@ -239,7 +239,8 @@ func TestGuestMoves(t *testing.T) {
 	inMemory(t, func(t *testing.T, n *memory) {
 		m := n.start1(t, 1, "n1:1", nil)
 		n.greet(t, m, 2, "old:1")
-		m.Send(2, numbered(1)) // in vain
+		m.Send(2, numbered(1))
+		synctest.Wait() // it is tried in vain
 		other := n.start1(t, 2, "new:1", map[raft.NodeID]string{1: "n1:1"})
 		other.waitConnected(t, 1)
 		m.Send(2, numbered(2))
@@ -248,6 +249,7 @@ func TestGuestMoves(t *testing.T) {
 		}
 		// The address of one in the configuration is the configuration's to say.
 		m.SetPeer(2, "new:1")
+		other.Close() // or it would dial again, and replace this connection
 		n.greet(t, m, 2, "old:1")
 		if p := m.peer(t, 2); p.Address != "new:1" {
 			t.Errorf("a hello moved a peer: %+v", p)

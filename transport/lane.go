@@ -148,7 +148,7 @@ func (l *lane) session() (lived time.Duration, err error) {
 		err = broken
 	}
 	l.conn, l.connected = nil, false
-	if !wanted(err) {
+	if err != errIdle {
 		l.breaks++
 		l.lastErr = err
 	}
@@ -181,12 +181,9 @@ var (
 	errHungUp    = errors.New("the peer closed it")
 	errMoved     = errors.New("the peer was removed, or its address changed")
 	errRestarted = errors.New("the peer has restarted")
-	errIdle      = errors.New("there was nothing to send")
-	errFlushed   = errors.New("the last of it was written")
+	errIdle      = errors.New("there was nothing to send")  // no failure
+	errFlushed   = errors.New("the last of it was written") // the peer leaves
 )
-
-// wanted says that a connection's end is no failure.
-func wanted(err error) bool { return err == errIdle || err == errFlushed }
 
 // greet makes conn the lane's connection: it says hello and takes the answer, in the time that ctx leaves.
 func (l *lane) greet(ctx context.Context, conn net.Conn, address string) error {
@@ -287,7 +284,7 @@ func (l *lane) failed(lived time.Duration, err error) {
 	p.mu.Lock()
 	address, leaving := p.address, p.leaving
 	p.mu.Unlock()
-	if p.ctx.Err() != nil || leaving || wanted(err) {
+	if p.ctx.Err() != nil || leaving || err == errIdle {
 		return
 	}
 	if l.class == wire.Bulk {

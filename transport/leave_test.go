@@ -2,6 +2,8 @@ package transport
 
 import (
 	"io"
+	"reflect"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,6 +100,45 @@ func TestRemovedPeerHearsTheLast(t *testing.T) {
 	if s := m.Stats(); s.DroppedUnknown != 1 || len(s.Peers) != 0 || bulk.Breaks != 0 || len(m.unreachable) != 0 || m.logs.count("lost the connection") != 0 {
 		t.Errorf("stats %+v; log:\n%s", s, m.logs)
 	}
+}
+
+// What waits for a removed peer is written although it is refused by now, perhaps because it is removed.
+func TestRemovedPeerIsRefused(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *memory) {
+		var refuse atomic.Bool
+		m, err := tryStart(t, 1, func(c *Config) {
+			c.Listen, c.Peers = "n1:1", map[raft.NodeID]string{2: "n2:1"}
+			c.Admit = func(raft.NodeID, uint64) error {
+				if refuse.Load() {
+					return ErrUnknownSender
+				}
+				return nil
+			}
+		}, network{n.listen, n.dial})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := n.start1(t, 2, "n2:1", map[raft.NodeID]string{1: "n1:1"})
+		m.waitConnected(t, 2)
+		other.waitConnected(t, 1)
+		n.mainRate = 10_000
+		m.Send(2, entries(1, 5000))
+		m.SetPeer(2, "")
+		refuse.Store(true)
+		m.Recheck()
+		synctest.Wait()
+		if newest(other, 1, wire.Main) == "" || other.peer(t, 1).Connected {
+			t.Error("it is not as a refused peer that leaves should be")
+		}
+		if d := other.next(t); !reflect.DeepEqual(d.packet, entries(1, 5000)) {
+			t.Errorf("got a %T", d.packet.Message)
+		}
+		time.Sleep(flushTimeout)
+		if newest(other, 1, wire.Main) != "" || m.Stats().Refused == 0 {
+			t.Error("the refused peer is still heard")
+		}
+		m.expectNobody(t)
+	})
 }
 
 // A removed peer that takes nothing, or is not there, ends all the same, in about a second; one with nothing to be

@@ -64,6 +64,9 @@ func TestReplacedWhileWaiting(t *testing.T) {
 		if len(l.receiving) != 0 {
 			t.Fatal("nobody can receive any more")
 		}
+		if l.in != nil {
+			t.Fatal("a connection that has ended counts as one")
+		}
 	}
 }
 

@@ -347,9 +347,7 @@ func (t *Transport) Close() error {
 		for _, p := range *t.peers.Load() {
 			p.stop()
 		}
-		for _, p := range t.leaving {
-			p.stop()
-		}
+		// Those that leave are stopped by depart, which sees that ctx has ended.
 	}
 	t.mu.Unlock()
 	t.running.Wait()
