@@ -79,8 +79,7 @@ func (n *Node[C, R]) end(err error) {
 // member. It ends with a Result, or with an error that wraps ErrNotCommitted (no effect, now or ever: propose
 // again) or ErrUnknownOutcome (ctx ended first); see the errors of this package.
 //
-// Give ctx an end: without one Propose waits for as long as there is no majority, and a command that is lost on its way to the
-// leader is proposed again only when the leader changes.
+// Give ctx an end: without one Propose waits for as long as there is no majority.
 func (n *Node[C, R]) Propose(ctx context.Context, command C) (Result[R], error) {
 	w := &waiter[R]{}
 	w.Owner = w

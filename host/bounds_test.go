@@ -54,7 +54,7 @@ func TestHeldProposalsAreGivenInBatches(t *testing.T) {
 	m.tick()
 	var sizes []string
 	for _, l := range take[raft.ForwardProposals](c, 1) {
-		sizes = append(sizes, fmt.Sprint(len(l.message(t).(raft.ForwardProposals).Proposals)))
+		sizes = append(sizes, fmt.Sprint(len(l.message(t).(raft.ForwardProposals).Commands)))
 		c.network = append(c.network, l)
 	}
 	expect(t, "proposals in each message", strings.Join(sizes, " "), "1 1 1 2")
@@ -75,9 +75,8 @@ func TestMessagesThatWaitAreBounded(t *testing.T) {
 	}{
 		{"entries", raft.AppendEntries{Term: 1, LeaderID: 2, Entries: []raft.Entry{{Term: 1, Index: 1, Data: make([]byte, 1<<20)}}}, 1 << 20},
 		{"empty entries", raft.AppendEntries{Term: 1, LeaderID: 2, Entries: make([]raft.Entry, 1<<14)}, 32 << 14},
-		{"proposals", raft.ForwardProposals{Term: 1, Proposals: []raft.Proposal{{Data: make([]byte, 1<<20)}}}, 1 << 20},
-		{"empty proposals", raft.ForwardProposals{Term: 1, Proposals: make([]raft.Proposal, 1<<14)}, 32 << 14},
-		{"refusals", raft.ForwardReply{Term: 1, IDs: make([]uint64, 1<<17)}, 8 << 17},
+		{"commands", raft.ForwardProposals{Term: 1, Commands: [][]byte{make([]byte, 1<<20)}}, 1 << 20},
+		{"empty commands", raft.ForwardProposals{Term: 1, Commands: make([][]byte, 1<<14)}, 32 << 14},
 	} {
 		for range 2 * inboxBytesMax / test.bytes {
 			m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: test.message}})

@@ -37,7 +37,7 @@ func decodeEpoch(b []byte) (uint64, error) {
 }
 
 // nextEpoch returns an epoch that no start of this folder has had, nor a request of one: clock, or more if the clock was set back. Without
-// the file, leaders would drop what this member forwards, as copies of what it forwarded before, until the clock is where it was.
+// the file, leaders would drop what this member forwards, as copies from streams that have ended, until the clock is where it was.
 func nextEpoch(fsys vfs.FS, dir string, clock uint64) (uint64, error) {
 	name := path.Join(dir, epochFile)
 	epoch := clock

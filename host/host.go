@@ -164,9 +164,6 @@ func (h *Host) Join(id raft.GroupID, config raft.Config, machine Machine) (*Grou
 	g := &Group{
 		id: id, host: h, machine: machine, origin: origin, compaction: compaction{options: h.config.Compaction},
 		readers: readers{asked: map[raft.ReadID][]*Read{}}, waiting: map[uint64]*Proposal{},
-		// The numbers begin somewhere else at every start: a late refusal, which has no origin, would else be taken for one of
-		// a proposal of this incarnation.
-		lastID: origin >> 1,
 	}
 	g.machineAt = raft.AppendConfiguration(nil, config.Configuration)
 	config.Incarnation = h.identity.Incarnation
@@ -235,11 +232,9 @@ func messageBytes(m raft.Message) int {
 			size += m.Entries[i].Size()
 		}
 	case raft.ForwardProposals:
-		for i := range m.Proposals {
-			size += uint64(len(m.Proposals[i].Data)) + 32
+		for i := range m.Commands {
+			size += uint64(len(m.Commands[i])) + 32
 		}
-	case raft.ForwardReply:
-		size += 8 * uint64(len(m.IDs))
 	}
 	return int(size)
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -119,13 +120,63 @@ func TestOutcomes(t *testing.T) {
 			p := m.propose("a")
 			m.work()
 			take[raft.ForwardProposals](c, 1)
-			c.pass(100)
-			expect(t, "while the term lasts", m.outcome(p), "waits")
+			c.pass(1)
+			expect(t, "before it is sent again", m.outcome(p), "waits")
+			c.pass(40)
+			expect(t, "in the end", m.outcome(p), "applied at 2")
+		}, "a"},
+
+		{"forwarded and lost, and abandoned", func(t *testing.T, c *cluster) {
+			m := c.member(2)
+			p := m.propose("a")
+			m.work()
+			take[raft.ForwardProposals](c, 1)
 			i, err := m.group.Abandon(p)
 			expect(t, "abandoned", describe(i, err), "unknown")
-			c.depose(1, 3)
-			c.pass(3)
-		}, ""},
+			c.pass(40)
+		}, "a"},
+
+		{"forwarded, and its answer lost", func(t *testing.T, c *cluster) {
+			m := c.member(2)
+			p := m.propose("a")
+			m.work()
+			c.deliver(take[raft.ForwardProposals](c, 1)[0])
+			c.member(1).work()
+			expect(t, "answers", len(take[raft.ForwardReply](c, 2)), 1)
+			c.settle()
+			expect(t, "in the end", m.outcome(p), "applied at 2")
+			c.pass(40) // it is forwarded again all the same
+		}, "a"},
+
+		{"refused, and the refusal lost", func(t *testing.T, c *cluster) {
+			l, m := c.member(1), c.member(2)
+			l.propose(strings.Repeat("x", 1000))
+			l.work()
+			take[raft.AppendEntries](c, 3)
+			entries := take[raft.AppendEntries](c, 2)
+			p := m.propose("a")
+			m.work()
+			c.deliver(take[raft.ForwardProposals](c, 1)[0])
+			l.work()
+			expect(t, "refusals", len(take[raft.ForwardReply](c, 2)), 1)
+			c.network = entries
+			c.pass(40) // the leader has room by now, but it has said no, and must stay with that
+			expect(t, "in the end", m.outcome(p), "not committed, overloaded")
+		}, strings.Repeat("x", 1000)},
+
+		{"more than fit in the window", func(t *testing.T, c *cluster) {
+			m := c.member(2)
+			var ps []*Proposal
+			for range 9 {
+				ps = append(ps, m.propose("a"))
+				m.work()
+			}
+			expect(t, "forwards", len(take[raft.ForwardProposals](c, 1)), 7)
+			c.pass(40)
+			for i, p := range ps {
+				expect(t, "in the end", m.outcome(p), fmt.Sprintf("applied at %d", 2+i))
+			}
+		}, "a a a a a a a a a"},
 
 		{"forwarded and lost, and given again in the next term", func(t *testing.T, c *cluster) {
 			m := c.member(2)
@@ -371,7 +422,7 @@ func TestOutcomes(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := newCluster(t, 3)
-			c.raft.UncommittedBytesMax = 500
+			c.raft.UncommittedBytesMax, c.raft.InflightBytesMax = 500, 300
 			c.startAll().elect(1)
 			test.do(t, c)
 			c.settle()

@@ -144,9 +144,9 @@ func (g *Group) proposeHeld() {
 				size += p.size()
 			}
 		}
-		g.paused = !g.giveBatch(g.held[:n])
+		given := g.giveBatch(g.held[:n])
 		g.mu.Unlock()
-		if g.paused {
+		if !given {
 			return
 		}
 		for _, p := range g.held[:n] {
@@ -167,7 +167,11 @@ func (g *Group) giveBatch(ps []*Proposal) bool {
 		return true
 	}
 	term, err := g.raft.Propose(g.batch...)
-	if errors.Is(err, raft.ErrTransferring) {
+	switch {
+	case errors.Is(err, raft.ErrWindowFull): // an answer of the leader will wake this group
+		return false
+	case errors.Is(err, raft.ErrTransferring):
+		g.paused = true
 		return false
 	}
 	for _, p := range ps {
@@ -196,23 +200,12 @@ func (g *Group) refused(r raft.Refused) {
 			p.term = 0
 			g.hold(p)
 			if r.Reason == raft.RefusedTransferring {
-				g.renumber(p)
 				g.paused = true
 			} else {
 				g.refusedTerm = max(g.refusedTerm, r.Term)
 			}
 		}
 	}
-}
-
-// renumber gives a refused proposal another number, because it will be given again in the same term: a copy of the refusal that comes late
-// would else take back what the leader has appended since. Called with mu held.
-func (g *Group) renumber(p *Proposal) {
-	delete(g.waiting, p.id)
-	g.lastID++
-	p.id = g.lastID
-	g.waiting[p.id] = p
-	binary.LittleEndian.PutUint64(p.Data[8:], p.id) // nobody reads the old one any more: it was sent, and refused
 }
 
 // proposalOf finds the proposal of a committed entry, if it was made here and somebody waits for it. Called by the applier with mu held.

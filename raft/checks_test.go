@@ -27,6 +27,7 @@ type checks struct {
 	proposals map[string]*proposed // by command
 	byID      map[uint64]*proposed
 	reads     map[readKey]Index // what each read must reflect
+	forwards  map[[2]uint64]bool
 }
 
 type place struct {
@@ -57,8 +58,10 @@ type commitment struct {
 type proposed struct {
 	id       uint64
 	term     Term
-	refused  bool  // it must never be in any log
-	appended place // the only one that it may have
+	by       *server
+	life     uint64 // by's incarnation
+	refused  bool   // it must never be in any log
+	appended place  // the only one that it may have
 	commits  int
 }
 
@@ -79,6 +82,7 @@ func newChecks() *checks {
 	return &checks{
 		entries: map[place]uint64{}, chains: map[place]uint64{}, leaders: map[Term]*leadership{}, votes: map[vote]NodeID{},
 		stored: map[Term]map[NodeID]Index{}, proposals: map[string]*proposed{}, byID: map[uint64]*proposed{}, reads: map[readKey]Index{},
+		forwards: map[[2]uint64]bool{},
 	}
 }
 
@@ -394,10 +398,20 @@ func (k *checks) newProposal(command string) uint64 {
 }
 
 // proposed takes in the answer to a proposal.
-func (k *checks) proposed(ps []Proposal, t Term, err error) {
+func (k *checks) proposed(s *server, ps []Proposal, t Term, err error) {
 	for _, p := range ps {
-		k.byID[p.ID].term, k.byID[p.ID].refused = t, err != nil
+		known := k.byID[p.ID]
+		known.term, known.refused, known.by, known.life = t, err != nil, s, s.incarnation
 	}
+}
+
+// forwarded counts the messages that are sent again.
+func (k *checks) forwarded(c *cluster, m ForwardProposals) {
+	key := [2]uint64{m.Stream, m.Seq}
+	if k.forwards[key] {
+		c.seen["forwards sent again"]++
+	}
+	k.forwards[key] = true
 }
 
 func (k *checks) refused(r Refused) {

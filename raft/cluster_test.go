@@ -244,6 +244,9 @@ func (c *cluster) carryOut(s *server, e Effects) {
 		if v, ok := m.Message.(RequestVote); ok && v.Transfer {
 			c.seen["votes for a transfer"]++
 		}
+		if f, ok := m.Message.(ForwardProposals); ok {
+			c.checks.forwarded(c, f)
+		}
 		if c.showSends {
 			c.say("n%d sends n%d %s", s.id, m.To, describe(m.Message))
 		}
@@ -455,7 +458,7 @@ func (c *cluster) propose(s *server, commands ...string) error {
 		ps[i] = Proposal{ID: c.checks.newProposal(command), Data: []byte(command)}
 	}
 	term, err := s.raft.Propose(ps...)
-	c.checks.proposed(ps, term, err)
+	c.checks.proposed(s, ps, term, err)
 	return err
 }
 

@@ -20,7 +20,7 @@ type Config struct {
 	// Incarnation is that of this server's data folder; see Member.Incarnation. Zero is none.
 	Incarnation uint64
 	// Epoch is where this incarnation begins to number its requests to leaders. It must be beyond all that any incarnation before has
-	// used, which is its Epoch and one more for each request: the time in nanoseconds will do, a count of starts only if it is shifted
+	// used, which is its Epoch and one more for each request or stream of commands: the time in nanoseconds will do, a count of starts only if it is shifted
 	// far to the left. If numbers repeat, a late answer to an earlier incarnation can make a read stale; if they fall, the leader takes
 	// this server's commands for copies and drops them, until the term ends.
 	Epoch uint64
@@ -36,7 +36,8 @@ type Config struct {
 
 	// AppendBytesMax bounds the entries of one AppendEntries, except that one entry is always sent; 1 MiB by default.
 	AppendBytesMax uint64
-	// InflightBytesMax bounds the entries sent to one peer and not yet acknowledged, up to one message more; 4 MiB by default.
+	// InflightBytesMax bounds the entries sent to one peer and not yet acknowledged, and the commands forwarded to a leader and not yet
+	// answered for, up to one message more; 4 MiB by default.
 	InflightBytesMax uint64
 	// UncommittedBytesMax bounds what a leader accepts and has not committed; 64 MiB by default.
 	UncommittedBytesMax uint64

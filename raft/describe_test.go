@@ -71,12 +71,16 @@ func describeFields(m Message) string {
 		return fmt.Sprintf("t%d has it up to %d", m.Term, m.LastIncludedIndex)
 	case ForwardProposals:
 		var commands []string
-		for _, p := range m.Proposals {
-			commands = append(commands, fmt.Sprintf("%d %q", p.ID, p.Data))
+		for _, c := range m.Commands {
+			commands = append(commands, fmt.Sprintf("%q", c))
 		}
-		return fmt.Sprintf("t%d #%d: %s", m.Term, m.Seq, strings.Join(commands, ", "))
+		return fmt.Sprintf("t%d #%d.%d: %s", m.Term, m.Stream, m.Seq, strings.Join(commands, ", "))
 	case ForwardReply:
-		return fmt.Sprintf("t%d refused %d: %v", m.Term, m.IDs, m.Reason)
+		s := fmt.Sprintf("t%d #%d taken up to %d", m.Term, m.Stream, m.Seq)
+		if m.Reason != 0 {
+			s += fmt.Sprintf(" and no further: %v", m.Reason)
+		}
+		return s
 	case ReadIndex:
 		return fmt.Sprintf("t%d #%d", m.Term, m.Seq)
 	case ReadIndexReply:

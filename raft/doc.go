@@ -67,7 +67,8 @@
 //	read.go         §6.4 linearizable reads
 //	transfer.go     §3.10 leadership transfer
 //	snapshot.go     ch. 5 log compaction and snapshots
-//	proposal.go     §6.2 commands on their way to the leader
+//	proposal.go     §6.2 commands on their way to the log
+//	forward.go      §6.2 commands on their way to the leader
 //	log.go          the log: terms of all entries, the newest entries themselves
 //	raft.go         the state, Figure 3.1's rules for all servers, and the inputs
 //	message.go      the RPCs of Figure 3.1, and those beyond it
@@ -124,8 +125,9 @@
 // Commits are told at once, by an empty AppendEntries if there are no entries to send: clients may wait at followers.
 //
 // A command binds to a term. It enters the log in the term in which it was proposed, or never: the leader of another term refuses it when it is
-// forwarded, and a server that has restarted since drops it. Forwards are numbered, and each is taken once. So a command is not executed twice,
-// and that one is not committed is a fact and not a guess.
+// forwarded, and a server that has restarted since drops it. Forwards are a numbered stream that the leader answers: what is lost is sent
+// again, and each is taken once. So a command is not executed twice, none hangs while its leader can be reached, and that one is
+// not committed is a fact and not a guess.
 //
 // Reads of a leader share rounds: a number that rides on AppendEntries, confirmed by answers to requests that were sent after the reads came.
 // Reads of a follower are asked for together, under a number that is never given to others.

@@ -82,6 +82,8 @@ const (
 
 func (r RefuseReason) String() string {
 	switch r {
+	case 0:
+		return "none"
 	case RefusedNotLeader:
 		return "not leader"
 	case RefusedOverloaded:
@@ -93,7 +95,7 @@ func (r RefuseReason) String() string {
 }
 
 // Refused names proposals that were given in Term and are certainly not in any log. With RefusedNotLeader, Term has lost its
-// leader: they can be proposed again, in a later term. A refusal may arrive twice, and after its proposals were given again.
+// leader: they can be proposed again, in a later term.
 type Refused struct {
 	Term   Term
 	IDs    []uint64

@@ -176,6 +176,7 @@ func (r *Raft) becomeLeader() {
 	r.followMembers()
 	r.event(EventLeader, r.config.ID, 0)
 	r.proposals.beginTerm(r.log.last + 1)
+	r.inflow.beginTerm(r.currentTerm)
 	r.append(Entry{Term: r.currentTerm, Index: r.log.last + 1, Type: EntryNoop})
 }
 

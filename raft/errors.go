@@ -12,6 +12,9 @@ var (
 	// ErrOverloaded is returned by Propose when a leader holds UncommittedBytesMax of uncommitted entries. Nothing
 	// was appended: try again when some have committed.
 	ErrOverloaded = errors.New("raft: too many uncommitted bytes")
+	// ErrWindowFull is returned by Propose on a follower whose leader has InflightBytesMax of earlier commands to answer for. Nothing
+	// was kept: try again after the next input.
+	ErrWindowFull = errors.New("raft: the leader has yet to answer for earlier commands")
 	// ErrTransferring is returned by Propose while the lead is being handed over. Nothing was appended: try again with the next tick.
 	ErrTransferring = errors.New("raft: leadership is being transferred")
 )

@@ -75,20 +75,22 @@ type InstallSnapshotReply struct {
 	Offset            uint64
 }
 
-// ForwardProposals carries proposals from a follower to the leader of Term. A leader takes it only in that very
-// term, so a forwarded command enters the log under Term or never.
+// ForwardProposals carries commands from a follower to the leader of Term. A leader takes it only in that very
+// term, so a forwarded command enters the log under Term or never. See forward.go.
 type ForwardProposals struct {
-	Term      Term
-	Seq       uint64 // rises with each one that a server sends, over all its incarnations; what does not rise is dropped
-	Proposals []Proposal
+	Term     Term
+	Stream   uint64 // of the streams of a server, over all its incarnations, the later one has the larger number
+	Seq      uint64 // 1, 2, 3, ... in the stream
+	Commands [][]byte
 }
 
-// ForwardReply refuses forwarded proposals: none of IDs was appended. There is no reply to accepted ones, the
-// log itself brings them back.
+// ForwardReply says how far a stream of forwards has been taken: all up to Seq is in the leader's log. With a Reason none behind that
+// is, nor will be, and the stream has ended.
 type ForwardReply struct {
-	Term   Term // the request's
-	IDs    []uint64
-	Reason RefuseReason
+	Term   Term // the stream's
+	Stream uint64
+	Seq    uint64
+	Reason RefuseReason // zero: it goes on
 }
 
 // ReadIndex asks the leader of Term for a read index (§6.4). Seq is unique over all incarnations of the asker.

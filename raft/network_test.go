@@ -144,9 +144,13 @@ func (i *interpreter) message(cmd script.Command, from NodeID) Message {
 		return InstallSnapshot{Term: term, LeaderID: NodeID(cmd.Uint("leader", uint64(from))), LastIncludedIndex: index, LastIncludedTerm: last,
 			Configuration: AppendConfiguration(nil, i.c.config.Configuration)}
 	case "ForwardProposals":
-		return ForwardProposals{Term: term, Seq: cmd.Uint("seq", 0)}
+		m := ForwardProposals{Term: term, Stream: cmd.Uint("stream", 0), Seq: cmd.Uint("seq", 1)}
+		for _, command := range cmd.List("commands") {
+			m.Commands = append(m.Commands, []byte(command))
+		}
+		return m
 	case "ForwardReply":
-		return ForwardReply{Term: term, Reason: RefuseReason(cmd.Uint("reason", 1))}
+		return ForwardReply{Term: term, Stream: cmd.Uint("stream", 0), Seq: cmd.Uint("seq", 0), Reason: RefuseReason(cmd.Uint("reason", 0))}
 	case "ReadIndex":
 		return ReadIndex{Term: term, Seq: cmd.Uint("seq", 0)}
 	case "ReadIndexReply":

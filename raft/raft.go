@@ -64,6 +64,8 @@ type Raft struct {
 
 	reads      reads
 	proposals  proposals
+	forwards   forwards // on followers
+	inflow     inflow
 	transfer   transfer // on leaders
 	preference preference
 	members    members
@@ -113,7 +115,8 @@ func New(config Config, s LogState) (*Raft, error) {
 	r.Introduce(config.ID, config.Incarnation)
 	r.disk = durability{term: s.HardState, handed: s.HardState, lastHanded: s.Last, index: s.Last, first: s.First}
 	r.reads.lastSeq = config.Epoch
-	r.proposals = proposals{lastSeq: config.Epoch, taken: map[NodeID]uint64{}, startTerm: s.HardState.CurrentTerm}
+	r.forwards = forwards{lastStream: config.Epoch}
+	r.inflow = inflow{forgotten: s.HardState.CurrentTerm}
 	r.electionTimeout = r.firstElectionTimeout()
 	r.previous = r.state()
 	r.checkState()
@@ -191,6 +194,7 @@ func (r *Raft) Tick() {
 	r.ticks++
 	r.electionElapsed++
 	r.tickReads()
+	r.tickForwards()
 	r.tickDisk()
 	if r.role == Leader {
 		r.tickLeader()
@@ -245,6 +249,8 @@ func (r *Raft) Unreachable(id NodeID) {
 	if r.role == Follower && id == r.leader {
 		// Most likely its process ended. Ask the others soon, by pre-vote: if they still hear it, nothing happens.
 		r.leaderUnreachable = true
+		r.forwards.restartTimer(r)
+		r.resendForwards() // what was under way may be lost
 		soon := r.electionElapsed + 1 + r.config.Rand.IntN(r.config.HeartbeatTicks)
 		r.electionTimeout = min(r.electionTimeout, soon)
 	}
@@ -264,6 +270,7 @@ func (r *Raft) Effects() Effects {
 	} else {
 		r.forwardReads()
 	}
+	r.answerForwards()
 	r.save()
 	r.apply()
 	r.log.evict(min(r.commitIndex, r.disk.index), r.config.CacheBytesMax)

@@ -43,7 +43,7 @@ func TestRandom(t *testing.T) {
 	// A random test that meets nothing shows nothing.
 	for _, what := range []string{"leaders", "committed", "crashes", "torn saves", "truncations", "refused proposals",
 		"aborted reads", "confirmed reads", "quorums lost", "loads for peers", "loads to apply", "compactions", "snapshots asked for",
-		"snapshots installed", "restarts behind a snapshot", "transfers", "transfers that ended", "votes for a transfer",
+		"snapshots installed", "forwards sent again", "restarts behind a snapshot", "transfers", "transfers that ended", "votes for a transfer",
 		"stuck disks", "transfers because of a stuck disk", "transfers to the preferred"} {
 		if seen[what] < *runsFlag/20 {
 			t.Errorf("in %d runs there were %d %s: they show little", *runsFlag, seen[what], what)
@@ -550,7 +550,18 @@ func (w *world) converged() bool {
 			}
 		}
 	}
-	return true
+	return !w.hangs()
+}
+
+// hangs reports whether a proposal of the term waits although its leader is connected with its proposer.
+func (w *world) hangs() bool {
+	for _, p := range w.checks.byID {
+		alive := p.by != nil && p.by.raft != nil && p.by.incarnation == p.life
+		if alive && !p.refused && p.commits == 0 && p.term == p.by.raft.Term() {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) count() {

@@ -64,8 +64,7 @@ type HardState struct {
 }
 
 // Proposal is a command on its way to the log. ID is the proposer's, echoed if the proposal is refused; the
-// core gives it no meaning. A refusal can come late, even to the next incarnation: a server must not give one ID to two
-// proposals of a term. Data belongs to the core once the proposal is accepted.
+// core gives it no meaning. Data belongs to the core once the proposal is accepted.
 type Proposal struct {
 	ID   uint64
 	Data []byte

@@ -55,7 +55,8 @@ type operation struct {
 // clients put and read registers on any member.
 type clients struct {
 	w       *world
-	stopped bool
+	stopped bool // no client begins anything new
+	calm    bool // none gives up
 	lastID  uint64
 	history []Operation
 }
@@ -198,8 +199,8 @@ func (c *clients) begin(op *operation) {
 		limit = 5 * time.Second
 	}
 	c.w.after(limit, func() {
-		// A forwarded write that was lost has no outcome while its term lasts. A read ends by itself in a mended cluster.
-		if !op.ended && (op.Write || !c.stopped) {
+		// In a mended cluster everything ends by itself. While only a majority is, a follower may hear a leader that does not hear it.
+		if !op.ended && !c.calm && (op.Write || !c.stopped) {
 			c.abandon(op)
 		}
 	})

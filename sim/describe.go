@@ -18,11 +18,7 @@ func describeMessage(m raft.Message) string {
 		return fmt.Sprintf("InstallSnapshot t%d at %d:t%d bytes %d+%d of %d",
 			m.Term, m.LastIncludedIndex, m.LastIncludedTerm, m.Offset, len(m.Data), m.Size)
 	case raft.ForwardProposals:
-		ids := make([]uint64, len(m.Proposals))
-		for i := range ids {
-			ids[i] = m.Proposals[i].ID
-		}
-		return fmt.Sprintf("ForwardProposals t%d seq %d ids %v", m.Term, m.Seq, ids)
+		return fmt.Sprintf("ForwardProposals t%d #%d.%d of %d", m.Term, m.Stream, m.Seq, len(m.Commands))
 	}
 	return strings.TrimPrefix(fmt.Sprintf("%T%+v", m, m), "raft.")
 }

@@ -11,10 +11,12 @@ import (
 
 // network carries packets between members, as bytes: nothing that one member holds is ever seen by another.
 type network struct {
-	w     *world
-	links [][]link   // from, to
-	sent  [][]packet // to, the last ones of all senders
-	cuts  int        // how often links were cut: what is to be mended later may have been cut again
+	w             *world
+	links         [][]link   // from, to
+	sent          [][]packet // to, the last ones of all senders
+	losesForwards bool       // some of them, for as long as this is set
+
+	cuts int // how often links were cut: what is to be mended later may have been cut again
 }
 
 // packet is one that was sent.
@@ -58,7 +60,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	if !w.chaos {
 		faults = 0
 	}
-	if n.link(from.id, to).cut || faults.has(FaultLoss) && w.chance(mishap.lost) {
+	if n.link(from.id, to).cut || faults.has(FaultLoss) && w.chance(mishap.lost) || n.losesForward(p.Message) {
 		w.report.Lost++
 		return
 	}

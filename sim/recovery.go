@@ -13,7 +13,7 @@ const recoveryMax = 60 * time.Second
 
 // mend ends everything that goes wrong and starts everybody.
 func (w *world) mend() {
-	w.chaos, w.clients.stopped = false, true
+	w.chaos, w.clients.stopped, w.clients.calm = false, true, true
 	w.network.mend()
 	w.tell("everything is mended")
 	for _, m := range w.members {

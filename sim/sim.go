@@ -47,6 +47,12 @@ func (w *world) live() {
 			w.demandProgress()
 		}
 	}
+	if w.failure == nil && len(w.members) > 1 && w.chance(500) {
+		w.demandForwarding()
+		if w.failure == nil {
+			w.demandProgress()
+		}
+	}
 	if w.failure == nil {
 		w.demandPeace()
 	}

@@ -51,7 +51,7 @@ func TestPacketsArriveWhole(t *testing.T) {
 		entries(5000, 50),   // more than a frame's target
 		entries(1, 8<<20),   // more than the read buffer
 		entries(2, 200<<10), // a frame just beyond it
-		{Group: 1, Message: raft.ForwardProposals{Term: 1, Seq: 1, Proposals: []raft.Proposal{{ID: 1, Data: []byte("abc")}}}},
+		{Group: 1, Message: raft.ForwardProposals{Term: 1, Stream: 1, Seq: 1, Commands: [][]byte{[]byte("abc")}}},
 		numbered(2),
 	}
 	for _, p := range sent {

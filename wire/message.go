@@ -41,7 +41,7 @@ const (
 //	kind u8 | uvarint group | fields of the kind
 //
 // The fields are uvarints in the order of the raft package's structs, except that bools are bits of one flag byte,
-// which comes first, and that what repeats comes last: entries, proposals, ids.
+// which comes first, and that what repeats comes last: entries, commands, ids.
 // It panics if p holds a message that no server sends: of no known type, or entries that do not follow PrevLogIndex.
 func AppendPacket(b []byte, p Packet) []byte {
 	switch m := p.Message.(type) {
@@ -66,14 +66,12 @@ func AppendPacket(b []byte, p Packet) []byte {
 			uint64(m.ConflictIndex), m.ReadSeq)
 	case raft.ForwardProposals:
 		b = head(b, kindForwardProposals, p.Group)
-		b = uvarints(b, uint64(m.Term), m.Seq)
-		return appendProposals(b, m.Proposals)
+		b = uvarints(b, uint64(m.Term), m.Stream, m.Seq)
+		return appendCommands(b, m.Commands)
 	case raft.ForwardReply:
 		b = head(b, kindForwardReply, p.Group)
-		b = uvarints(b, uint64(m.Term))
-		b = append(b, byte(m.Reason))
-		b = uvarints(b, uint64(len(m.IDs)))
-		return uvarints(b, m.IDs...)
+		b = uvarints(b, uint64(m.Term), m.Stream, m.Seq)
+		return append(b, byte(m.Reason))
 	case raft.ReadIndex:
 		b = head(b, kindReadIndex, p.Group)
 		return uvarints(b, uint64(m.Term), m.Seq)
@@ -112,8 +110,8 @@ func PacketSizeMax(p Packet) int {
 			n += 2*binary.MaxVarintLen64 + 1 + len(m.Entries[i].Data)
 		}
 	case raft.ForwardProposals:
-		for i := range m.Proposals {
-			n += 2*binary.MaxVarintLen64 + len(m.Proposals[i].Data)
+		for i := range m.Commands {
+			n += binary.MaxVarintLen64 + len(m.Commands[i])
 		}
 	case raft.InstallSnapshot:
 		n += len(m.Configuration) + len(m.Data)
@@ -121,8 +119,6 @@ func PacketSizeMax(p Packet) int {
 		n += changeBytes(m.Change)
 	case raft.ForwardChangeReply:
 		n += min(len(m.Detail), detailBytesMax) + binary.MaxVarintLen64*len(m.Unreachable)
-	case raft.ForwardReply:
-		n += binary.MaxVarintLen64 * len(m.IDs)
 	}
 	return n
 }
@@ -199,12 +195,11 @@ func bit(set bool, f byte) byte {
 	return 0
 }
 
-func appendProposals(b []byte, ps []raft.Proposal) []byte {
-	b = binary.AppendUvarint(b, uint64(len(ps)))
-	for i := range ps {
-		b = binary.AppendUvarint(b, ps[i].ID)
-		b = binary.AppendUvarint(b, uint64(len(ps[i].Data)))
-		b = append(b, ps[i].Data...)
+func appendCommands(b []byte, commands [][]byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(commands)))
+	for _, c := range commands {
+		b = binary.AppendUvarint(b, uint64(len(c)))
+		b = append(b, c...)
 	}
 	return b
 }
@@ -387,37 +382,28 @@ func (r *reader) installSnapshot() raft.Message {
 }
 
 func (r *reader) forwardProposals() raft.Message {
-	m := raft.ForwardProposals{Term: r.term("term"), Seq: r.uint("seq")}
-	const proposalBytesMin = 2
-	n := r.count("proposals", proposalBytesMin)
+	m := raft.ForwardProposals{Term: r.term("term"), Stream: r.uint("stream"), Seq: r.uint("seq")}
+	const commandBytesMin = 1
+	n := r.count("commands", commandBytesMin)
 	if n == 0 {
 		return m
 	}
-	m.Proposals = make([]raft.Proposal, n)
-	for i := range m.Proposals {
-		p := &m.Proposals[i]
-		p.ID = r.uint("proposal id")
+	m.Commands = make([][]byte, n)
+	for i := range m.Commands {
 		if r.err != nil {
 			return m
 		}
-		var data []byte
-		if data, r.b, r.err = bytesField(r.b, "proposal data"); len(data) > 0 {
-			p.Data = data
+		var command []byte
+		if command, r.b, r.err = bytesField(r.b, "command"); len(command) > 0 {
+			m.Commands[i] = command
 		}
 	}
 	return m
 }
 
 func (r *reader) forwardReply() raft.Message {
-	// A reason that this version has no name for is passed on: it is told to people and decides nothing.
-	m := raft.ForwardReply{Term: r.term("term"), Reason: raft.RefuseReason(r.byte("reason"))}
-	n := r.count("refused proposals", 1)
-	if n == 0 {
-		return m
+	// A reason that this version has no name for is passed on: that the stream has ended is all that matters.
+	return raft.ForwardReply{
+		Term: r.term("term"), Stream: r.uint("stream"), Seq: r.uint("seq"), Reason: raft.RefuseReason(r.byte("reason")),
 	}
-	m.IDs = make([]uint64, n)
-	for i := range m.IDs {
-		m.IDs[i] = r.uint("proposal id")
-	}
-	return m
 }

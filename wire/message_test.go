@@ -44,10 +44,10 @@ var packets = []struct {
 	}}}},
 	{"AppendEntriesReply success", Packet{2, raft.AppendEntriesReply{Term: 7, Success: true, MatchIndex: 130, ReadSeq: 42}}},
 	{"AppendEntriesReply conflict", Packet{2, raft.AppendEntriesReply{Term: 7, PrevLogIndex: 127, ConflictTerm: 4, ConflictIndex: 90, ReadSeq: 42}}},
-	{"ForwardProposals none", Packet{3, raft.ForwardProposals{Term: 7, Seq: 1}}},
-	{"ForwardProposals", Packet{3, raft.ForwardProposals{Term: 7, Seq: 2, Proposals: []raft.Proposal{{ID: 12, Data: []byte("set b 2")}, {ID: 13}}}}},
-	{"ForwardReply", Packet{3, raft.ForwardReply{Term: 8, IDs: []uint64{12, 13}, Reason: raft.RefusedNotLeader}}},
-	{"ForwardReply overloaded", Packet{3, raft.ForwardReply{Term: 8, IDs: []uint64{300}, Reason: raft.RefusedOverloaded}}},
+	{"ForwardProposals none", Packet{3, raft.ForwardProposals{Term: 7, Stream: 300, Seq: 1}}},
+	{"ForwardProposals", Packet{3, raft.ForwardProposals{Term: 7, Stream: 300, Seq: 2, Commands: [][]byte{[]byte("set b 2"), nil}}}},
+	{"ForwardReply", Packet{3, raft.ForwardReply{Term: 8, Stream: 300, Seq: 2}}},
+	{"ForwardReply overloaded", Packet{3, raft.ForwardReply{Term: 8, Stream: 300, Seq: 1, Reason: raft.RefusedOverloaded}}},
 	{"ReadIndex", Packet{4, raft.ReadIndex{Term: 7, Seq: 1 << 40}}},
 	{"ReadIndexReply", Packet{4, raft.ReadIndexReply{Term: 7, Seq: 1 << 40, Index: 130}}},
 	{"TimeoutNow", Packet{4, raft.TimeoutNow{Term: 7, LastLogIndex: 300}}},
@@ -208,18 +208,15 @@ var message = rapid.OneOf(
 			ConflictTerm: term(t), ConflictIndex: index(t), ReadSeq: number.Draw(t, "seq")}
 	}),
 	rapid.Custom(func(t *rapid.T) raft.Message {
-		m := raft.ForwardProposals{Term: term(t), Seq: number.Draw(t, "seq")}
-		for range rapid.IntRange(0, 4).Draw(t, "proposals") {
-			m.Proposals = append(m.Proposals, raft.Proposal{ID: number.Draw(t, "id"), Data: data.Draw(t, "data")})
+		m := raft.ForwardProposals{Term: term(t), Stream: number.Draw(t, "stream"), Seq: number.Draw(t, "seq")}
+		for range rapid.IntRange(0, 4).Draw(t, "commands") {
+			m.Commands = append(m.Commands, data.Draw(t, "command"))
 		}
 		return m
 	}),
 	rapid.Custom(func(t *rapid.T) raft.Message {
-		m := raft.ForwardReply{Term: term(t), Reason: raft.RefuseReason(rapid.Byte().Draw(t, "reason"))}
-		for range rapid.IntRange(0, 4).Draw(t, "ids") {
-			m.IDs = append(m.IDs, number.Draw(t, "id"))
-		}
-		return m
+		return raft.ForwardReply{Term: term(t), Stream: number.Draw(t, "stream"), Seq: number.Draw(t, "seq"),
+			Reason: raft.RefuseReason(rapid.Byte().Draw(t, "reason"))}
 	}),
 	rapid.Custom(func(t *rapid.T) raft.Message {
 		return raft.ReadIndex{Term: term(t), Seq: number.Draw(t, "seq")}
@@ -279,10 +276,10 @@ func TestDecodePacketRefuses(t *testing.T) {
 		{"long varint", []byte{kindReadIndex, 0x81, 0, 7, 1}, "group is no varint"},
 		{"varint over 64 bits", append([]byte{kindReadIndex, 1, 7}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2), "seq is no varint"},
 		{"trailing byte", []byte{kindReadIndex, 1, 7, 1, 0}, "1 bytes after"},
-		{"more proposals than bytes", []byte{kindForwardProposals, 1, 7, 1, 3, 1, 0, 2, 0, 0}, "proposals of 3 in 5 bytes"},
-		{"proposals without end", append([]byte{kindForwardProposals, 1, 7, 1}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f), "proposals of"},
-		{"more ids than bytes", []byte{kindForwardReply, 1, 7, 1, 3, 1, 1}, "refused proposals of 3"},
-		{"proposal longer than the packet", []byte{kindForwardProposals, 1, 7, 1, 1, 9, 3, 'a', 'b'}, "proposal data of 3 bytes"},
+		{"more commands than bytes", []byte{kindForwardProposals, 1, 7, 9, 1, 3, 0, 0}, "commands of 3 in 2 bytes"},
+		{"commands without end", append([]byte{kindForwardProposals, 1, 7, 9, 1}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f), "commands of"},
+		{"answer without its reason", []byte{kindForwardReply, 1, 7, 9, 1}, "ends before its reason"},
+		{"command longer than the packet", []byte{kindForwardProposals, 1, 7, 9, 1, 1, 3, 'a', 'b'}, "command of 3 bytes"},
 		{"gap before the entries", entries(at5, 7, 2), "entries from 7 after previous log index 5"},
 		{"entries overlap", entries(at5, 5, 2), "entries from 5 after previous log index 5"},
 		{"term below the previous", entries(at5, 6, 1), "entry 6 of term 1 where terms 2 to 4"},
