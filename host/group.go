@@ -84,6 +84,9 @@ func (g *Group) Status() Status {
 	return Status{Status: g.status, LeaderChanges: g.leaderChanges, Pending: pending}
 }
 
+// Configuration returns the configuration in force. It must not be changed.
+func (g *Group) Configuration() raft.ConfigurationAt { return *g.configuration.Load() }
+
 // publish makes the core's state visible to others. Called by the shard.
 func (g *Group) publish() {
 	s := g.raft.Status()
