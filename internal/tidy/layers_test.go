@@ -42,6 +42,7 @@ var layers = []layer{
 	{path: root},
 	{path: "sim"},
 	{path: "sim/check"},
+	{path: "balsatest", only: []string{"vfs", root}},                                     // for embedders' own tests
 	{path: "kv", only: []string{root}, thirdParty: []string{"github.com/tidwall/btree"}}, // an embedder like any other
 	{path: "dashboard", only: []string{"trace"}},
 	{path: "server", thirdParty: []string{grpc, etcdAPI, protobuf, "github.com/prometheus"}},
@@ -52,7 +53,7 @@ var layers = []layer{
 
 // Tests may import, beside what their package may: the transcripts, the simulator, and these.
 var (
-	testPackages   = []string{"internal/script", "vfs/vfstest", "vfs/memfs", "sim", "sim/check"}
+	testPackages   = []string{"internal/script", "vfs/vfstest", "vfs/memfs", "sim", "sim/check", "balsatest"}
 	testThirdParty = []string{"github.com/anishathalye/porcupine", "pgregory.net/rapid"}
 )
 
