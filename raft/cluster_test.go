@@ -20,6 +20,7 @@ type cluster struct {
 	indent    string
 	showSends bool // say what is sent, and not only what is delivered
 	seen      map[string]int
+	clock     func(*server) Nanos  // nil: that of the server, which goes on by its ticks
 	observe   func(*server, Event) // may be nil
 	busy      func() bool          // may be nil; if true, a host takes in more before it looks at the effects
 }
@@ -39,6 +40,7 @@ type server struct {
 	id          NodeID
 	raft        *Raft
 	incarnation uint64
+	clock       Nanos
 	rand        Rand
 	disk        disk
 
@@ -149,6 +151,26 @@ func (c *cluster) indented(f func()) {
 	c.indent = was
 }
 
+// tickNanos is a tick by a server's clock, where nothing else is said.
+const tickNanos = 10
+
+// tellTime tells a server what its clock shows.
+func (c *cluster) tellTime(s *server) {
+	if c.clock != nil {
+		s.clock = c.clock(s)
+	}
+	if s.raft != nil {
+		s.raft.Clock(s.clock)
+	}
+}
+
+// tick lets a tick pass at a server.
+func (c *cluster) tick(s *server) {
+	s.clock += tickNanos
+	c.tellTime(s)
+	s.raft.Tick()
+}
+
 // start starts a server from what is on its disk.
 func (c *cluster) start(s *server) {
 	s.incarnation++
@@ -162,6 +184,7 @@ func (c *cluster) start(s *server) {
 		panic(fmt.Sprintf("n%d does not start: %v", s.id, err))
 	}
 	s.raft = r
+	c.tellTime(s)
 	s.log = slices.Clone(s.disk.log)
 	s.chain = c.checks.chainOf(s.log)
 	s.handed, s.loads, s.waiting, s.streams = nil, nil, nil, nil
@@ -431,6 +454,8 @@ func (c *cluster) receive(p *packet) {
 	}
 	c.say("n%d -> n%d %s", p.from, p.To, describe(p.Message))
 	c.checks.received(p)
+	c.tellTime(s)
+	c.countLease(s, p)
 	if c.receiveForHost(s, p) {
 		return
 	}
@@ -447,6 +472,13 @@ func (c *cluster) receive(p *packet) {
 	})
 }
 
+// countLease counts the followers' reads that a lease answers.
+func (c *cluster) countLease(s *server, p *packet) {
+	if m, ok := p.Message.(ReadIndex); ok && m.Lease && s.raft.role == Leader && m.Term == s.raft.currentTerm && s.raft.holdsLease() {
+		c.seen["followers' reads under a lease"]++
+	}
+}
+
 func (c *cluster) remove(p *packet) {
 	c.network = slices.DeleteFunc(c.network, func(q *packet) bool { return q == p })
 }
@@ -457,15 +489,24 @@ func (c *cluster) propose(s *server, commands ...string) error {
 	for i, command := range commands {
 		ps[i] = Proposal{ID: c.checks.newProposal(command), Data: []byte(command)}
 	}
+	c.tellTime(s)
 	term, err := s.raft.Propose(ps...)
 	c.checks.proposed(s, ps, term, err)
 	return err
 }
 
 // read gives a server a read. Its effects are not carried out yet: several reads may come at once.
-func (c *cluster) read(s *server, id ReadID) error {
+func (c *cluster) read(s *server, id ReadID, lease bool) error {
 	c.checks.askRead(s, id)
-	err := s.raft.ReadIndex(id)
+	c.tellTime(s)
+	read := s.raft.ReadIndex
+	if lease {
+		read = s.raft.ReadLease
+	}
+	if lease && s.raft.role == Leader && s.raft.holdsLease() {
+		c.seen["reads under a lease"]++
+	}
+	err := read(id)
 	if err != nil {
 		delete(s.outcomes, id)
 	}

@@ -34,6 +34,15 @@ type Config struct {
 	// HeartbeatTicks is the interval of heartbeats; ElectionTicks/10 by default.
 	HeartbeatTicks int
 
+	// Promise is for how long a server that hears a leader votes for nobody else, by its own clock; leases are made of it (§6.4.1). Zero, the
+	// default, is no promises and no leases. An election timeout is a good choice: until then nobody stands for election anyway.
+	Promise Nanos
+	// Lease is for how long a leader counts on a promise, by its own clock: less than Promise, by as much as the clocks of two servers can
+	// differ in speed. Promises that are shorter than its own Promise do not count. Zero is no leases.
+	Lease Nanos
+	// Promised is the longest Promise of this incarnation and all before: a server that starts may have given its word.
+	Promised Nanos
+
 	// AppendBytesMax bounds the entries of one AppendEntries, except that one entry is always sent; 1 MiB by default.
 	AppendBytesMax uint64
 	// InflightBytesMax bounds the entries sent to one peer and not yet acknowledged, and the commands forwarded to a leader and not yet
@@ -80,6 +89,10 @@ func (c Config) Validate() error {
 		return errors.New("raft: Config.Rand is nil")
 	case c.HeartbeatTicks < 1 || c.ElectionTicks < 2*c.HeartbeatTicks:
 		return fmt.Errorf("raft: Config.ElectionTicks %d is less than two heartbeats of %d ticks", c.ElectionTicks, c.HeartbeatTicks)
+	case c.Lease > 0 && c.Lease >= c.Promise:
+		return fmt.Errorf("raft: Config.Lease %d is not less than Config.Promise %d: no two clocks are the same", c.Lease, c.Promise)
+	case c.Promised < c.Promise:
+		return fmt.Errorf("raft: Config.Promised %d is less than Config.Promise %d", c.Promised, c.Promise)
 	}
 	return nil
 }

@@ -62,6 +62,9 @@ func describeFields(m Message) string {
 		if m.ReadSeq > 0 {
 			s += fmt.Sprintf(", read round %d", m.ReadSeq)
 		}
+		if m.Promise > 0 {
+			s += fmt.Sprintf(", promises %d", m.Promise)
+		}
 		return s
 	case TimeoutNow:
 		return fmt.Sprintf("t%d, log ends in %d", m.Term, m.LastLogIndex)
@@ -82,7 +85,11 @@ func describeFields(m Message) string {
 		}
 		return s
 	case ReadIndex:
-		return fmt.Sprintf("t%d #%d", m.Term, m.Seq)
+		s := fmt.Sprintf("t%d #%d", m.Term, m.Seq)
+		if m.Lease {
+			s += " under a lease"
+		}
+		return s
 	case ReadIndexReply:
 		return fmt.Sprintf("t%d #%d at %d", m.Term, m.Seq, m.Index)
 	}

@@ -11,8 +11,9 @@
 //	New          a server in the state that it left on disk
 //	Receive      a message from another server came
 //	Tick         a unit of time has passed
+//	Clock        what the host's clock shows; Slept: it may have stood still. For leases
 //	Propose      commands for the log, here or by way of the leader
-//	ReadIndex    a read that must reflect all that is committed by now
+//	ReadIndex    a read that must reflect all that is committed by now; ReadLease: that a lease may answer
 //	Persisted    saves up to this one are durable
 //	Applied      the state machine has executed the entries up to this one
 //	Loaded       here are entries that a Load asked for
@@ -65,6 +66,7 @@
 //	commit.go       §3.6.2 committing entries of earlier terms; quorum.go: majorities
 //	durable.go      §3.8 persisted state, §10.2.1 the leader's disk in parallel
 //	read.go         §6.4 linearizable reads
+//	lease.go        §6.4.1 promises and leases
 //	transfer.go     §3.10 leadership transfer
 //	snapshot.go     ch. 5 log compaction and snapshots
 //	proposal.go     §6.2 commands on their way to the log
@@ -130,7 +132,7 @@
 // not committed is a fact and not a guess.
 //
 // Reads of a leader share rounds: a number that rides on AppendEntries, confirmed by answers to requests that were sent after the reads came.
-// Reads of a follower are asked for together, under a number that is never given to others.
+// Reads of a follower are asked for together, under a number that is never given to others. Leases have a section of their own.
 //
 // A broken connection to the leader is reason to ask for pre-votes soon: most likely its process has ended, and if not, the others defend
 // it.
@@ -138,9 +140,51 @@
 // What proves that safety is broken already (two leaders in a term, a leader without a committed entry) is reported as a [SafetyError], and
 // nothing is done about it here. The host stops the server and keeps what it has.
 //
+// # Leases
+//
+// A leader can answer a read without a round (§6.4.1) while it is certain that no other server has been elected, because then nobody else has
+// committed anything. This is the only thing here that rests on clocks, so it is off unless Config says how far to trust them.
+//
+// A server that receives a request of the leader promises: for Config.Promise from then on, by its own clock, it votes for nobody else in any
+// term, nor for itself, and grants no pre-vote. Its answer says so, and names the round that it has received (ReadSeq). The leader notes when it began
+// each round of heartbeats. From a majority that has promised since the round that began at t, it has a lease until t + Config.Lease by its
+// own clock:
+//
+//	leader     t notes the time, sends ...................... t+Lease answers reads no longer
+//	follower      receives, answers ................................. Promise may vote again
+//
+// Suppose another server is elected in a later term. Its majority and that of the promises share a server, which voted after it had received the
+// round, or it would have been in that later term and not answered in the leader's. So it voted Promise later, by its clock, or more. It received the
+// round after it was sent, and it was sent after t. As long as clocks differ in speed by less than Promise differs from Lease, the
+// leader's shows more than t + Lease at the moment of the vote. That an answer was long under way, or that several are of different rounds,
+// changes nothing: it is the sending that counts. The configuration can be joint: the lease takes both majorities, and so would the election.
+//
+// What could release a server from its word, and what is done about it:
+//
+//   - A transfer. Who is asked by the leader's target (RequestVote.Transfer) votes in spite of its promise. So there is no lease from the moment that a
+//     transfer begins. If it fails, TimeoutNow, or the votes that it led to, may yet arrive: there is none until an entry is committed that
+//     was not in the log when TimeoutNow was sent. A majority has that entry, and refuses a candidate without it.
+//   - A restart. A server that begins with a log keeps Config.Promised first, the longest promise that any incarnation can have made.
+//   - A broken connection to the leader, the end of a candidacy, a later term. A promise is bound to none of them, only to the clock.
+//   - Another configuration. A leader counts only promises that are at least as long as its own, which the answers tell.
+//
+// Then commitIndex is fresh enough once an entry of the term is committed (§6.4): all that was acknowledged to anybody before the time that the clock
+// showed is not beyond it. The read came before that time. So the process may pause between looking at the clock and answering: the answer
+// is right for the moment in which it looked. For this [Raft.Clock] asks for an order: inputs are taken, then the clock is read, then effects are
+// carried out. Were it read before the inputs are taken, a pause between the two would grant a read that came after the lease, and begin a
+// promise before the request came. A pause between reading and carrying out makes a lease shorter, and refuses a vote that could be granted.
+//
+// Ticks do not do for this. They are told late and in a row, and of a long pause there is one: a follower that counts too few ticks waits longer,
+// which is safe, but a leader would keep a lease over a pause. So leases and promises are times by the host's clock. What that clock cannot
+// see, such as that the whole machine was suspended, the host may learn in another way, and say with [Raft.Slept]: for the leases that is the
+// end, and promises, which then last too long, stay.
+//
+// It costs what it promises. A leader that dies is not replaced before the promises to it have ended, even if its connections break at
+// once, and a server that restarts cannot vote for as long.
+//
 // # What is not here
 //
 // No clock: time is counted in ticks. No threads, locks or channels. No disk and no network: entries that are no longer in memory are asked for by a
 // [Load]. No randomness of its own. No logging: what people want to see is in Effects.Events. No knowledge of what commands
-// mean. No leases for reads: they would trade a round trip for a bound on clocks that nobody can promise.
+// mean.
 package raft

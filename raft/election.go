@@ -1,5 +1,7 @@
 package raft
 
+import "github.com/balsa-raft/balsa/internal/must"
+
 // Leader election: §3.4, the election restriction §3.6.1, Pre-Vote §9.6, and §4.2.3 and §6.2 together: a server that
 // hears a leader does not help to depose it, and a leader that hears no majority resigns.
 
@@ -41,6 +43,7 @@ func (r *Raft) startPreVote() {
 // startElection is the figure's rules for candidates: increment currentTerm, vote for self, reset the election timer, send
 // RequestVote to all other servers. transfer says that the leader asked for it.
 func (r *Raft) startElection(transfer bool) {
+	must.Be1(transfer || !r.hasPromised(), "no vote breaks a promise, not even one for itself in term %d", r.currentTerm+1)
 	r.currentTerm++
 	r.votedFor = r.config.ID
 	r.becomeCandidate(Candidate)
@@ -74,8 +77,8 @@ func (r *Raft) requestVotes(m RequestVote) {
 
 // onRequestVote is the receiver of Figure 3.1's RequestVote RPC. The numbers are the figure's steps.
 func (r *Raft) onRequestVote(from NodeID, m RequestVote) {
-	if m.Term > r.currentTerm && r.hearsLeader() && !m.Transfer {
-		// Not in the figure: a server that hears a current leader neither votes nor takes over the term (§4.2.3).
+	if !m.Transfer && (m.Term > r.currentTerm && r.hearsLeader() || m.Term >= r.currentTerm && r.hasPromised()) {
+		// Not in the figure: a server that hears a current leader, or has given it its word, neither votes nor takes over the term (§4.2.3, §6.4.1).
 		r.eventIn(m.Term, EventVoteRefused, from, 0)
 		return
 	}
@@ -178,6 +181,7 @@ func (r *Raft) becomeLeader() {
 	r.proposals.beginTerm(r.log.last + 1)
 	r.inflow.beginTerm(r.currentTerm)
 	r.append(Entry{Term: r.currentTerm, Index: r.log.last + 1, Type: EntryNoop})
+	r.beginLeaseRound()
 }
 
 // tickLeader sends heartbeats and resigns without a quorum (§6.2).
@@ -199,6 +203,7 @@ func (r *Raft) tickLeader() {
 	r.tickPreference()
 	if r.heartbeatElapsed++; r.heartbeatElapsed >= r.config.HeartbeatTicks {
 		r.heartbeatElapsed = 0
+		r.beginLeaseRound()
 		for _, p := range r.peers {
 			p.heartbeat()
 		}

@@ -12,7 +12,7 @@ import (
 
 // TestTranscripts runs the stories of testdata. Commands, each with what it does:
 //
-//	cluster n=3 election=10 heartbeat=1 [append-bytes= inflight-bytes= uncommitted-bytes= apply-bytes= cache-bytes= priorities=0,0,9 down=true]
+//	cluster n=3 election=10 heartbeat=1 [append-bytes= inflight-bytes= uncommitted-bytes= apply-bytes= cache-bytes= promise= lease= priorities=0,0,9 down=true]
 //	disk 1 [terms=1x3,4,5x2] [term=5] [vote=2]   what a server that is down has on its disk; without an argument it is shown
 //	       [snapshot=3] [first=4]                its snapshot ends with entry 3, which is committed, and its log begins with entry 4
 //	manual persist|apply|load|send [1 2]         the host waits for the commands below; auto ends it
@@ -22,7 +22,8 @@ import (
 //	transfer 1 [2]                               1 hands the lead over, to 2 or to whom it chooses
 //	rand 1 3                                     the election timeout of server 1 is the shortest and 3 ticks; 5 otherwise
 //	tick [1 2] [n=]; campaign 1; unreachable 1 2 (at 1, of 2)
-//	propose 1 x y [read=7]; read 1 7 8; crash 1 [keep=] [torn=]; restart 1
+//	clock 1 n=35; slept 1                        1's clock goes on without a tick, which is 10; it may have stood still
+//	propose 1 x y [read=7]; read 1 7 8 [lease=true]; crash 1 [keep=] [torn=]; restart 1
 //	deliver|drop|duplicate 1->2 [Type] [n=]      of the messages under way; * is any server
 //	delay 1->2 [Type] [n=] as=name [copy=true]   keeps messages, or copies, back until deliver name
 //	cut 1->2; cut 1--2; isolate 1; heal
@@ -97,6 +98,7 @@ func (i *interpreter) newCluster(cmd script.Command) {
 		AppendBytesMax: cmd.Uint("append-bytes", 0), InflightBytesMax: cmd.Uint("inflight-bytes", 0),
 		UncommittedBytesMax: cmd.Uint("uncommitted-bytes", 0), ApplyBytesMax: cmd.Uint("apply-bytes", 0),
 		CacheBytesMax: cmd.Uint("cache-bytes", 0),
+		Promise:       Nanos(cmd.Uint("promise", 0)), Lease: Nanos(cmd.Uint("lease", 0)), Promised: Nanos(cmd.Uint("promise", 0)),
 	})
 	for k, priority := range cmd.List("priorities") {
 		i.c.config.Configuration.Members[k].Priority = uint8(parse(cmd, priority, 0))
@@ -121,10 +123,17 @@ func (i *interpreter) server(cmd script.Command) {
 		for range cmd.Int("n", 1) {
 			for _, s := range up {
 				if s.raft != nil {
-					s.raft.Tick()
+					c.tick(s)
 					c.settle(s)
 				}
 			}
+		}
+	case "clock", "slept":
+		s := i.up(cmd)
+		s.clock += Nanos(cmd.Uint("n", 0))
+		c.tellTime(s)
+		if cmd.Name == "slept" {
+			s.raft.Slept()
 		}
 	case "campaign":
 		i.campaign(cmd)
@@ -142,13 +151,13 @@ func (i *interpreter) server(cmd script.Command) {
 		s := i.up(cmd)
 		i.answer(s, c.propose(s, cmd.Args[1:]...))
 		if cmd.Has("read") {
-			i.answer(s, c.read(s, ReadID(cmd.Uint("read", 0))))
+			i.answer(s, c.read(s, ReadID(cmd.Uint("read", 0)), false))
 		}
 		c.settle(s)
 	case "read":
 		s := i.up(cmd)
 		for k := range cmd.Args[1:] {
-			i.answer(s, c.read(s, ReadID(cmd.ArgUint(k+1))))
+			i.answer(s, c.read(s, ReadID(cmd.ArgUint(k+1)), cmd.Bool("lease", false)))
 		}
 		c.settle(s)
 	case "transfer":
@@ -187,7 +196,7 @@ func (i *interpreter) answer(s *server, err error) {
 func (i *interpreter) campaign(cmd script.Command) {
 	s := i.up(cmd)
 	for range 2 * s.raft.config.ElectionTicks {
-		s.raft.Tick()
+		i.c.tick(s)
 		stands := s.raft.role != Follower && s.raft.electionElapsed == 0
 		i.c.settle(s)
 		if stands {
@@ -203,7 +212,7 @@ func (i *interpreter) elect(cmd script.Command) {
 	i.silently(func() {
 		for _, s := range i.c.servers {
 			for s.raft != nil && s.raft.role != Leader && s.raft.hearsLeader() {
-				s.raft.Tick()
+				i.c.tick(s)
 				i.c.settle(s)
 			}
 		}
@@ -226,7 +235,7 @@ func (i *interpreter) pass(cmd script.Command) {
 		i.silently(func() {
 			for _, s := range c.servers {
 				if s.raft != nil {
-					s.raft.Tick()
+					c.tick(s)
 					c.settle(s)
 				}
 			}

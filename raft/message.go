@@ -46,6 +46,7 @@ type AppendEntriesReply struct {
 	ConflictTerm  Term
 	ConflictIndex Index
 	ReadSeq       uint64
+	Promise       Nanos // so long after it received round ReadSeq its sender votes for nobody but the leader, by its own clock (§6.4.1)
 }
 
 // TimeoutNow asks a follower to stand for election at once (§3.10). LastLogIndex is where the leader's log ended.
@@ -95,8 +96,9 @@ type ForwardReply struct {
 
 // ReadIndex asks the leader of Term for a read index (§6.4). Seq is unique over all incarnations of the asker.
 type ReadIndex struct {
-	Term Term
-	Seq  uint64
+	Term  Term
+	Seq   uint64
+	Lease bool // a leader that holds a lease may answer under it (§6.4.1)
 }
 
 // ReadIndexReply answers ReadIndex: the state machine is fresh enough once it has applied Index.

@@ -136,7 +136,7 @@ func (i *interpreter) message(cmd script.Command, from NodeID) Message {
 	case "AppendEntriesReply":
 		return AppendEntriesReply{Term: term, Success: cmd.Bool("success", false), MatchIndex: Index(cmd.Uint("match", 0)),
 			PrevLogIndex: Index(cmd.Uint("after", 0)), ConflictTerm: Term(cmd.Uint("conflict-term", 0)),
-			ConflictIndex: Index(cmd.Uint("conflict", 0)), ReadSeq: cmd.Uint("round", 0)}
+			ConflictIndex: Index(cmd.Uint("conflict", 0)), ReadSeq: cmd.Uint("round", 0), Promise: Nanos(cmd.Uint("promise", 0))}
 	case "TimeoutNow":
 		return TimeoutNow{Term: term, LastLogIndex: Index(cmd.Uint("last", 0))}
 	case "InstallSnapshot":
@@ -152,7 +152,7 @@ func (i *interpreter) message(cmd script.Command, from NodeID) Message {
 	case "ForwardReply":
 		return ForwardReply{Term: term, Stream: cmd.Uint("stream", 0), Seq: cmd.Uint("seq", 0), Reason: RefuseReason(cmd.Uint("reason", 0))}
 	case "ReadIndex":
-		return ReadIndex{Term: term, Seq: cmd.Uint("seq", 0)}
+		return ReadIndex{Term: term, Seq: cmd.Uint("seq", 0), Lease: cmd.Bool("lease", false)}
 	case "ReadIndexReply":
 		return ReadIndexReply{Term: term, Seq: cmd.Uint("seq", 0), Index: Index(cmd.Uint("index", 0))}
 	case "nil":

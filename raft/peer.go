@@ -24,6 +24,7 @@ type peer struct {
 	commitSent   Index  // the last LeaderCommit that it was sent
 	readSeqSent  uint64 // the last ReadSeq that it was sent
 	readSeq      uint64 // the last that it returned
+	promised     Nanos  // by our clock: until then it votes for nobody else
 	heard        bool   // it has answered in this leadership
 	heardAt      uint64 // Raft.ticks of its last answer
 

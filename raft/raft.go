@@ -63,6 +63,7 @@ type Raft struct {
 	applyLoading  bool // a Load for the state machine is under way
 
 	reads      reads
+	lease      lease
 	proposals  proposals
 	forwards   forwards // on followers
 	inflow     inflow
@@ -115,6 +116,9 @@ func New(config Config, s LogState) (*Raft, error) {
 	r.Introduce(config.ID, config.Incarnation)
 	r.disk = durability{term: s.HardState, handed: s.HardState, lastHanded: s.Last, index: s.Last, first: s.First}
 	r.reads.lastSeq = config.Epoch
+	if s.HardState.CurrentTerm == 0 {
+		r.config.Promised = 0 // it has never heard a leader
+	}
 	r.forwards = forwards{lastStream: config.Epoch}
 	r.inflow = inflow{forgotten: s.HardState.CurrentTerm}
 	r.electionTimeout = r.firstElectionTimeout()
@@ -185,6 +189,7 @@ func (r *Raft) leaveRole() {
 	r.peers, r.votesGranted, r.votesRefused = nil, nil, nil
 	r.ack = acknowledgement{}
 	r.transfer = transfer{}
+	r.lease.rounds, r.lease.handed = nil, 0
 	r.disk.dropWithheld()
 	r.abortReads()
 }
@@ -202,7 +207,7 @@ func (r *Raft) Tick() {
 	}
 	// If the election timeout elapses without hearing from a leader or granting a vote: start an election (§3.4).
 	// Not while the disk is stuck: our own vote could not become durable, and each try would cost the others a term.
-	if r.electionElapsed >= r.electionTimeout && r.members.inForce().IsVoter(r.config.ID) && !r.stalled() {
+	if r.electionElapsed >= r.electionTimeout && r.members.inForce().IsVoter(r.config.ID) && !r.stalled() && !r.awaitPromise() {
 		r.startPreVote()
 	}
 }

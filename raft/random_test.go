@@ -44,7 +44,7 @@ func TestRandom(t *testing.T) {
 	for _, what := range []string{"leaders", "committed", "crashes", "torn saves", "truncations", "refused proposals",
 		"aborted reads", "confirmed reads", "quorums lost", "loads for peers", "loads to apply", "compactions", "snapshots asked for",
 		"snapshots installed", "forwards sent again", "restarts behind a snapshot", "transfers", "transfers that ended", "votes for a transfer",
-		"stuck disks", "transfers because of a stuck disk", "transfers to the preferred"} {
+		"stuck disks", "transfers because of a stuck disk", "transfers to the preferred", "reads under a lease", "followers' reads under a lease"} {
 		if seen[what] < *runsFlag/20 {
 			t.Errorf("in %d runs there were %d %s: they show little", *runsFlag, seen[what], what)
 		}
@@ -81,6 +81,7 @@ type world struct {
 	late     []*packet // copies of messages that were delivered long ago
 	commands int
 	nextRead ReadID
+	clocks   *clocks // nil: no leases, and time is what ticks say
 }
 
 type weight struct {
@@ -123,7 +124,14 @@ func newWorld(r *rand.Rand) *world {
 		AppendBytesMax: pick(1, 70, 200, 1<<20), InflightBytesMax: pick(1, 100, 400, 1<<20),
 		UncommittedBytesMax: pick(200, 1000, 1<<20), ApplyBytesMax: pick(1, 100, 1<<20), CacheBytesMax: pick(1, 100, 1<<20),
 	}
-	w := &world{cluster: newCluster(n, config), rand: r, nextRead: 1}
+	var c *clocks
+	if r.IntN(2) == 0 {
+		c = newClocks(r, n, &config)
+	}
+	w := &world{cluster: newCluster(n, config), rand: r, nextRead: 1, clocks: c}
+	if c != nil {
+		w.clock = c.read
+	}
 	w.epochStep = 1 << 32
 	if ms := w.config.Configuration.Members; r.IntN(2) == 0 {
 		ms[r.IntN(n)].Priority, ms[r.IntN(n)].Priority = 1, 2
@@ -197,6 +205,7 @@ func (w *world) deliverOne() {
 	if p == nil {
 		return
 	}
+	w.clocks.pass(w.rand.Uint64N(trueTick / 20))
 	w.deliver(p)
 	if w.rand.IntN(4) > 0 {
 		return
@@ -231,7 +240,10 @@ func (w *world) duplicateOne() {
 	}
 }
 
-func (w *world) tickOne() { w.tick(w.any()) }
+func (w *world) tickOne() {
+	w.clocks.pass(w.rand.Uint64N(trueTick))
+	w.tick(w.any())
+}
 
 // tickAll lets time pass. A tick is long beside the way of a message, or no election would ever succeed: of what is under way, most
 // arrives before it.
@@ -239,6 +251,7 @@ func (w *world) tickAll() {
 	for range len(w.network) * w.speed / 10 {
 		w.deliverOne()
 	}
+	w.clocks.pass(trueTick)
 	for _, s := range w.servers {
 		w.tick(s)
 	}
@@ -253,7 +266,9 @@ func (w *world) tick(s *server) {
 				break
 			}
 		}
-		s.raft.Tick()
+		if w.clocks.due(s) {
+			w.cluster.tick(s)
+		}
 		w.settle(s)
 	}
 }
@@ -322,8 +337,9 @@ func (w *world) readSome() {
 func (w *world) readAt(s *server) {
 	id := w.nextRead
 	w.nextRead++
-	w.say("n%d is asked read %d", s.id, id)
-	_ = w.read(s, id)
+	lease := w.rand.IntN(2) == 0
+	w.say("n%d is asked read %d, under a lease %v", s.id, id, lease)
+	_ = w.read(s, id, lease)
 }
 
 func (w *world) crashOne() {
@@ -356,6 +372,7 @@ func (w *world) strikeLeader() {
 	}
 	meanwhile := []func(*world){(*world).deliverOne, (*world).deliverOne, (*world).deliverOne, (*world).hostOne, (*world).proposeSome, (*world).readSome}
 	for range w.rand.IntN(4 * w.config.ElectionTicks) {
+		w.clocks.pass(trueTick)
 		for _, other := range w.servers {
 			if other != s || w.rand.IntN(4) == 0 { // its clock is slow: it believes for long that it leads
 				w.tick(other)

@@ -1,6 +1,7 @@
 package raft
 
-// Linearizable reads without a log entry: ReadIndex, §6.4.
+// Linearizable reads without a log entry: ReadIndex, §6.4. Those under a lease, §6.4.1, differ in that a leader that holds one answers at once;
+// whether it does is lease.go's.
 
 // reads is the bookkeeping of ReadIndex. On a leader, reads wait in turn in early, next and round; on a follower in waiting and asked.
 type reads struct {
@@ -9,12 +10,15 @@ type reads struct {
 	early   []read // before the first commit of the term: until then commitIndex may be older than what was acknowledged
 	next    []read // for the round after the one under way
 	current []read // of the round under way
-	round   uint64 // number of the last round begun in this term
+	number  uint64 // of the round under way
 	index   Index  // commitIndex when it began
+	round   uint64 // number of the last round begun in this term, by reads or for the lease
 
 	// On followers.
 	waiting []ReadID // to be asked for
+	strict  bool     // among them is one that no lease may answer
 	asked   []ReadID // asked for under lastSeq
+	lease   bool     // a lease may answer those
 	askedAt uint64   // Raft.ticks
 	lastSeq uint64   // of our last request; never given to another, so that a late reply answers nothing else
 }
@@ -43,21 +47,35 @@ func (r *Raft) abortReads() {
 
 // ReadIndex asks for an index such that a state machine that has applied it reflects every command that was committed
 // anywhere before this call. The answer is in Effects.Reads, or the id in Effects.Aborted. With ErrNoLeader nothing was kept.
-func (r *Raft) ReadIndex(id ReadID) error {
+func (r *Raft) ReadIndex(id ReadID) error { return r.beginRead(id, false) }
+
+// ReadLease is ReadIndex, but a leader that holds a lease answers at once, and that is fresh only as long as the clocks of any two servers differ
+// in speed by no more than what is between Config.Promise and Config.Lease. Without a lease it is ReadIndex.
+func (r *Raft) ReadLease(id ReadID) error { return r.beginRead(id, true) }
+
+func (r *Raft) beginRead(id ReadID, lease bool) error {
+	s := &r.reads
 	switch {
+	case r.role == Leader && lease && r.holdsLease():
+		r.effects.Reads = append(r.effects.Reads, ReadReady{IDs: []ReadID{id}, Index: r.commitIndex})
 	case r.role == Leader:
 		r.register(read{id: id})
 	case r.leader == 0:
 		return ErrNoLeader
 	default:
-		r.reads.waiting = append(r.reads.waiting, id)
+		s.waiting = append(s.waiting, id)
+		s.strict = s.strict || !lease
 	}
 	return nil
 }
 
 func (r *Raft) onReadIndex(from NodeID, m ReadIndex) {
 	r.updateTerm(m.Term)
-	if r.role == Leader && m.Term == r.currentTerm && r.peer(from) != nil {
+	switch {
+	case r.role != Leader || m.Term != r.currentTerm || r.peer(from) == nil:
+	case m.Lease && r.holdsLease():
+		r.send(from, ReadIndexReply{Term: r.currentTerm, Seq: m.Seq, Index: r.commitIndex})
+	default:
 		r.register(read{from: from, seq: m.Seq})
 	}
 }
@@ -93,7 +111,7 @@ func (r *Raft) startReadRound() {
 	}
 	s.current, s.next = s.next, s.current[:0]
 	s.round++
-	s.index = r.commitIndex
+	s.number, s.index = s.round, r.commitIndex
 	r.confirmReads() // a group of one has its majority
 }
 
@@ -103,7 +121,7 @@ func (r *Raft) confirmReads() {
 	if r.role != Leader || len(s.current) == 0 {
 		return
 	}
-	returned := func(id NodeID) bool { return id == r.config.ID || r.peer(id).readSeq >= s.round }
+	returned := func(id NodeID) bool { return id == r.config.ID || r.peer(id).readSeq >= s.number }
 	if !r.members.quorum.has(returned) {
 		return
 	}
@@ -128,6 +146,7 @@ func (r *Raft) forwardReads() {
 		return
 	}
 	s.asked, s.waiting = s.waiting, nil
+	s.lease, s.strict = !s.strict, false
 	s.lastSeq++
 	r.askForReads()
 }
@@ -143,7 +162,7 @@ func (r *Raft) tickReads() {
 
 func (r *Raft) askForReads() {
 	r.reads.askedAt = r.ticks
-	r.send(r.leader, ReadIndex{Term: r.currentTerm, Seq: r.reads.lastSeq})
+	r.send(r.leader, ReadIndex{Term: r.currentTerm, Seq: r.reads.lastSeq, Lease: r.reads.lease})
 }
 
 func (r *Raft) onReadIndexReply(m ReadIndexReply) {

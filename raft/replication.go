@@ -104,6 +104,7 @@ func (r *Raft) onAppendEntries(from NodeID, m AppendEntries) error {
 		term, index := r.log.conflict(m.PrevLogIndex)
 		r.sendWhenTermDurable(from, AppendEntriesReply{
 			Term: r.currentTerm, PrevLogIndex: m.PrevLogIndex, ConflictTerm: term, ConflictIndex: index, ReadSeq: r.ack.readSeq,
+			Promise: r.config.Promise,
 		})
 		return nil
 	}
@@ -140,6 +141,7 @@ func (r *Raft) hear(from NodeID) error {
 	}
 	r.leaderUnreachable = false
 	r.resetElectionTimer()
+	r.promise()
 	return nil
 }
 
@@ -188,7 +190,7 @@ func (r *Raft) acknowledge() {
 func (r *Raft) sendAcknowledgement() {
 	r.sendWhenTermDurable(r.leader, AppendEntriesReply{
 		Term: r.currentTerm, Success: true, MatchIndex: min(r.ack.match, r.disk.index),
-		PrevLogIndex: r.ack.prev, ReadSeq: r.ack.readSeq,
+		PrevLogIndex: r.ack.prev, ReadSeq: r.ack.readSeq, Promise: r.config.Promise,
 	})
 }
 
@@ -200,6 +202,7 @@ func (r *Raft) onAppendEntriesReply(from NodeID, m AppendEntriesReply) {
 	}
 	p.heard, p.heardAt = true, r.ticks
 	p.readSeq = max(p.readSeq, m.ReadSeq)
+	r.countPromise(p, m)
 	r.confirmReads()
 	if m.Success {
 		r.onMatch(p, m)

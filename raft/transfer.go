@@ -108,6 +108,7 @@ func (r *Raft) askTarget() {
 	}
 	if p := r.peer(t.to); p != nil && p.matchIndex == r.log.last {
 		t.asked = true
+		r.lease.handed = r.log.last
 		r.send(t.to, TimeoutNow{Term: r.currentTerm, LastLogIndex: r.log.last})
 		if t.leaving {
 			r.becomeFollower(0)

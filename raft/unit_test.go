@@ -21,6 +21,8 @@ func TestNewRefuses(t *testing.T) {
 		{"Config.Rand is nil", func(c *Config) { c.Rand = nil }, empty},
 		{"ElectionTicks 3 is less than two heartbeats of 2", func(c *Config) { c.ElectionTicks, c.HeartbeatTicks = 3, 2 }, empty},
 		{"two heartbeats of -1", func(c *Config) { c.HeartbeatTicks = -1 }, empty},
+		{"Lease 5 is not less than Config.Promise 5", func(c *Config) { c.Promise, c.Promised, c.Lease = 5, 5, 5 }, empty},
+		{"Promised 4 is less than Config.Promise 5", func(c *Config) { c.Promise, c.Promised, c.Lease = 5, 4, 3 }, empty},
 		{"cannot span entries 0..0", nil, LogState{}},
 		{"cannot span entries 3..1", nil, LogState{First: 3, Last: 1}},
 		{"begins with entry 2 has term 0 before it", nil, LogState{First: 2, Last: 1, Applied: 1}},
@@ -59,6 +61,7 @@ func TestHostMistakes(t *testing.T) {
 		want string
 		do   func(*cluster, *server)
 	}{
+		{"the clock does not fall from 7 to 6", func(_ *cluster, s *server) { s.raft.Clock(7); s.raft.Clock(6) }},
 		{"save 99 was handed out", func(_ *cluster, s *server) { s.raft.Persisted(99) }},
 		{"applied 1 was not applied before", func(_ *cluster, s *server) { s.raft.Applied(1) }},
 		{"applied 9 was handed out", func(_ *cluster, s *server) { s.raft.Applied(9) }},

@@ -29,7 +29,7 @@ func (r *Raft) validate(from NodeID, m Message) error {
 	case ForwardChangeReply:
 		reason = validTerm(m.Term)
 	case ReadIndexReply:
-		reason = validTerm(m.Term)
+		reason = r.validateIndex(m)
 	default:
 		reason = fmt.Sprintf("unknown type %T", m)
 	}
@@ -61,6 +61,17 @@ func (r *Raft) validateReply(m AppendEntriesReply) string {
 	}
 	return ""
 }
+
+// validateIndex reports a read index that no leader can have got to by now. A read that waits for it would wait for ever.
+func (r *Raft) validateIndex(m ReadIndexReply) string {
+	if m.Index > r.log.last && m.Index-r.log.last > indexLeapMax {
+		return fmt.Sprintf("it waits for entry %d where the log ends in %d", m.Index, r.log.last)
+	}
+	return validTerm(m.Term)
+}
+
+// indexLeapMax is how far behind a leader a server can be, in entries. At a million entries a second it takes twelve days to get there.
+const indexLeapMax = 1 << 40
 
 // termLeapMax is how far ahead of ours a term can be. At an election a tick it takes a year to get there; a forged message that was believed
 // could end the numbers, and with them the group, for good.

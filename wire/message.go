@@ -33,6 +33,8 @@ const (
 	flagVoteGranted byte = 1 << 1 // RequestVoteReply
 	flagTransfer    byte = 1 << 2 // RequestVote
 	flagSuccess     byte = 1 << 0 // AppendEntriesReply
+	flagPromise     byte = 1 << 1 // AppendEntriesReply: a promise follows the other fields
+	flagLease       byte = 1 << 0 // ReadIndex
 	flagForce       byte = 1 << 0 // ForwardChange
 )
 
@@ -61,9 +63,13 @@ func AppendPacket(b []byte, p Packet) []byte {
 		return AppendEntries(b, m.Entries)
 	case raft.AppendEntriesReply:
 		b = head(b, kindAppendEntriesReply, p.Group)
-		b = append(b, bit(m.Success, flagSuccess))
-		return uvarints(b, uint64(m.Term), uint64(m.MatchIndex), uint64(m.PrevLogIndex), uint64(m.ConflictTerm),
+		b = append(b, bit(m.Success, flagSuccess)|bit(m.Promise > 0, flagPromise))
+		b = uvarints(b, uint64(m.Term), uint64(m.MatchIndex), uint64(m.PrevLogIndex), uint64(m.ConflictTerm),
 			uint64(m.ConflictIndex), m.ReadSeq)
+		if m.Promise > 0 {
+			b = uvarints(b, uint64(m.Promise))
+		}
+		return b
 	case raft.ForwardProposals:
 		b = head(b, kindForwardProposals, p.Group)
 		b = uvarints(b, uint64(m.Term), m.Stream, m.Seq)
@@ -74,6 +80,7 @@ func AppendPacket(b []byte, p Packet) []byte {
 		return append(b, byte(m.Reason))
 	case raft.ReadIndex:
 		b = head(b, kindReadIndex, p.Group)
+		b = append(b, bit(m.Lease, flagLease))
 		return uvarints(b, uint64(m.Term), m.Seq)
 	case raft.ReadIndexReply:
 		b = head(b, kindReadIndexReply, p.Group)
@@ -146,7 +153,8 @@ func DecodePacket(b []byte) (Packet, error) {
 	case kindForwardReply:
 		p.Message = r.forwardReply()
 	case kindReadIndex:
-		p.Message = raft.ReadIndex{Term: r.term("term"), Seq: r.uint("seq")}
+		f := r.flags(flagLease)
+		p.Message = raft.ReadIndex{Lease: f&flagLease != 0, Term: r.term("term"), Seq: r.uint("seq")}
 	case kindReadIndexReply:
 		p.Message = raft.ReadIndexReply{Term: r.term("term"), Seq: r.uint("seq"), Index: r.index("index")}
 	case kindTimeoutNow:
@@ -341,8 +349,8 @@ func (r *reader) checkEntries(m *raft.AppendEntries) {
 }
 
 func (r *reader) appendEntriesReply() raft.Message {
-	f := r.flags(flagSuccess)
-	return raft.AppendEntriesReply{
+	f := r.flags(flagSuccess | flagPromise)
+	m := raft.AppendEntriesReply{
 		Success:       f&flagSuccess != 0,
 		Term:          r.term("term"),
 		MatchIndex:    r.index("match index"),
@@ -351,6 +359,12 @@ func (r *reader) appendEntriesReply() raft.Message {
 		ConflictIndex: r.index("conflict index"),
 		ReadSeq:       r.uint("read seq"),
 	}
+	if f&flagPromise != 0 {
+		if m.Promise = raft.Nanos(r.uint("promise")); m.Promise == 0 {
+			r.fail("a promise of no time")
+		}
+	}
+	return m
 }
 
 func (r *reader) installSnapshot() raft.Message {

@@ -44,11 +44,13 @@ var packets = []struct {
 	}}}},
 	{"AppendEntriesReply success", Packet{2, raft.AppendEntriesReply{Term: 7, Success: true, MatchIndex: 130, ReadSeq: 42}}},
 	{"AppendEntriesReply conflict", Packet{2, raft.AppendEntriesReply{Term: 7, PrevLogIndex: 127, ConflictTerm: 4, ConflictIndex: 90, ReadSeq: 42}}},
+	{"AppendEntriesReply promise", Packet{2, raft.AppendEntriesReply{Term: 7, Success: true, MatchIndex: 130, ReadSeq: 42, Promise: 1_000_000_000}}},
 	{"ForwardProposals none", Packet{3, raft.ForwardProposals{Term: 7, Stream: 300, Seq: 1}}},
 	{"ForwardProposals", Packet{3, raft.ForwardProposals{Term: 7, Stream: 300, Seq: 2, Commands: [][]byte{[]byte("set b 2"), nil}}}},
 	{"ForwardReply", Packet{3, raft.ForwardReply{Term: 8, Stream: 300, Seq: 2}}},
 	{"ForwardReply overloaded", Packet{3, raft.ForwardReply{Term: 8, Stream: 300, Seq: 1, Reason: raft.RefusedOverloaded}}},
 	{"ReadIndex", Packet{4, raft.ReadIndex{Term: 7, Seq: 1 << 40}}},
+	{"ReadIndex lease", Packet{4, raft.ReadIndex{Term: 7, Seq: 1 << 40, Lease: true}}},
 	{"ReadIndexReply", Packet{4, raft.ReadIndexReply{Term: 7, Seq: 1 << 40, Index: 130}}},
 	{"TimeoutNow", Packet{4, raft.TimeoutNow{Term: 7, LastLogIndex: 300}}},
 	{"InstallSnapshot", Packet{5, raft.InstallSnapshot{Term: 7, LeaderID: 1, LastIncludedIndex: 300, LastIncludedTerm: 6, Size: 1 << 20, Offset: 4096, Configuration: []byte("members"), Data: []byte("piece")}}},
@@ -205,7 +207,7 @@ var message = rapid.OneOf(
 	rapid.Custom(appendEntriesMessage),
 	rapid.Custom(func(t *rapid.T) raft.Message {
 		return raft.AppendEntriesReply{Term: term(t), Success: rapid.Bool().Draw(t, "success"), MatchIndex: index(t), PrevLogIndex: index(t),
-			ConflictTerm: term(t), ConflictIndex: index(t), ReadSeq: number.Draw(t, "seq")}
+			ConflictTerm: term(t), ConflictIndex: index(t), ReadSeq: number.Draw(t, "seq"), Promise: raft.Nanos(number.Draw(t, "promise"))}
 	}),
 	rapid.Custom(func(t *rapid.T) raft.Message {
 		m := raft.ForwardProposals{Term: term(t), Stream: number.Draw(t, "stream"), Seq: number.Draw(t, "seq")}
@@ -219,7 +221,7 @@ var message = rapid.OneOf(
 			Reason: raft.RefuseReason(rapid.Byte().Draw(t, "reason"))}
 	}),
 	rapid.Custom(func(t *rapid.T) raft.Message {
-		return raft.ReadIndex{Term: term(t), Seq: number.Draw(t, "seq")}
+		return raft.ReadIndex{Term: term(t), Seq: number.Draw(t, "seq"), Lease: rapid.Bool().Draw(t, "lease")}
 	}),
 	rapid.Custom(func(t *rapid.T) raft.Message {
 		return raft.ReadIndexReply{Term: term(t), Seq: number.Draw(t, "seq"), Index: index(t)}
@@ -273,9 +275,11 @@ func TestDecodePacketRefuses(t *testing.T) {
 		{"unknown flag", []byte{kindRequestVote, 1, 8, 7, 3, 9, 6}, "flag bit 3"},
 		{"unknown flag of a reply", []byte{kindAppendEntriesReply, 1, 0x81, 7, 3, 9, 6, 0, 0}, "flag bit 7"},
 		{"snapshot beyond its size", []byte{kindInstallSnapshot, 1, 7, 3, 9, 6, 10, 8, 0, 3, 1, 2, 3}, "3 bytes at offset 8 of a snapshot of 10"},
-		{"long varint", []byte{kindReadIndex, 0x81, 0, 7, 1}, "group is no varint"},
-		{"varint over 64 bits", append([]byte{kindReadIndex, 1, 7}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2), "seq is no varint"},
-		{"trailing byte", []byte{kindReadIndex, 1, 7, 1, 0}, "1 bytes after"},
+		{"promise of no time", []byte{kindAppendEntriesReply, 1, 2, 7, 3, 9, 6, 0, 0, 0}, "a promise of no time"},
+		{"unknown flag of a read", []byte{kindReadIndex, 1, 2, 7, 1}, "flag bit 1"},
+		{"long varint", []byte{kindReadIndex, 0x81, 0, 0, 7, 1}, "group is no varint"},
+		{"varint over 64 bits", append([]byte{kindReadIndex, 1, 0, 7}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2), "seq is no varint"},
+		{"trailing byte", []byte{kindReadIndex, 1, 0, 7, 1, 0}, "1 bytes after"},
 		{"more commands than bytes", []byte{kindForwardProposals, 1, 7, 9, 1, 3, 0, 0}, "commands of 3 in 2 bytes"},
 		{"commands without end", append([]byte{kindForwardProposals, 1, 7, 9, 1}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f), "commands of"},
 		{"answer without its reason", []byte{kindForwardReply, 1, 7, 9, 1}, "ends before its reason"},
