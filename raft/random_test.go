@@ -126,7 +126,7 @@ func newWorld(r *rand.Rand) *world {
 	}
 	var c *clocks
 	if r.IntN(2) == 0 {
-		c = newClocks(r, n, &config)
+		c = newClocks(r, &config)
 	}
 	w := &world{cluster: newCluster(n, config), rand: r, nextRead: 1, clocks: c}
 	if c != nil {
