@@ -1,6 +1,27 @@
 package balsa
 
-import "github.com/balsa-raft/balsa/host"
+import (
+	"github.com/balsa-raft/balsa/host"
+	"github.com/balsa-raft/balsa/raft"
+)
+
+// ChangeError is wrapped by the error of ChangeMembers if the change was refused: nothing has changed.
+type ChangeError = raft.ChangeError
+
+// ChangeReason says why a change of the members was refused.
+type ChangeReason = raft.ChangeReason
+
+// The reasons of a ChangeError.
+const (
+	// ChangeInvalid: there can be no such members.
+	ChangeInvalid = raft.ChangeInvalid
+	// ChangeStale: the members are not those of Change.Base any more. Look at them again, and decide again.
+	ChangeStale = raft.ChangeStale
+	// ChangeUnreachable: a majority of the voters that it wants is not heard from.
+	ChangeUnreachable = raft.ChangeUnreachable
+	// ChangeNotReady: a member that is to become a voter has not caught up. Only with Change.Ready.
+	ChangeNotReady = raft.ChangeNotReady
+)
 
 var (
 	// ErrNotCommitted is returned by Propose when the command has certainly not taken effect and never will:
@@ -22,6 +43,8 @@ var (
 	ErrFailed = host.ErrFailed
 	// ErrRemoved is wrapped, with ErrFailed, once this member was removed from the cluster (ChangeMembers).
 	ErrRemoved = host.ErrRemoved
+	// ErrSuperseded is wrapped by the error of ChangeMembers if another change took its place before it had come to its end.
+	ErrSuperseded = host.ErrSuperseded
 	// ErrReplaced is wrapped, with ErrFailed, when this member has started with an empty data folder under an id that the cluster knows with
 	// another: it has lost what it acknowledged. Remove it, and add a new member under a new id.
 	ErrReplaced = host.ErrReplaced

@@ -40,6 +40,8 @@ type Change struct {
 	Base uint64
 	// Force makes the change although a majority of the voters that it wants is not heard from. The cluster stands still until there is one.
 	Force bool
+	// Ready refuses the change, with ChangeNotReady, unless all that are to become voters are learners that have caught up.
+	Ready bool
 	// Begin returns as soon as the change is sure to go on by itself: new servers are members, and who is to be a voter catches up as a
 	// learner, for as long as it takes.
 	Begin bool
@@ -79,7 +81,7 @@ func (n *Node[C, R]) ChangeMembers(ctx context.Context, c Change) error {
 }
 
 func (c Change) raft() (raft.Change, error) {
-	change := raft.Change{Base: c.Base, Force: c.Force}
+	change := raft.Change{Base: c.Base, Force: c.Force, Ready: c.Ready}
 	if len(c.Members) == 0 {
 		return change, errors.New("balsa: Change.Members is empty: it is all members that there shall be")
 	}

@@ -132,6 +132,55 @@ func TestM10_WipedMember(t *testing.T) {
 	}
 }
 
+// TestChangeDecidedOnTheFirstMembers: of two changes that were decided on the same members, here the first ones, the second is refused: it
+// would undo the other one.
+func TestChangeDecidedOnTheFirstMembers(t *testing.T) {
+	c := newCluster(t, 3)
+	c.add(0, 1)
+	base := c.nodes[0].Status().MembersVersion
+	four := c.newMember()
+	four.Learner = true
+	if err := c.change(0, balsa.Change{Members: append(slices.Clone(c.members), four), Base: base}); err != nil {
+		t.Fatal(err)
+	}
+	err := c.change(1, balsa.Change{Members: c.members, Base: base})
+	if refused := (*balsa.ChangeError)(nil); !errors.As(err, &refused) || refused.Reason != balsa.ChangeStale {
+		t.Errorf("the second change: %v", err)
+	}
+}
+
+// TestChangeReady: who has not caught up is not waited for.
+func TestChangeReady(t *testing.T) {
+	c := newCluster(t, 3)
+	c.add(0, 1)
+	four := c.newMember()
+	promote := balsa.Change{Members: append(slices.Clone(c.members), four), Ready: true}
+	refused := (*balsa.ChangeError)(nil)
+	if err := c.change(0, promote); !errors.As(err, &refused) || refused.Reason != balsa.ChangeNotReady {
+		t.Errorf("who is no learner becomes a voter: %v", err)
+	}
+	learner := four
+	learner.Learner = true
+	c.mustChange(0, append(slices.Clone(c.members), learner)...)
+	if err := c.change(1, promote); !errors.As(err, &refused) || refused.Reason != balsa.ChangeNotReady {
+		t.Errorf("a learner that has not started becomes a voter: %v", err)
+	}
+	i := c.join(four)
+	c.read(i)
+	for until := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		err := c.change(2, promote)
+		if err == nil {
+			break
+		}
+		if !errors.As(err, &refused) || refused.Reason != balsa.ChangeNotReady || time.Now().After(until) {
+			t.Fatalf("a learner that has caught up: %v", err)
+		}
+	}
+	if m := c.nodes[i].Status().Members[3]; m.Learner || m.Promoting {
+		t.Errorf("after its promotion it is %+v", m)
+	}
+}
+
 // TestUnreachableMajorityIsRefused: the change would leave two voters of which one is down.
 func TestUnreachableMajorityIsRefused(t *testing.T) {
 	c := newCluster(t, 3)
@@ -140,7 +189,7 @@ func TestUnreachableMajorityIsRefused(t *testing.T) {
 	c.stop(down)
 	c.add(leader, 1)
 	err := c.change(up, balsa.Change{Members: []balsa.Member{c.members[leader], c.members[down]}})
-	if err == nil || !strings.Contains(err.Error(), "not heard") {
+	if err == nil || !strings.Contains(err.Error(), "does not hear") {
 		t.Errorf("removing one of two: %v", err)
 	}
 	c.mustChange(leader, c.members[leader], c.members[up])

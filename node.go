@@ -1,6 +1,7 @@
 package balsa
 
 import (
+	"cmp"
 	"context"
 	cryptorand "crypto/rand"
 	"encoding/binary"
@@ -157,7 +158,7 @@ func (n *Node[C, R]) Status() Status {
 		ID: s.ID, Cluster: n.host.Identity().ClusterID, Leader: s.Leader, Term: s.Term, Role: s.Role.String(),
 		CommitIndex: s.CommitIndex, AppliedIndex: s.AppliedIndex, DurableIndex: s.DurableIndex,
 		FirstIndex: s.FirstIndex, LastIndex: s.LastIndex, LogBytes: log.Bytes,
-		Members: membersOf(s.Configuration.Configuration), MembersVersion: s.Configuration.Change, MembersPending: s.ChangeWaits,
+		Members: membersOf(s.Configuration.Configuration), MembersVersion: cmp.Or(s.Configuration.Change, host.FirstBase), MembersPending: s.ChangeWaits,
 		LeaderChanges: s.LeaderChanges, Pending: s.Pending,
 	}
 	for _, p := range s.Peers {

@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/balsa-raft/balsa/raft"
 )
@@ -24,8 +25,11 @@ type MembersChange struct {
 	why      error     // it has not begun: the leader's last word
 }
 
+// FirstBase is what Base is for Group.ChangeMembers when the change was decided on the configuration that the cluster first started with.
+const FirstBase = math.MaxUint64
+
 // ChangeMembers makes the members what c wants, on whichever member it is called. Of c the caller sets Members, Base (zero: that of the
-// configuration that is in force here) and Force.
+// configuration that is in force here), Force and Ready.
 func (g *Group) ChangeMembers(c raft.Change) *MembersChange {
 	ch := &MembersChange{change: c, begun: make(chan struct{}), done: make(chan struct{})}
 	if !g.host.shard.inbox.put(input{kind: inputChange, group: g, change: ch}, 0, 0) {
@@ -72,11 +76,14 @@ func (g *Group) beginChange(c *MembersChange) {
 		c.finish(fmt.Errorf("%w: %d changes of the members wait here", ErrOverloaded, changesMax))
 		return
 	}
-	for c.change.ID == 0 {
+	for c.change.ID == 0 || c.change.ID == FirstBase {
 		c.change.ID = g.host.config.Rand.Uint64()
 	}
-	if c.change.Base == 0 {
+	switch c.change.Base {
+	case 0:
 		c.change.Base = g.raft.Configuration().Change
+	case FirstBase:
+		c.change.Base = 0
 	}
 	g.changes = append(g.changes, c)
 	g.askForChange(c)
@@ -138,7 +145,7 @@ func (g *Group) configured(at raft.ConfigurationAt) {
 		case at.Change == c.change.ID:
 			c.begin()
 		case c.seen:
-			g.endChange(c, errors.New("balsa: the change of the members was superseded by another one before it had come to its end"))
+			g.endChange(c, fmt.Errorf("%w before it had come to its end", ErrSuperseded))
 			i--
 		case c.stale != nil && at.Change != c.change.Base:
 			g.endChange(c, c.stale)

@@ -24,6 +24,8 @@ var (
 	ErrRemoved = errors.New("balsa: this member was removed from the cluster; its data folder is of no use any more")
 	// ErrReplaced is wrapped, with ErrFailed, by a member that starts with an empty data folder under an id that the cluster knows with another.
 	ErrReplaced = errors.New("balsa: this member's data folder is empty, and the cluster knows it with another one")
+	// ErrSuperseded is wrapped by the error of a change of the members in whose place another one came before it had come to its end.
+	ErrSuperseded = errors.New("balsa: the change of the members was superseded by another one")
 	// ErrFailed is wrapped by every call once the host, or the group, has stopped by itself.
 	ErrFailed = errors.New("balsa: stopped after a failure")
 )

@@ -19,6 +19,8 @@ type Change struct {
 	Base uint64
 	// Force lets the change be made although a majority of the new voters is not heard.
 	Force bool
+	// Ready refuses the change unless those that are to become voters are learners already that have caught up: it would else wait for them.
+	Ready bool
 }
 
 // ChangeReason says why a change was not begun.
@@ -35,6 +37,8 @@ const (
 	ChangeUnreachable
 	// ChangeNotLeader: the server that was asked does not lead. Try again.
 	ChangeNotLeader
+	// ChangeNotReady: who is to become a voter has not caught up. Only with Change.Ready.
+	ChangeNotReady
 )
 
 // ChangeError says why a change was not begun. Nothing has changed.
@@ -126,6 +130,17 @@ func (r *Raft) beginChange(c Change) *ChangeError {
 		e := refuse(ChangeUnreachable, "without %s, which the leader does not hear, the new voters are no majority", names(silent))
 		e.Unreachable = silent
 		return e
+	}
+	for _, m := range next.Members {
+		if m.Suffrage != Learner || m.Target != Voter || !c.Ready {
+			continue
+		}
+		if r.peer(m.ID) == nil {
+			return refuse(ChangeNotReady, "n%d is not a learner yet", m.ID)
+		}
+		if lacks := r.lacks(m); lacks != "" {
+			return refuse(ChangeNotReady, "n%d %s", m.ID, lacks)
+		}
 	}
 	r.appendConfiguration(next)
 	return nil

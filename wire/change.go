@@ -15,7 +15,7 @@ const detailBytesMax = 4 << 10
 
 func appendChange(b []byte, m raft.ForwardChange) []byte {
 	c := m.Change
-	b = append(b, bit(c.Force, flagForce))
+	b = append(b, bit(c.Force, flagForce)|bit(c.Ready, flagReady))
 	b = uvarints(b, uint64(m.Term), c.ID, c.Base, uint64(len(c.Members)))
 	for _, member := range c.Members {
 		b = binary.AppendUvarint(b, uint64(member.ID))
@@ -36,9 +36,9 @@ func changeBytes(c raft.Change) int {
 }
 
 func (r *reader) change() raft.Message {
-	force := r.flags(flagForce)&flagForce != 0
+	flags := r.flags(flagForce | flagReady)
 	m := raft.ForwardChange{Term: r.term("term")}
-	m.Change = raft.Change{ID: r.uint("change"), Base: r.uint("base"), Force: force}
+	m.Change = raft.Change{ID: r.uint("change"), Base: r.uint("base"), Force: flags&flagForce != 0, Ready: flags&flagReady != 0}
 	const memberBytesMin = 4
 	n := r.count("members", memberBytesMin)
 	if n > raft.MembersMax {

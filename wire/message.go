@@ -36,6 +36,7 @@ const (
 	flagPromise     byte = 1 << 1 // AppendEntriesReply: a promise follows the other fields
 	flagLease       byte = 1 << 0 // ReadIndex
 	flagForce       byte = 1 << 0 // ForwardChange
+	flagReady       byte = 1 << 1 // ForwardChange
 )
 
 // AppendPacket appends the bytes of p to b:
