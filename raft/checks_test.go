@@ -17,6 +17,7 @@ type checks struct {
 	leaders map[Term]*leadership
 	terms   []Term // the keys of leaders, ascending
 	votes   map[vote]NodeID
+	ballots map[ballot]bool // that were given away
 
 	// stored is how far each server held the log of a term's leader on disk while it was in that term. What a majority stored is
 	// committed, whether anybody knows it or not: no later leader can be elected without it.
@@ -36,15 +37,22 @@ type place struct {
 }
 
 type vote struct {
-	voter NodeID
-	term  Term
+	voter  NodeID
+	folder uint64
+	term   Term
+}
+
+type ballot struct {
+	voter, candidate NodeID
+	term             Term
 }
 
 // leadership is a server's that was elected.
 type leadership struct {
 	server      NodeID
 	incarnation uint64
-	chain       []uint64 // of its log, as far as it grew
+	log         []Entry // as far as it grew
+	chain       []uint64
 }
 
 // commitment is an entry that is committed for ever, and the term in which it became so.
@@ -80,7 +88,7 @@ func violate(property, format string, args ...any) {
 
 func newChecks() *checks {
 	return &checks{
-		entries: map[place]uint64{}, chains: map[place]uint64{}, leaders: map[Term]*leadership{}, votes: map[vote]NodeID{},
+		entries: map[place]uint64{}, chains: map[place]uint64{}, leaders: map[Term]*leadership{}, votes: map[vote]NodeID{}, ballots: map[ballot]bool{},
 		stored: map[Term]map[NodeID]Index{}, proposals: map[string]*proposed{}, byID: map[uint64]*proposed{}, reads: map[readKey]Index{},
 		forwards: map[[2]uint64]bool{},
 	}
@@ -185,10 +193,11 @@ func (k *checks) voted(s *server, t Term, candidate NodeID) {
 	if s.disk.hardState != (HardState{t, candidate}) {
 		violate("durable before sent", "n%d tells of its vote for n%d in term %d, on its disk is %v", s.id, candidate, t, s.disk.hardState)
 	}
-	if other, ok := k.votes[vote{s.id, t}]; ok && other != candidate {
+	v := vote{voter: s.id, folder: s.folder, term: t}
+	if other, ok := k.votes[v]; ok && other != candidate {
 		violate("one vote a term", "n%d votes for n%d and for n%d in term %d", s.id, other, candidate, t)
 	}
-	k.votes[vote{s.id, t}] = candidate
+	k.votes[v], k.ballots[ballot{s.id, candidate, t}] = candidate, true
 }
 
 // acknowledged checks that what a server acknowledges is on its disk, and equal to the leader's.
@@ -227,7 +236,7 @@ func (k *checks) checkEntries(es []Entry) {
 }
 
 // leads takes in a server's election: it is called once its log is known and before its messages leave.
-func (k *checks) leads(s *server) {
+func (k *checks) leads(c *cluster, s *server) {
 	if s.raft.role != Leader {
 		return
 	}
@@ -238,10 +247,15 @@ func (k *checks) leads(s *server) {
 			violate("Election Safety", "n%d leads term %d, in its incarnation %d, after n%d in its incarnation %d",
 				s.id, t, s.incarnation, l.server, l.incarnation)
 		}
-		l.chain = s.chain
+		grown := len(s.log) > len(l.log)
+		l.log, l.chain = s.log, s.chain
+		if grown {
+			k.tally(c, t, nil) // another configuration may be in force
+		}
 		return
 	}
-	l = &leadership{server: s.id, incarnation: s.incarnation, chain: s.chain}
+	k.elected(c, s, t)
+	l = &leadership{server: s.id, incarnation: s.incarnation, log: s.log, chain: s.chain}
 	k.leaders[t] = l
 	i, _ := slices.BinarySearch(k.terms, t)
 	k.terms = slices.Insert(k.terms, i, t)
@@ -276,6 +290,7 @@ func (k *checks) step(c *cluster, s *server) {
 		violate("State Machine Safety", "n%d says that its entry %v is committed, it is %v", s.id, s.log[i-1], k.committed[i-1].entry)
 	}
 	k.commitSeen = max(k.commitSeen, i)
+	k.inForce(c, s)
 	k.checkLimits(s)
 }
 
@@ -296,12 +311,7 @@ func (k *checks) store(c *cluster, s *server) {
 		return
 	}
 	stored[s.id] = n
-	var all []Index
-	for _, id := range c.config.Configuration.Voters() {
-		all = append(all, stored[id])
-	}
-	slices.Sort(all)
-	k.commit(t, log[:min(n, all[(len(all)-1)/2])]) // what is beyond n is so without this server's help
+	k.tally(c, t, log)
 }
 
 // commit takes in that a prefix of a log is committed in term t.

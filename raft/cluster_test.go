@@ -32,7 +32,8 @@ type link struct{ from, to NodeID }
 type packet struct {
 	from NodeID
 	Envelope
-	held string // not empty: delivered only on demand, under this name
+	held    string    // not empty: delivered only on demand, under this name
+	folders [2]uint64 // of its sender and its addressee when it was sent
 }
 
 // server is a core with the host around it. The core is nil while the server is down.
@@ -43,13 +44,16 @@ type server struct {
 	clock       Nanos
 	rand        Rand
 	disk        disk
+	folder      uint64 // which data folder it has, Config.Incarnation; zero: it tells nobody
+	joins       bool   // it starts with the empty configuration, and waits for a leader
 
 	// log is the log as the core has it: the one on disk with all saves under way laid over it.
 	log   []Entry
-	chain []uint64 // of log, see checks.chainOf
+	chain []uint64          // of log, see checks.chainOf
+	named []ConfigurationAt // the configurations in log
 
 	// What the host does by itself when it is not told to wait.
-	manualPersist, manualApply, manualLoad, manualSend bool
+	manualPersist, manualApply, manualLoad, manualSend, manualIntroduce bool
 
 	given    Index // entries up to here were handed out to be applied
 	handed   []handed
@@ -58,6 +62,7 @@ type server struct {
 	streams  []stream // of snapshots to others
 	waiting  []waitingRead
 	outcomes map[ReadID]string
+	met      []NodeID // those who have shown which data folder they have, and the core has not been told
 }
 
 // handed is an entry that the state machine is to execute, or a snapshot that it is to continue from.
@@ -80,10 +85,11 @@ type waitingRead struct {
 // disk is what survives a crash, and the saves that do not yet.
 type disk struct {
 	hardState HardState
-	log       []Entry // from entry 1 on: what is before first is there for the checks alone
-	first     Index   // the oldest entry that the log has; 0 is 1
-	snapshot  []Entry // the newest snapshot: the entries that it stands for
-	saves     []*Save // under way, oldest first
+	log       []Entry         // from entry 1 on: what is before first is there for the checks alone
+	first     Index           // the oldest entry that the log has; 0 is 1
+	snapshot  []Entry         // the newest snapshot: the entries that it stands for
+	base      ConfigurationAt // in the snapshot
+	saves     []*Save         // under way, oldest first
 }
 
 // write makes the first entriesMax entries of a save durable, the hard state before them.
@@ -176,8 +182,9 @@ func (c *cluster) start(s *server) {
 	s.incarnation++
 	config := c.config
 	config.ID, config.Rand, config.Epoch = s.id, s.rand, s.incarnation*c.epochStep
+	config.Configuration, config.Incarnation = c.first(s), s.folder
 	state := s.disk.state()
-	state.Base = c.configurationOf(s.disk.snapshot)
+	state.Base = s.disk.base
 	state.Configurations = configurationsOf(s.disk.log[len(s.disk.snapshot):])
 	r, err := New(config, state)
 	if err != nil {
@@ -187,10 +194,12 @@ func (c *cluster) start(s *server) {
 	c.tellTime(s)
 	s.log = slices.Clone(s.disk.log)
 	s.chain = c.checks.chainOf(s.log)
+	s.named = configurationsOf(s.log)
 	s.handed, s.loads, s.waiting, s.streams = nil, nil, nil, nil
 	s.applied = Index(len(s.disk.snapshot))
 	s.given = s.applied
 	s.outcomes = map[ReadID]string{}
+	c.connect(s)
 	c.checks.store(c, s)
 	c.settle(s)
 }
@@ -211,6 +220,7 @@ func (c *cluster) crash(s *server, keep, torn int) {
 // settle carries out the effects of a server, and all that its host does by itself, until it is quiet.
 func (c *cluster) settle(s *server) {
 	if c.busy != nil && c.busy() {
+		c.checks.grows(c, s)
 		return
 	}
 	for s.raft != nil {
@@ -231,6 +241,8 @@ func (c *cluster) hostActs(s *server) bool {
 		c.load(s, ^uint64(0))
 	case len(s.handed) > 0 && !s.manualApply:
 		c.apply(s, len(s.handed))
+	case len(s.met) > 0 && !s.manualIntroduce:
+		c.introduce(s)
 	case !s.manualSend && c.sendNext(s):
 	default:
 		return false
@@ -261,7 +273,7 @@ func (c *cluster) carryOut(s *server, e Effects) {
 	if e.Save != nil {
 		c.beginSave(s, e.Save)
 	}
-	c.checks.leads(s)
+	c.checks.leads(c, s)
 	for _, m := range e.Messages {
 		c.checks.sent(s, m)
 		if v, ok := m.Message.(RequestVote); ok && v.Transfer {
@@ -273,8 +285,9 @@ func (c *cluster) carryOut(s *server, e Effects) {
 		if c.showSends {
 			c.say("n%d sends n%d %s", s.id, m.To, describe(m.Message))
 		}
-		c.network = append(c.network, &packet{from: s.id, Envelope: m})
+		c.post(s, m)
 	}
+	c.membersChanged(s, e)
 	if e.Restore != nil {
 		c.beginRestore(s, *e.Restore)
 	}
@@ -325,6 +338,11 @@ func (c *cluster) count(e Event) {
 	}
 }
 
+// post puts a message on its way.
+func (c *cluster) post(s *server, e Envelope) {
+	c.network = append(c.network, &packet{from: s.id, Envelope: e, folders: [2]uint64{s.folder, c.server(e.To).folder}})
+}
+
 func (c *cluster) answerReads(s *server) {
 	s.waiting = slices.DeleteFunc(s.waiting, func(w waitingRead) bool {
 		if w.index > s.applied {
@@ -361,11 +379,12 @@ func (c *cluster) beginSave(s *server, save *Save) {
 	s.disk.saves = append(s.disk.saves, save)
 	if save.Reset {
 		s.log = s.disk.replaced(save.First)
-		s.chain = c.checks.chainOf(s.log)
+		s.chain, s.named = c.checks.chainOf(s.log), configurationsOf(s.log)
 	}
 	c.checks.compacted(s, save)
 	s.log = supersede(s.log, save.Entries)
 	c.checks.appended(s, save.Entries)
+	c.checks.configured(c, s, save.Entries)
 }
 
 // persist tells a core that the oldest n of its saves are durable.
@@ -448,7 +467,7 @@ func (c *cluster) deliver(p *packet) {
 
 func (c *cluster) receive(p *packet) {
 	s := c.server(p.To)
-	if c.cut[link{p.from, p.To}] || s.raft == nil {
+	if c.cut[link{p.from, p.To}] || s.raft == nil || c.refused(p) {
 		c.say("n%d -x n%d %s", p.from, p.To, describe(p.Message))
 		return
 	}

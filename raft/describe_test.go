@@ -84,6 +84,13 @@ func describeFields(m Message) string {
 			s += fmt.Sprintf(" and no further: %v", m.Reason)
 		}
 		return s
+	case ForwardChange:
+		return fmt.Sprintf("t%d change %d: %s", m.Term, m.Change.ID, describeDesired(m.Change))
+	case ForwardChangeReply:
+		if m.Reason != 0 {
+			return fmt.Sprintf("t%d change %d is refused: %s", m.Term, m.ID, m.Detail)
+		}
+		return fmt.Sprintf("t%d change %d has begun", m.Term, m.ID)
 	case ReadIndex:
 		s := fmt.Sprintf("t%d #%d", m.Term, m.Seq)
 		if m.Lease {

@@ -28,6 +28,19 @@ func (r *Raft) hearsLeader() bool {
 	return r.leader != 0 && !r.leaderUnreachable && r.electionElapsed < r.config.ElectionTicks
 }
 
+// timeOut is the figure's rule for followers and candidates: if the election timeout elapses without hearing from a leader or granting a vote,
+// start an election (§3.4).
+func (r *Raft) timeOut() {
+	switch {
+	case !r.mayStand():
+		if r.leader != 0 {
+			r.becomeFollower(0) // what waits for the leader here must not wait for ever
+		}
+	case !r.stalled(): // or our own vote could not become durable, and each try would cost the others a term
+		r.startPreVote()
+	}
+}
+
 // startPreVote asks the others whether an election could be won, before the term that all must follow is raised (§9.6).
 func (r *Raft) startPreVote() {
 	r.becomeCandidate(PreCandidate)

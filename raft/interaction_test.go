@@ -12,13 +12,20 @@ import (
 
 // TestTranscripts runs the stories of testdata. Commands, each with what it does:
 //
-//	cluster n=3 election=10 heartbeat=1 [append-bytes= inflight-bytes= uncommitted-bytes= apply-bytes= cache-bytes= promise= lease= priorities=0,0,9 down=true]
+//	cluster n=3 election=10 heartbeat=1 [joiners=2 folders=true append-bytes= inflight-bytes= uncommitted-bytes= apply-bytes= cache-bytes= promise= lease= priorities=0,0,9 down=true]
+//	                                             joiners come behind the n founders and wait to be told; they have data folders, the founders
+//	                                             only with folders
 //	disk 1 [terms=1x3,4,5x2] [term=5] [vote=2]   what a server that is down has on its disk; without an argument it is shown
 //	       [snapshot=3] [first=4]                its snapshot ends with entry 3, which is committed, and its log begins with entry 4
-//	manual persist|apply|load|send [1 2]         the host waits for the commands below; auto ends it
+//	manual persist|apply|load|send|introduce [1 2]   the host waits for the commands below; auto ends it
 //	persist 1 [n=] [again=seq] | applied 1 [n=] | load 1 [bytes=] [fail=true | ahead=true]
 //	compact 1 [to=3]                             1 takes a snapshot of what it has applied and forgets its log up to an entry, or all of that
 //	send 1 | sent 1 2                            1 sends the next snapshot that was asked for; it gives up the one that 2 waits for
+//	change 1 voters=1,2,4 [learners=5] [base=] [force=true] [id=] [addresses=4@a:1]
+//	                                             what 1 is told that the members shall be; id is the next number
+//	members [1 2]                                the configuration in force, and what a change waits for
+//	introduce 1 4 [folder=402]                   4 shows 1 which data folder it has; hosts do that by themselves
+//	wipe 4 [joins=false]                         4, which is down, loses its disk, and gets another data folder
 //	transfer 1 [2]                               1 hands the lead over, to 2 or to whom it chooses
 //	rand 1 3                                     the election timeout of server 1 is the shortest and 3 ticks; 5 otherwise
 //	tick [1 2] [n=]; campaign 1; unreachable 1 2 (at 1, of 2)
@@ -48,6 +55,8 @@ type interpreter struct {
 	t     *testing.T
 	c     *cluster
 	story *strings.Builder // of the command that runs
+
+	changes uint64 // the id of the last change of the members
 }
 
 // run executes a command and returns the story that it makes.
@@ -87,6 +96,8 @@ func (i *interpreter) execute(cmd script.Command) {
 		i.network(cmd)
 	case "cut", "isolate", "heal":
 		i.links(cmd)
+	case "members", "change", "introduce", "wipe":
+		i.members(cmd)
 	default:
 		i.server(cmd)
 	}
@@ -100,6 +111,12 @@ func (i *interpreter) newCluster(cmd script.Command) {
 		CacheBytesMax: cmd.Uint("cache-bytes", 0),
 		Promise:       Nanos(cmd.Uint("promise", 0)), Lease: Nanos(cmd.Uint("lease", 0)), Promised: Nanos(cmd.Uint("promise", 0)),
 	})
+	i.c.addJoiners(cmd.Int("joiners", 0))
+	for _, s := range i.c.servers {
+		if cmd.Bool("folders", false) {
+			s.folder = folderOf(s.id, 1)
+		}
+	}
 	for k, priority := range cmd.List("priorities") {
 		i.c.config.Configuration.Members[k].Priority = uint8(parse(cmd, priority, 0))
 	}
@@ -342,6 +359,8 @@ func (i *interpreter) setManual(cmd script.Command, s *server, manual bool) {
 		s.manualLoad = manual
 	case "send":
 		s.manualSend = manual
+	case "introduce":
+		s.manualIntroduce = manual
 	default:
 		cmd.Fatalf("a host cannot wait with %q", what)
 	}
@@ -424,6 +443,7 @@ func (i *interpreter) setDisk(cmd script.Command) {
 		}
 	}
 	if n := Index(cmd.Uint("snapshot", 0)); n > 0 {
+		s.disk.base = i.c.baseAt(s, n)
 		s.disk.snapshot, s.disk.first = slices.Clone(s.disk.log[:n]), Index(cmd.Uint("first", uint64(n+1)))
 		i.c.checks.chainOf(s.disk.log)
 		i.c.checks.commit(s.disk.log[n-1].Term, s.disk.log[:n])

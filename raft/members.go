@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/balsa-raft/balsa/internal/must"
@@ -16,7 +17,8 @@ import (
 type members struct {
 	history []ConfigurationAt // the last is in force
 	quorum  quorum            // of that one
-	// known is the data folder of each member, as its connections told; leaders write it down (see pin).
+	// known is which data folder the other members have, as their connections told; leaders write it down (see pin). Of those who are no
+	// members nothing is kept: who comes back may come with another one.
 	known map[NodeID]uint64
 }
 
@@ -68,7 +70,7 @@ func (r *Raft) compactConfigurations(i Index) {
 
 // resetConfigurations begins anew with that of a snapshot.
 func (r *Raft) resetConfigurations(c ConfigurationAt) {
-	r.members.history = []ConfigurationAt{c}
+	r.members.history = []ConfigurationAt{c.or(r.config.Configuration)}
 	r.configurationChanged()
 }
 
@@ -76,6 +78,11 @@ func (r *Raft) resetConfigurations(c ConfigurationAt) {
 func (r *Raft) configurationChanged() {
 	c := r.members.inForce()
 	r.members.quorum = c.quorum()
+	known := map[NodeID]uint64{}
+	for _, m := range c.Members {
+		known[m.ID] = r.members.known[m.ID]
+	}
+	r.members.known = known
 	r.effects.Configuration = &c
 	r.event(EventConfiguration, 0, c.Index)
 	if r.role == Leader {
@@ -101,20 +108,16 @@ func (r *Raft) followMembers() {
 			r.peers = append(r.peers, newPeer(m.ID, r.log.last+1, r.ticks))
 		}
 	}
+	slices.SortFunc(r.peers, func(p, q *peer) int { return cmp.Compare(p.id, q.id) })
 }
 
 // departPeers lets go of those that have left, once they know it or too long has passed.
 func (r *Raft) departPeers() {
-	kept := r.peers[:0]
-	for _, p := range r.peers {
+	r.peers = slices.DeleteFunc(r.peers, func(p *peer) bool {
 		told := p.matchIndex >= p.leaving && p.commitSent >= p.leaving
 		late := r.ticks-p.leavingSince > uint64(departTimeouts*r.config.ElectionTicks) || p.nextIndex < r.log.first
-		if p.leaving == 0 || !told && !late {
-			kept = append(kept, p)
-		}
-	}
-	clear(r.peers[len(kept):])
-	r.peers = kept
+		return p.leaving != 0 && (told || late)
+	})
 }
 
 // departTimeouts is for how many election timeouts a member that has left is still told so.
@@ -134,19 +137,33 @@ func (r *Raft) mayStand() bool {
 	return false
 }
 
-// Introduce tells which data folder a server has, as its connection said. A leader writes it into the configuration, so that a server that
-// comes back with another one is known to have lost what it acknowledged.
+// Introduce tells which data folder a member has, as its connection said. A leader writes it into the configuration, so that a server that
+// comes back with another one is known to have lost what it acknowledged. It is told again of those who are connected when
+// Effects.Configuration has come: what is said of others than members is not kept.
 func (r *Raft) Introduce(id NodeID, incarnation uint64) {
-	if _, ok := r.members.inForce().Member(id); ok && incarnation != 0 {
+	if _, ok := r.members.inForce().Member(id); ok {
 		r.members.known[id] = incarnation
 	}
 }
 
+// folder is the data folder that a member has shown, or zero.
+func (r *Raft) folder(id NodeID) uint64 {
+	if id == r.config.ID {
+		return r.config.Incarnation
+	}
+	return r.members.known[id]
+}
+
 // configurations are those that may come into force again, where first is the one that the server was first started with.
 func (s LogState) configurations(first Configuration) []ConfigurationAt {
-	base := s.Base
-	if base.Index == 0 && len(base.Members) == 0 {
-		base = ConfigurationAt{Configuration: first}
+	return append([]ConfigurationAt{s.Base.or(first)}, s.Configurations...)
+}
+
+// or is c, or first if c is empty: the one of a snapshot that was taken before there was any in the log, by a server that was started without
+// one.
+func (c ConfigurationAt) or(first Configuration) ConfigurationAt {
+	if len(c.Members) == 0 {
+		return ConfigurationAt{Configuration: first}
 	}
-	return append([]ConfigurationAt{base}, s.Configurations...)
+	return c
 }

@@ -307,13 +307,13 @@ func (r *Raft) pin() {
 	c.Members = slices.Clone(c.Members)
 	for i := range c.Members {
 		if m := &c.Members[i]; r.isUnpinned(*m) {
-			m.Incarnation = r.members.known[m.ID]
+			m.Incarnation = r.folder(m.ID)
 		}
 	}
 	r.appendConfiguration(c.Configuration)
 }
 
-func (r *Raft) isUnpinned(m Member) bool { return m.Incarnation == 0 && r.members.known[m.ID] != 0 }
+func (r *Raft) isUnpinned(m Member) bool { return m.Incarnation == 0 && r.folder(m.ID) != 0 }
 
 // isCaughtUp: its last round was short, and the one under way is not yet longer. Who is not heard begins no new round.
 func (r *Raft) isCaughtUp(p *peer) bool {

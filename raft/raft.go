@@ -83,7 +83,7 @@ type LogState struct {
 	Last      Index // of the newest; First-1 for an empty log
 	BaseTerm  Term  // of the entry before First; 0 if there is none
 	Runs      []TermRun
-	// Base is the configuration of the snapshot that the log goes on from; the zero value stands for Config.Configuration. Configurations are
+	// Base is the configuration of the snapshot that the log goes on from; an empty one stands for Config.Configuration. Configurations are
 	// those of the log's entries behind it, ascending.
 	Base           ConfigurationAt
 	Configurations []ConfigurationAt
@@ -113,7 +113,6 @@ func New(config Config, s LogState) (*Raft, error) {
 		applying:    s.Applied,
 		members:     newMembers(s.configurations(config.Configuration)),
 	}
-	r.Introduce(config.ID, config.Incarnation)
 	r.disk = durability{term: s.HardState, handed: s.HardState, lastHanded: s.Last, index: s.Last, first: s.First}
 	r.reads.lastSeq = config.Epoch
 	if s.HardState.CurrentTerm == 0 {
@@ -205,10 +204,8 @@ func (r *Raft) Tick() {
 		r.tickLeader()
 		return
 	}
-	// If the election timeout elapses without hearing from a leader or granting a vote: start an election (§3.4).
-	// Not while the disk is stuck: our own vote could not become durable, and each try would cost the others a term.
-	if r.electionElapsed >= r.electionTimeout && r.members.inForce().IsVoter(r.config.ID) && !r.stalled() && !r.awaitPromise() {
-		r.startPreVote()
+	if r.electionElapsed >= r.electionTimeout && !r.awaitPromise() {
+		r.timeOut()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,7 +45,8 @@ func TestRandom(t *testing.T) {
 	for _, what := range []string{"leaders", "committed", "crashes", "torn saves", "truncations", "refused proposals",
 		"aborted reads", "confirmed reads", "quorums lost", "loads for peers", "loads to apply", "compactions", "snapshots asked for",
 		"snapshots installed", "forwards sent again", "restarts behind a snapshot", "transfers", "transfers that ended", "votes for a transfer",
-		"stuck disks", "transfers because of a stuck disk", "transfers to the preferred", "reads under a lease", "followers' reads under a lease"} {
+		"stuck disks", "transfers because of a stuck disk", "transfers to the preferred", "reads under a lease", "followers' reads under a lease",
+		"changes refused", "joint configurations", "changes made", "configurations undone", "leaders removed", "joint configurations cancelled", "disks lost", "voters that had lost their disk"} {
 		if seen[what] < *runsFlag/20 {
 			t.Errorf("in %d runs there were %d %s: they show little", *runsFlag, seen[what], what)
 		}
@@ -77,6 +79,8 @@ type world struct {
 	total   int
 	fifo    int // of 100 deliveries, how many take the oldest message
 	speed   int // of 10 messages under way, how many arrive before the next tick
+
+	lastChange uint64
 
 	late     []*packet // copies of messages that were delivered long ago
 	commands int
@@ -112,6 +116,7 @@ func runSeed(seed uint64, tell bool) (w *world, err error) {
 	}
 	w.calm()
 	w.calmDown()
+	w.keepsPeace()
 	w.count()
 	return w, nil
 }
@@ -133,6 +138,7 @@ func newWorld(r *rand.Rand) *world {
 		w.clock = c.read
 	}
 	w.epochStep = 1 << 32
+	w.addServers()
 	if ms := w.config.Configuration.Members; r.IntN(2) == 0 {
 		ms[r.IntN(n)].Priority, ms[r.IntN(n)].Priority = 1, 2
 	}
@@ -164,6 +170,8 @@ func newWorld(r *rand.Rand) *world {
 		{5, (*world).changeHost},
 		{10 * r.IntN(4), (*world).compactOne},
 		{3 * r.IntN(4), (*world).transferOne},
+		{8 * r.IntN(4), (*world).changeSome},
+		{4 * r.IntN(3), (*world).wipeOne},
 	}
 	for i := range w.weights {
 		w.weights[i].of = w.weights[i].of * (4 + r.IntN(16)) / 10 // no two runs have the same rhythm
@@ -295,6 +303,8 @@ func (w *world) hostOne() {
 		}
 	case n == 1 && len(s.handed) > 0:
 		w.apply(s, 1+w.rand.IntN(len(s.handed)))
+	case n == 2 && len(s.met) > 0:
+		w.introduce(s)
 	case n == 2 && w.sendNext(s):
 	case len(s.disk.saves) > 0:
 		w.persist(s, 1+w.rand.IntN(len(s.disk.saves)))
@@ -476,7 +486,7 @@ func (w *world) calm() {
 	w.busy = nil
 	clear(w.cut)
 	for _, s := range w.servers {
-		s.manualPersist, s.manualApply, s.manualLoad, s.manualSend = false, false, false, false
+		s.manualPersist, s.manualApply, s.manualLoad, s.manualSend, s.manualIntroduce = false, false, false, false, false
 		if s.raft == nil {
 			w.start(s)
 		}
@@ -501,14 +511,24 @@ func (w *world) calm() {
 	for _, s := range w.servers {
 		w.say("%v", s.raft.Status())
 	}
+	for _, s := range w.servers {
+		w.say("%s", describeMembers(s))
+		for id, how := range s.outcomes {
+			if how == "" {
+				w.say("n%d waits for read %d", s.id, id)
+			}
+		}
+	}
 	violate("liveness", "without faults the cluster does not come to rest with %q applied everywhere", last)
 }
 
 // calmDown waits until a server of the highest priority leads, and goes on leading.
 func (w *world) calmDown() {
 	var highest uint8
-	for _, m := range w.config.Configuration.Members {
-		highest = max(highest, m.Priority)
+	for _, m := range w.members().Members {
+		if m.Suffrage == Voter {
+			highest = max(highest, m.Priority)
+		}
 	}
 	quiet, term := 0, Term(0)
 	for range 2 << preferDoublings * preferTimeouts * w.config.ElectionTicks {
@@ -554,13 +574,18 @@ func (w *world) isCommitted(command string) bool {
 	return p != nil && p.commits > 0
 }
 
-// converged reports whether all servers have applied the same whole log, and no read waits.
+// converged reports whether all members have applied the same whole log, no change of them is under way, and no read waits.
 func (w *world) converged() bool {
 	end := len(w.checks.committed)
-	for _, s := range w.servers {
+	if !w.members().AtRest() {
+		return false
+	}
+	for _, s := range w.stay() {
 		if int(s.applied) != end || len(s.log) != end || len(s.waiting) > 0 {
 			return false
 		}
+	}
+	for _, s := range w.servers {
 		for _, how := range s.outcomes {
 			if how == "" {
 				return false
@@ -574,7 +599,7 @@ func (w *world) converged() bool {
 func (w *world) hangs() bool {
 	for _, p := range w.checks.byID {
 		alive := p.by != nil && p.by.raft != nil && p.by.incarnation == p.life
-		if alive && !p.refused && p.commits == 0 && p.term == p.by.raft.Term() {
+		if alive && slices.Contains(w.stay(), p.by) && !p.refused && p.commits == 0 && p.term == p.by.raft.Term() {
 			return true
 		}
 	}

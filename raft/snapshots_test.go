@@ -61,6 +61,7 @@ func (s *server) savedFirst() Index {
 // compact takes a snapshot of what a server has applied, and forgets its log up to an entry.
 func (c *cluster) compact(s *server, to Index) {
 	if int(s.applied) > len(s.disk.snapshot) {
+		s.disk.base = c.baseAt(s, s.applied)
 		s.disk.snapshot = slices.Clone(s.log[:s.applied])
 		c.say("n%d has a snapshot of %d entries", s.id, s.applied)
 	}
@@ -112,33 +113,12 @@ func (c *cluster) sendNext(s *server) bool {
 	last := s.disk.snapshot[len(s.disk.snapshot)-1]
 	st.begun, st.term, st.at = true, s.raft.Term(), last.Index
 	m := InstallSnapshot{Term: st.term, LeaderID: s.id, LastIncludedIndex: last.Index, LastIncludedTerm: last.Term, Size: uint64(last.Index),
-		Configuration: AppendConfiguration(nil, c.configurationOf(s.disk.snapshot).Configuration)}
+		Configuration: AppendConfiguration(nil, s.disk.base.Configuration)}
 	if c.showSends {
 		c.say("n%d sends n%d %s", s.id, st.to, describe(m))
 	}
-	c.network = append(c.network, &packet{from: s.id, Envelope: Envelope{To: st.to, Message: m}})
+	c.post(s, Envelope{To: st.to, Message: m})
 	return true
-}
-
-// configurationOf is the last configuration among entries, or the one that the cluster began with.
-func (c *cluster) configurationOf(es []Entry) ConfigurationAt {
-	if all := configurationsOf(es); len(all) > 0 {
-		return all[len(all)-1]
-	}
-	return ConfigurationAt{Configuration: c.config.Configuration}
-}
-
-func configurationsOf(es []Entry) (all []ConfigurationAt) {
-	for _, e := range es {
-		if e.Type == EntryConfiguration {
-			configuration, err := DecodeConfiguration(e.Data)
-			if err != nil {
-				panic(err)
-			}
-			all = append(all, ConfigurationAt{Index: e.Index, Configuration: configuration})
-		}
-	}
-	return all
 }
 
 // endStream tells a core that a snapshot has arrived, or will not be sent any more.
@@ -156,7 +136,7 @@ func (c *cluster) receiveForHost(s *server, p *packet) bool {
 		}
 		c.storeSnapshot(s, m)
 		reply := InstallSnapshotReply{Term: m.Term, LastIncludedIndex: m.LastIncludedIndex, Offset: m.Size}
-		c.network = append(c.network, &packet{from: s.id, Envelope: Envelope{To: p.from, Message: reply}})
+		c.post(s, Envelope{To: p.from, Message: reply})
 		return false
 	case InstallSnapshotReply:
 		i := slices.IndexFunc(s.streams, func(st stream) bool { return st.to == p.from && st.at == m.LastIncludedIndex && st.term == m.Term })
@@ -173,7 +153,7 @@ func (c *cluster) receiveForHost(s *server, p *packet) bool {
 func (c *cluster) storeSnapshot(s *server, m InstallSnapshot) {
 	es := c.checks.snapshot(s, m)
 	if len(es) > len(s.disk.snapshot) {
-		s.disk.snapshot = es
+		s.disk.snapshot, s.disk.base = es, baseOf(m)
 	}
 	c.checks.store(c, s)
 }

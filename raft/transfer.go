@@ -133,7 +133,7 @@ func (r *Raft) tickTransfer() {
 func (r *Raft) onTimeoutNow(from NodeID, m TimeoutNow) {
 	r.updateTerm(m.Term)
 	if m.Term == r.currentTerm && r.role == Follower && r.leader == from && r.log.last == m.LastLogIndex &&
-		r.members.inForce().IsVoter(r.config.ID) && !r.stalled() {
+		r.mayStand() && !r.stalled() {
 		r.startElection(true)
 	}
 }
