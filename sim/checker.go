@@ -26,6 +26,8 @@ type checker struct {
 
 	streams map[streamed]uint64 // how far snapshots were sent
 	sizes   map[place]uint64    // of snapshots
+
+	configurations configurations
 }
 
 type leadership struct {
@@ -68,13 +70,13 @@ func newChecker(w *world) *checker {
 		refused: make(map[uint64]bool),
 		streams: make(map[streamed]uint64),
 		sizes:   make(map[place]uint64),
+
+		configurations: newConfigurations(w.knobs.raft.Configuration),
 	}
 }
 
 // committedTo is the last entry that was ever declared committed.
 func (c *checker) committedTo() raft.Index { return raft.Index(len(c.committed)) }
-
-func (c *checker) quorum() int { return len(c.w.members)/2 + 1 }
 
 // event takes in what a core says of itself.
 func (c *checker) event(m *member, e raft.Event) {
@@ -89,15 +91,16 @@ func (c *checker) event(m *member, e raft.Event) {
 	}
 	c.leaders[e.Term] = now
 	c.checkVote(m, e.Term, m.id, "leads the term")
-	if n := c.votesFor(m.id, e.Term); n < c.quorum() {
-		c.w.fail("Election Safety", "n%d leads term %d with the votes of %d members", m.id, e.Term, n)
-	}
 	// Its own vote had to be durable, and so is everything that was to be saved before it: its whole log.
 	log := map[raft.Index]raft.Term{0: 0}
 	for i, entry := range m.disk.durable.entries {
 		log[raft.Index(i+1)] = entry.term
 	}
 	c.logs[e.Term] = log
+	_, cfg := c.configurationIn(func(i raft.Index) raft.Term { return log[i] }, raft.Index(len(log)))
+	if !enough(cfg, func(id raft.NodeID) bool { return id == m.id || c.votes[ballot{member: id, term: e.Term}] == m.id }) {
+		c.w.fail("Election Safety", "n%d leads term %d without the votes of a majority of %v", m.id, e.Term, cfg)
+	}
 	for i, entry := range c.committed {
 		if has := m.disk.durable.at(raft.Index(i + 1)); entry.in < e.Term && has.term != entry.term {
 			c.w.fail("Leader Completeness", "n%d leads term %d without entry %d of term %d, which was committed in term %d; it has one of term %d",
@@ -105,16 +108,6 @@ func (c *checker) event(m *member, e raft.Event) {
 			return
 		}
 	}
-}
-
-// votesFor is how many members are known to have voted for a candidate.
-func (c *checker) votesFor(candidate raft.NodeID, term raft.Term) (n int) {
-	for _, m := range c.w.members {
-		if m.id == candidate || c.votes[ballot{member: m.id, term: term}] == candidate {
-			n++
-		}
-	}
-	return n
 }
 
 // vote takes in that a member says to have voted.
@@ -203,6 +196,8 @@ func (c *checker) appended(m *member, msg *raft.AppendEntries) {
 		c.see(m, e, previous)
 		previous = e.Term
 	}
+	c.notSent(m, msg.Term)
+	c.commits(m, msg.Term, msg.LeaderCommit)
 }
 
 // see takes in an entry wherever it is: if two logs contain an entry with the same index and term, then the logs are identical up to it.
@@ -213,6 +208,7 @@ func (c *checker) see(m *member, e *raft.Entry, previous raft.Term) {
 			e.Index, e.Term, m.id, is.previous, is.sum, was.previous, was.sum)
 	}
 	c.entries[at] = is
+	c.seeConfiguration(m, e)
 }
 
 // acknowledged takes in that a follower says to have durably what its leader has.
@@ -259,35 +255,55 @@ func (c *checker) says(m *member, s raft.Status) {
 	if s.CommitIndex <= c.committedTo() {
 		return
 	}
-	for i := c.committedTo() + 1; i <= s.CommitIndex; i++ {
-		term, ok := c.durableOnMajority(i)
-		if !ok {
-			c.w.fail("Committed Is Durable", "n%d says in term %d that entry %d is committed, and no majority has it on disk: %s",
-				m.id, s.Term, i, c.holders(i))
-			return
-		}
-		c.committed = append(c.committed, committed{term: term, in: s.Term})
+	// Others say so after their leader has. It may have led until this very step.
+	term, ok := c.lastLed(m)
+	if !ok {
+		c.w.fail("Committed Is Durable", "n%d says in term %d that entry %d is committed, and no leader has said so", m.id, s.Term, s.CommitIndex)
+		return
 	}
-	if last := c.committed[len(c.committed)-1]; s.Role == raft.Leader && last.term != s.Term {
-		c.w.fail("Committed Is Durable", "n%d leads term %d and commits entry %d of term %d by counting replicas",
-			m.id, s.Term, s.CommitIndex, last.term)
+	if s.Role == raft.Leader {
+		c.notSent(m, s.Term)
 	}
+	c.commits(m, term, s.CommitIndex)
 }
 
-// durableOnMajority is the term of the entry at i that a majority has on disk.
-func (c *checker) durableOnMajority(i raft.Index) (raft.Term, bool) {
-	for _, m := range c.w.members {
-		n, term := 0, c.held(m, i).term
-		for _, o := range c.w.members {
-			if term != 0 && c.held(o, i).term == term {
-				n++
-			}
-		}
-		if n >= c.quorum() {
-			return term, true
+// lastLed is the last term that this incarnation of a member has led.
+func (c *checker) lastLed(m *member) (last raft.Term, ok bool) {
+	for term, l := range c.leaders {
+		if l.member == m.id && l.incarnation == m.incarnation {
+			last, ok = max(last, term), true
 		}
 	}
-	return 0, false
+	return last, ok
+}
+
+// commits takes in that the leader of a term says that entries up to last are committed.
+func (c *checker) commits(m *member, term raft.Term, last raft.Index) {
+	if last <= c.committedTo() {
+		return
+	}
+	log := c.logs[term]
+	if c.leaders[term].member == m.id { // what it has and has sent to nobody: a group of one
+		for i := c.committedTo() + 1; i <= last; i++ {
+			if _, ok := log[i]; !ok {
+				log[i] = c.held(m, i).term
+			}
+		}
+	}
+	for i := c.committedTo() + 1; i <= last; i++ {
+		if !c.mayCommit(log, i) {
+			c.w.fail("Committed Is Durable", "n%d says in term %d that entry %d of term %d is committed, and no majority has it on disk: %s",
+				m.id, term, i, log[i], c.holders(i))
+			return
+		}
+		c.committed = append(c.committed, committed{term: log[i], in: term})
+		if cfg, ok := c.configurations.at[place{i, log[i]}]; ok {
+			c.committedChange(cfg)
+		}
+	}
+	if log[last] != term {
+		c.w.fail("Committed Is Durable", "n%d leads term %d and commits entry %d of term %d by counting replicas", m.id, term, last, log[last])
+	}
 }
 
 func (c *checker) holders(i raft.Index) (s string) {

@@ -7,10 +7,10 @@ import "github.com/balsa-raft/balsa/raft"
 func (w *world) demandForwarding() {
 	const each = 3
 	before := w.leader().group.Status()
-	waiting := each * len(w.members)
+	waiting := each * len(w.cluster())
 	w.network.losesForwards = true
 	w.tell("half of what is forwarded is lost")
-	for _, m := range w.members {
+	for _, m := range w.cluster() {
 		for range each {
 			w.probe(m, true, func() bool { return false }, func() { waiting-- })
 		}
@@ -20,7 +20,7 @@ func (w *world) demandForwarding() {
 	if w.failure != nil {
 		return
 	}
-	for _, m := range w.members {
+	for _, m := range w.cluster() {
 		if s := m.group.Status(); waiting > 0 || s.Term != before.Term {
 			w.fail("Liveness", "half of what is forwarded was lost for %v, and %d clients wait: %v", recoveryMax, waiting, m)
 		}

@@ -12,7 +12,8 @@ import (
 
 // knobs are what a seed decides before the run begins. Limits are often tiny, so that what they guard happens all the time.
 type knobs struct {
-	members  int
+	members  int // that the cluster starts with
+	spares   int // servers that can become members
 	duration time.Duration
 	faults   Faults
 
@@ -44,6 +45,7 @@ const tick = 10 * time.Millisecond
 func drawKnobs(o Options, r *rand.Rand) knobs {
 	k := knobs{
 		members:  pick(r, 1, 3, 3, 3, 3, 5, 5, 5),
+		spares:   pick(r, 0, 1, 2, 4),
 		duration: time.Duration(3+r.IntN(6)) * time.Second,
 		faults:   drawFaults(r),
 		raft: raft.Config{
@@ -152,10 +154,10 @@ func (k *knobs) electionTimeout() time.Duration {
 
 func (k *knobs) String() string {
 	c := k.raft
-	return fmt.Sprintf("members %d, %v, faults %v every %v (%d%% on the leader), clocks off by %d of 1000; "+
+	return fmt.Sprintf("members %d and %d spare, %v, faults %v every %v (%d%% on the leader), clocks off by %d of 1000; "+
 		"election %d ticks, append %d, inflight %d, uncommitted %d, apply %d, cache %d, segment %d, pending %d bytes; compaction %+v, padding %d; "+
 		"clients %d, keys %d, think %v, %d%% to leaders, reads %d%%, burst %d, value %d bytes; latency %v, late by %v, of 1000 messages %v, of 1000 copies %d late",
-		k.members, k.duration, k.faults, k.faultEvery, k.onLeader, k.drift,
+		k.members, k.spares, k.duration, k.faults, k.faultEvery, k.onLeader, k.drift,
 		c.ElectionTicks, c.AppendBytesMax, c.InflightBytesMax, c.UncommittedBytesMax, c.ApplyBytesMax, c.CacheBytesMax,
 		k.segmentBytes, k.pendingBytes, k.compaction, k.padding, k.clients, k.keys, k.think, k.toLeaders, k.readPart, k.burstMax, k.valueBytes,
 		k.latency, k.lateMax, k.kinds, k.lateCopies)

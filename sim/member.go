@@ -17,6 +17,10 @@ type member struct {
 	id   raft.NodeID
 	disk disk
 
+	standing standing
+	joins    bool // it starts without knowing who the members are
+	wiped    bool // its folder was lost
+
 	incarnation int           // rises with each start
 	identity    host.Identity // of the data folder, once it has been opened
 
@@ -40,6 +44,7 @@ type member struct {
 	commit      raft.Index
 	ticks       uint64 // of this incarnation
 	handovers   []*handover
+	wishes      []*wish
 }
 
 func newMember(w *world, id raft.NodeID) *member {
@@ -88,7 +93,7 @@ func (m *member) start() {
 	m.up, m.diskFailed, m.stopped, m.commit, m.pausedUntil = true, false, false, 0, 0
 	m.started = m.w.now
 	m.drift = 1000 - m.w.knobs.drift + m.w.rand.Int64N(2*m.w.knobs.drift+1)
-	m.ticks, m.handovers = 0, nil
+	m.ticks, m.handovers, m.wishes = 0, nil, nil
 	m.due, m.nested = [host.PartCount]bool{}, false
 	m.disk.fs.SetHook(m.hook)
 	m.w.report.Starts++
@@ -107,7 +112,11 @@ func (m *member) open() {
 	}
 	m.checkIdentity(h.Identity())
 	m.machine = newRegister(m)
-	g, err := h.Join(group, m.w.knobs.raft, m.machine)
+	config := m.w.knobs.raft
+	if m.joins {
+		config.Configuration = raft.Configuration{}
+	}
+	g, err := h.Join(group, config, m.machine)
 	if err != nil {
 		m.refused(err)
 		return
@@ -153,7 +162,7 @@ func (m *member) die(d death) {
 	}
 	waits := m.waits
 	m.up, m.host, m.group, m.machine, m.waits, m.strike = false, nil, nil, nil, nil, nil
-	m.handovers = nil
+	m.handovers, m.wishes = nil, nil
 	for _, op := range waits {
 		w.clients.lost(op)
 	}
@@ -164,7 +173,7 @@ func (m *member) die(d death) {
 }
 
 func (m *member) restart() {
-	if !m.up {
+	if !m.up && m.standing == isMember {
 		m.start()
 	}
 }

@@ -34,6 +34,8 @@ func (w *world) harm() {
 		{FaultRumour, w.harmRumour},
 		{FaultDuplicate, func(m *member) { w.network.echo(m.id) }},
 		{FaultTransfer, w.harmTransfer},
+		{FaultMembers, w.harmMembers},
+		{FaultWipe, w.harmWipe},
 	}
 	n := 0
 	for _, h := range harms {

@@ -21,8 +21,9 @@ type network struct {
 
 // packet is one that was sent.
 type packet struct {
-	from  raft.NodeID
-	bytes []byte
+	from        raft.NodeID
+	incarnation uint64 // of its data folder
+	bytes       []byte
 }
 
 // link is one direction between two members.
@@ -55,7 +56,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	w.mix(uint64(from.id), uint64(to))
 	w.trace = mixBytes(w.trace, b)
 	w.report.Messages++
-	n.remember(from.id, to, b)
+	n.remember(from, to, b)
 	mishap, faults := w.knobs.kinds[kindOf(p.Message)], w.knobs.faults
 	if !w.chaos {
 		faults = 0
@@ -74,12 +75,12 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 // echoMax is how many packets to one member are remembered.
 const echoMax = 40
 
-func (n *network) remember(from, to raft.NodeID, b []byte) {
+func (n *network) remember(from *member, to raft.NodeID, b []byte) {
 	sent := &n.sent[to-1]
 	if len(*sent) == 2*echoMax {
 		*sent = append((*sent)[:0], (*sent)[echoMax:]...)
 	}
-	*sent = append(*sent, packet{from: from, bytes: b})
+	*sent = append(*sent, packet{from: from.id, incarnation: from.identity.Incarnation, bytes: b})
 }
 
 // echo delivers some of the last packets to a member once more, perhaps to its next incarnation.
@@ -91,7 +92,7 @@ func (n *network) echo(to raft.NodeID) {
 	for _, p := range sent {
 		if n.w.chance(part) {
 			n.w.report.Duplicated++
-			n.w.after(between(n.w.rand, 0, longest), func() { n.arrive(p.from, to, p.bytes) })
+			n.w.after(between(n.w.rand, 0, longest), func() { n.arrive(p, to) })
 		}
 	}
 }
@@ -148,17 +149,18 @@ func (n *network) carry(from, to raft.NodeID, b []byte, late bool) {
 		l.free = max(l.free, w.now+delay)
 		delay = l.free - w.now
 	}
-	w.after(delay, func() { n.arrive(from, to, b) })
+	p := packet{from: from, incarnation: w.member(from).identity.Incarnation, bytes: b}
+	w.after(delay, func() { n.arrive(p, to) })
 }
 
-func (n *network) arrive(from, to raft.NodeID, b []byte) {
-	w, m := n.w, n.w.member(to)
+func (n *network) arrive(sent packet, to raft.NodeID) {
+	w, m, from := n.w, n.w.member(to), sent.from
 	// What was under way when a link was cut may still arrive.
-	if !m.up || n.link(from, to).cut && w.chance(700) {
+	if !m.up || n.link(from, to).cut && w.chance(700) || !n.admits(w.member(from), m, sent.incarnation) {
 		w.report.Lost++
 		return
 	}
-	p, err := wire.DecodePacket(slices.Clone(b))
+	p, err := wire.DecodePacket(slices.Clone(sent.bytes))
 	if err != nil {
 		w.fail("Assertion", "a packet from n%d to n%d cannot be decoded: %v", from, to, err)
 		return

@@ -66,6 +66,10 @@ const (
 	FaultReorder
 	// FaultTransfer hands the lead over, or tries to.
 	FaultTransfer
+	// FaultMembers adds, removes, promotes and demotes members.
+	FaultMembers
+	// FaultWipe takes the data folder from a member, which must then be replaced.
+	FaultWipe
 	// FaultNone lets nothing go wrong.
 	FaultNone
 
@@ -77,7 +81,7 @@ const AllFaults = FaultNone - 1
 
 var faultNames = [...]string{
 	"power", "kill", "blackout", "partition", "cut", "pause", "slow-disk", "disk-error", "slow-machine", "rumour",
-	"loss", "duplicate", "delay", "reorder", "transfer", "none",
+	"loss", "duplicate", "delay", "reorder", "transfer", "members", "wipe", "none",
 }
 
 func (f Faults) has(one Faults) bool { return f&one != 0 }

@@ -25,17 +25,22 @@ func (m *member) mend() {
 	m.strike = nil
 	m.disk.slowUntil, m.slowMachine = 0, 0
 	m.pausedUntil = min(m.pausedUntil, m.w.now)
-	if !m.up {
-		m.start()
-	}
+	m.restart()
 }
 
 // demandService checks that a majority whose members hear each other goes on for good, although of the others some are down, and links from
 // and to them are cut in any direction: it settles on a leader, and serves clients.
 func (w *world) demandService() {
 	core := make(map[raft.NodeID]bool)
-	for _, i := range w.rand.Perm(len(w.members))[:w.checker.quorum()] {
-		core[w.members[i].id] = true
+	at, cfg := w.checker.committedConfiguration(w.checker.committedTo())
+	has := func(id raft.NodeID) bool { return core[id] }
+	for _, i := range w.rand.Perm(len(w.members)) {
+		if m := w.members[i]; cfg.IsVoter(m.id) && m.standing == isMember && !m.wiped && !enough(cfg, has) {
+			core[m.id] = true
+		}
+	}
+	if len(core) == len(w.members) || !enough(cfg, has) || !cfg.AtRest() || !w.checker.configurationsSettled(at) {
+		return // there is nobody else, or a change is under way that may need more than a majority, or make another one count
 	}
 	w.chaos, w.clients.stopped = false, true
 	w.network.cutBeyond(core)
@@ -79,8 +84,9 @@ func (w *world) terms(of map[raft.NodeID]bool) (s string) {
 // demandProgress checks that a mended cluster goes on: every member's clients are served, what waited has ended, all reach the same state,
 // and then nothing happens any more.
 func (w *world) demandProgress() {
-	unserved := make([]bool, len(w.members))
-	for i, m := range w.members {
+	cluster := w.cluster()
+	unserved := make([]bool, len(cluster))
+	for i, m := range cluster {
 		unserved[i] = true
 		w.probe(m, true, func() bool { return false }, func() { unserved[i] = false })
 	}
@@ -90,7 +96,7 @@ func (w *world) demandProgress() {
 		return
 	}
 	w.report.Recovery = w.now - start
-	for i, m := range w.members {
+	for i, m := range cluster {
 		if unserved[i] {
 			w.fail("Liveness", "everything is mended for %v, and a client of n%d is not served: %v", recoveryMax, m.id, m)
 		}
@@ -135,7 +141,7 @@ func (w *world) converged() string {
 			return fmt.Sprintf("the leader does not know what n%d has: %v", p.ID, leader)
 		}
 	}
-	for _, m := range w.members {
+	for _, m := range w.cluster() {
 		if !m.up {
 			return m.String()
 		}
@@ -147,6 +153,8 @@ func (w *world) converged() string {
 			return "a member lags: " + m.String() + "; " + leader.String()
 		case len(m.handovers) > 0:
 			return m.String() + " has a transfer that does not end"
+		case len(m.wishes) > 0:
+			return m.String() + " has a change of the members that does not end"
 		case len(m.waits) > 0:
 			return m.waits[0].String() + " has no outcome"
 		}
@@ -156,18 +164,18 @@ func (w *world) converged() string {
 
 // demandPeace checks that nothing changes when nothing is wrong.
 func (w *world) demandPeace() {
-	before := w.leader().group.Status()
+	before, first := w.leader().group.Status(), w.leader().machine
 	w.run(w.now+3*w.knobs.electionTimeout(), nil)
 	if w.failure != nil {
 		return
 	}
-	for _, m := range w.members {
+	for _, m := range w.cluster() {
 		s := m.group.Status()
 		if s.Term != before.Term || s.Leader != before.Leader {
 			w.fail("Liveness", "nothing is wrong, and n%d gives up n%d as leader of term %d: %v", m.id, before.Leader, before.Term, m)
 		}
-		if m.machine.state != w.members[0].machine.state || m.machine.applied != w.members[0].machine.applied {
-			w.fail("State Machine Safety", "n%d and n1 end in different states", m.id)
+		if m.machine.state != first.state || m.machine.applied != first.applied {
+			w.fail("State Machine Safety", "n%d and n%d end in different states", m.id, before.ID)
 		}
 	}
 }

@@ -27,27 +27,30 @@ func Run(o Options) (*Report, error) {
 func (w *world) live() {
 	w.tell("seed %d: %v", w.options.Seed, &w.knobs)
 	for _, m := range w.members {
-		m.start()
+		m.restart()
 	}
 	w.clients.start()
 	if w.knobs.faults != FaultNone {
 		w.nemesis()
 	}
 	w.run(w.knobs.duration, nil)
-	if w.failure == nil && len(w.members) > 1 && w.chance(400) {
+	if w.failure == nil && w.chance(400) {
 		w.demandService()
 	}
 	if w.failure == nil {
 		w.mend()
+		w.settleMembers()
+	}
+	if w.failure == nil {
 		w.demandProgress()
 	}
-	if w.failure == nil && len(w.members) > 1 && w.chance(500) {
+	if w.failure == nil && len(w.voters()) > 1 && w.chance(500) {
 		w.demandTransfer()
 		if w.failure == nil {
 			w.demandProgress()
 		}
 	}
-	if w.failure == nil && len(w.members) > 1 && w.chance(500) {
+	if w.failure == nil && len(w.cluster()) > 1 && w.chance(500) {
 		w.demandForwarding()
 		if w.failure == nil {
 			w.demandProgress()
@@ -98,6 +101,8 @@ type Counts struct {
 	Transfers                  int // asked for
 	TransfersDone              int
 	TransfersFailed            int
+	Changes, ChangesDone       int // of the members
+	Removals, Wipes, Refusals  int // members that stopped because they were removed; folders lost; members that were told so
 	ReadsOfDeposed             int // those that began at a member that believed to lead, when a later leader had committed
 }
 

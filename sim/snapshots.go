@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"math/rand/v2"
@@ -72,11 +73,19 @@ func (c *checker) readSnapshot(m *member, fs *memfs.FS) snapshot.Meta {
 	return meta
 }
 
+// emptyConfigurationBytes is what a server knows that has joined and been told nothing yet.
+var emptyConfigurationBytes = len(raft.AppendConfiguration(nil, raft.Configuration{}))
+
 // checkSnapshot: a snapshot is the state after the committed entry of its index and term.
 func (c *checker) checkSnapshot(m *member, store *snapshot.Store, meta snapshot.Meta) {
 	if meta.Index > c.committedTo() || c.committed[meta.Index-1].term != meta.Term {
 		c.w.fail("Snapshot State", "n%d has a snapshot at %d (t%d), and that is not committed", m.id, meta.Index, meta.Term)
 		return
+	}
+	if _, cfg := c.committedConfiguration(meta.Index); !m.joins || len(meta.Configuration) > emptyConfigurationBytes {
+		if want := raft.AppendConfiguration(nil, cfg); !bytes.Equal(meta.Configuration, want) {
+			c.w.fail("Snapshot State", "n%d's snapshot at %d has the configuration %x, and %v is committed, %x", m.id, meta.Index, meta.Configuration, cfg, want)
+		}
 	}
 	r, err := store.Read(meta)
 	if err != nil {

@@ -106,8 +106,11 @@ func (m *member) step(p host.Part) {
 	if p == host.PartReceiver && m.dieBetween() {
 		return
 	}
-	m.checkStopped()
+	if m.checkStopped(); !m.up {
+		return
+	}
 	m.followTransfers()
+	m.followWishes()
 	m.w.clients.poll(m)
 	m.wake()
 }
@@ -116,6 +119,9 @@ func (m *member) step(p host.Part) {
 func (m *member) checkStopped() {
 	err := errors.Join(m.host.Err(), m.group.Err())
 	if err == nil || m.stopped {
+		return
+	}
+	if m.stops(err) {
 		return
 	}
 	m.stopped = true

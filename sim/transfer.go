@@ -79,7 +79,7 @@ func (w *world) latestTerm() (term raft.Term) {
 // demandTransfer checks that in a cluster where nothing is wrong the lead can be handed over.
 func (w *world) demandTransfer() {
 	leader := w.leader()
-	to := raft.NodeID(w.rand.IntN(len(w.members) + 1))
+	to := w.voters()[w.rand.IntN(len(w.voters()))].id
 	if to == leader.id {
 		to = 0
 	}

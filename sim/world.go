@@ -35,6 +35,12 @@ func newWorld(o Options) *world {
 	w.checker = newChecker(w)
 	for _, id := range w.knobs.raft.Configuration.Voters() {
 		w.members = append(w.members, newMember(w, id))
+		w.member(id).standing = isMember
+	}
+	for range w.knobs.spares {
+		m := newMember(w, raft.NodeID(len(w.members)+1))
+		m.joins = true
+		w.members = append(w.members, m)
 	}
 	w.network = newNetwork(w)
 	w.clients = newClients(w)

@@ -1,0 +1,189 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/balsa-raft/balsa/raft"
+)
+
+// Configurations, for the checker: which one is in force is found in the logs, and not asked of the members.
+
+// configurations is what the checker knows of them.
+type configurations struct {
+	first   raft.Configuration
+	at      map[place]raft.Configuration
+	indexes []raft.Index // where there is one, in some log; ascending
+	done    map[uint64][]raft.Member
+}
+
+func newConfigurations(first raft.Configuration) configurations {
+	return configurations{first: first, at: make(map[place]raft.Configuration), done: make(map[uint64][]raft.Member)}
+}
+
+// seeConfiguration takes in an entry that may be a configuration.
+func (c *checker) seeConfiguration(m *member, e *raft.Entry) {
+	if e.Type != raft.EntryConfiguration {
+		return
+	}
+	cfg, err := raft.DecodeConfiguration(e.Data)
+	if err != nil {
+		c.w.fail("Assertion", "n%d has entry %d, which is no configuration: %v", m.id, e.Index, err)
+		return
+	}
+	c.noteConfiguration(m, place{e.Index, e.Term}, cfg)
+}
+
+func (c *checker) noteConfiguration(m *member, at place, cfg raft.Configuration) {
+	if was, ok := c.configurations.at[at]; ok && was.String() != cfg.String() {
+		c.w.fail("Log Matching", "n%d has the configuration %v at %d (t%d), others have %v", m.id, cfg, at.index, at.term, was)
+	}
+	c.configurations.at[at] = cfg
+	if i, ok := slices.BinarySearch(c.configurations.indexes, at.index); !ok {
+		c.configurations.indexes = slices.Insert(c.configurations.indexes, i, at.index)
+	}
+}
+
+// notSent takes in a configuration that a leader has in force, and has neither sent nor saved yet: it counts already. What it says of it must be what
+// it will send.
+func (c *checker) notSent(m *member, term raft.Term) {
+	cfg, log := m.group.Configuration(), c.logs[term]
+	if _, ok := log[cfg.Index]; !ok {
+		log[cfg.Index] = term
+		c.noteConfiguration(m, place{cfg.Index, term}, cfg.Configuration)
+	}
+}
+
+// configurationIn is the one in force at the end of a log that goes up to last, and its index.
+func (c *checker) configurationIn(log func(raft.Index) raft.Term, last raft.Index) (raft.Index, raft.Configuration) {
+	for k := len(c.configurations.indexes) - 1; k >= 0; k-- {
+		i := c.configurations.indexes[k]
+		if i > last {
+			continue
+		}
+		if cfg, ok := c.configurations.at[place{i, log(i)}]; ok {
+			return i, cfg
+		}
+	}
+	return 0, c.configurations.first
+}
+
+// committedConfiguration is the last that is committed up to i.
+func (c *checker) committedConfiguration(i raft.Index) (raft.Index, raft.Configuration) {
+	return c.configurationIn(func(i raft.Index) raft.Term { return c.ghost(i).term }, min(i, c.committedTo()))
+}
+
+// configurationOnDisk is what would be in force on a member after a crash now.
+func (c *checker) configurationOnDisk(m *member) (raft.Index, raft.Configuration) {
+	return c.configurationIn(func(i raft.Index) raft.Term { return c.held(m, i).term }, max(m.disk.durable.last(), c.snapshotOf(m).Index))
+}
+
+// configurationsSettled reports whether nobody has a configuration behind that one, committed or not.
+func (c *checker) configurationsSettled(at raft.Index) bool {
+	for _, m := range c.w.members {
+		if i, _ := c.configurationOnDisk(m); i > at {
+			return false
+		}
+		if m.up && m.group.Status().Configuration.Index > at {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *checker) isMember(cfg raft.Configuration, id raft.NodeID) bool {
+	_, ok := cfg.Member(id)
+	return ok
+}
+
+// enough reports whether those of which yes holds are a majority of the voters, and of the old ones if there are two sets.
+func enough(cfg raft.Configuration, yes func(raft.NodeID) bool) bool {
+	var voters, old, of, ofOld int
+	for _, m := range cfg.Members {
+		has := yes(m.ID)
+		if m.Suffrage == raft.Voter {
+			voters++
+			of += bit(has)
+		}
+		if m.Old == raft.Voter {
+			old++
+			ofOld += bit(has)
+		}
+	}
+	return of > voters/2 && (old == 0 || ofOld > old/2)
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// mayCommit reports whether the leader of a term, whose log that is, may count entry i as committed: a majority has it on disk, of the configuration
+// that was in force when it was appended or of a later one. A joint configuration is committed by itself: the next one may only be appended
+// after that, but for one that takes it back.
+func (c *checker) mayCommit(log map[raft.Index]raft.Term, i raft.Index) bool {
+	has := func(id raft.NodeID) bool { return c.held(c.w.member(id), i).term == log[i] }
+	at := func(i raft.Index) raft.Term { return log[i] }
+	index, cfg := c.configurationIn(at, i)
+	if enough(cfg, has) {
+		return true
+	}
+	itself := index == i && cfg.Joint()
+	for _, next := range c.configurations.indexes {
+		later, ok := c.configurations.at[place{next, log[next]}]
+		if ok && next > i && enough(later, has) && (!itself || abandons(later, cfg) && log[next] == log[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// abandons reports whether later goes back to the old half of a joint configuration: its leader may do so as long as it alone knows that the joint
+// one is not committed.
+func abandons(later, joint raft.Configuration) bool {
+	var old []raft.NodeID
+	for _, m := range joint.Members {
+		if m.Old == raft.Voter {
+			old = append(old, m.ID)
+		}
+	}
+	return !later.Joint() && slices.Equal(later.Voters(), old)
+}
+
+// committedChange takes in that a configuration is committed.
+func (c *checker) committedChange(cfg raft.Configuration) {
+	if cfg.AtRest() && cfg.Change != 0 {
+		c.configurations.done[cfg.Change] = cfg.Members
+	}
+}
+
+// changed takes in that an operator was told that the members are what was wanted: there was such a configuration.
+func (c *checker) changed(m *member, ch *wish) {
+	got, ok := c.configurations.done[ch.id]
+	if !ok {
+		c.w.fail("Members", "n%d says that the change to %s is done, and it is not committed", m.id, describeMembers(ch.want))
+		return
+	}
+	same := len(got) == len(ch.want)
+	for _, want := range ch.want {
+		i := slices.IndexFunc(got, func(m raft.Member) bool { return m.ID == want.ID })
+		same = same && i >= 0 && got[i].Suffrage == want.Suffrage
+	}
+	if !same {
+		c.w.fail("Members", "n%d says that the change to %s is done, and the members are %s", m.id, describeMembers(ch.want), describeMembers(got))
+	}
+}
+
+func describeMembers(ms []raft.Member) string {
+	var b strings.Builder
+	for _, m := range ms {
+		fmt.Fprintf(&b, " n%d", m.ID)
+		if m.Suffrage == raft.Learner {
+			b.WriteString("(learner)")
+		}
+	}
+	return strings.TrimSpace(b.String())
+}

@@ -1,0 +1,288 @@
+package sim
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/balsa-raft/balsa/host"
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/vfs/memfs"
+	"github.com/balsa-raft/balsa/wire"
+)
+
+// The operator: members are added, removed, promoted, demoted and replaced while everything else goes on, and data folders are lost.
+
+// standing is what part a server has in the cluster, as its operator sees it.
+type standing uint8
+
+const (
+	isSpare   standing = iota // it was not started yet; or it was removed, and could come back with the folder that it has
+	isMember                  // it runs, or will again
+	isRefused                 // its folder was lost, and the others have told it so
+)
+
+// wish is an operator's call to change the members.
+type wish struct {
+	*host.MembersChange
+	id   uint64
+	want []raft.Member
+}
+
+// harmMembers asks a member for other members.
+func (w *world) harmMembers(m *member) {
+	if !m.up || len(m.group.Status().Configuration.Members) == 0 {
+		return
+	}
+	want := w.drawMembers(m)
+	m.wish(want, w.chance(100) && len(w.lost()) == 0)
+	if w.chance(200) { // and thinks better of it
+		w.after(between(w.rand, 0, w.knobs.electionTimeout()), func() {
+			if m.up && w.chaos && len(m.group.Status().Configuration.Members) > 0 {
+				m.wish(w.drawMembers(m), false)
+			}
+		})
+	}
+}
+
+// wish asks m for members, of those that it knows of.
+func (m *member) wish(want []raft.Member, force bool) {
+	id := m.w.rand.Uint64() | 1
+	ch := &wish{id: id, want: want, MembersChange: m.group.ChangeMembers(raft.Change{ID: id, Members: want, Force: force})}
+	m.w.report.Changes++
+	m.tell("is asked for the members %v", describeMembers(want))
+	m.wishes = append(m.wishes, ch)
+	m.wake()
+	if !m.w.chaos {
+		return
+	}
+	incarnation := m.incarnation
+	m.w.after(between(m.w.rand, 0, 4*m.w.knobs.electionTimeout()), func() {
+		if m.up && m.incarnation == incarnation {
+			m.group.AbandonChange(ch.MembersChange)
+			m.wake()
+		}
+	})
+}
+
+// drawMembers is what an operator could want who looks at m: what m knows, and some things otherwise.
+func (w *world) drawMembers(m *member) []raft.Member {
+	want := make([]raft.Member, 0, len(w.members))
+	for _, known := range m.group.Status().Configuration.Members {
+		if known.Target != raft.NonMember {
+			want = append(want, raft.Member{ID: known.ID, Suffrage: known.Target, Priority: known.Priority})
+		}
+	}
+	lost := w.lost()
+	if len(lost) > 0 {
+		want = slices.DeleteFunc(want, func(m raft.Member) bool { return slices.Contains(lost, m.ID) })
+		return w.withAnother(want)
+	}
+	for range 1 + w.rand.IntN(3) {
+		switch w.rand.IntN(4) {
+		case 0, 1:
+			want = w.withAnother(want)
+		case 2:
+			if i := w.rand.IntN(len(want)); len(want) > 1 {
+				want = slices.Delete(want, i, i+1)
+			}
+		case 3:
+			of := &want[w.rand.IntN(len(want))]
+			of.Suffrage = pick(w.rand, raft.Learner, raft.Voter)
+		}
+	}
+	if !slices.ContainsFunc(want, func(m raft.Member) bool { return m.Suffrage == raft.Voter }) {
+		want[0].Suffrage = raft.Voter
+	}
+	return want
+}
+
+// withAnother adds a server that is none of them, if there is one, and starts it, sooner or later.
+func (w *world) withAnother(want []raft.Member) []raft.Member {
+	for _, i := range w.rand.Perm(len(w.members)) {
+		m := w.members[i]
+		if m.standing == isSpare && !slices.ContainsFunc(want, func(o raft.Member) bool { return o.ID == m.id }) {
+			w.after(between(w.rand, 0, 2*w.knobs.electionTimeout()), m.install)
+			return append(want, raft.Member{ID: m.id, Suffrage: pick(w.rand, raft.Voter, raft.Voter, raft.Learner)})
+		}
+	}
+	return want
+}
+
+// install starts a spare server.
+func (m *member) install() {
+	if m.standing == isSpare && m.w.failure == nil {
+		m.standing = isMember
+		m.restart()
+	}
+}
+
+// followWishes looks for changes that have ended.
+func (m *member) followWishes() {
+	m.wishes = slices.DeleteFunc(m.wishes, func(c *wish) bool {
+		if !isClosed(c.Done()) {
+			return false
+		}
+		m.tell("ends the change to %v: %v", describeMembers(c.want), c.Err())
+		if c.Err() == nil {
+			m.w.report.ChangesDone++
+			m.w.checker.changed(m, c)
+		}
+		return true
+	})
+}
+
+// harmWipe takes the data folder from a voter. At most one is without at a time, and the others must know which one it had: that a server that was never
+// heard of since the first election can take an empty folder for the right one is known, and nothing can be done about it.
+func (w *world) harmWipe(m *member) {
+	c := w.checker
+	at, cfg := c.committedConfiguration(c.committedTo())
+	known, ok := cfg.Member(m.id)
+	if len(w.lost()) > 0 || !ok || m.standing != isMember || len(cfg.Voters()) < 3 || !cfg.AtRest() || !c.configurationsSettled(at) {
+		return
+	}
+	for _, id := range cfg.Voters() {
+		o := w.member(id)
+		_, has := c.configurationOnDisk(o)
+		if of, _ := has.Member(m.id); o.standing != isMember || o != m && of.Incarnation != known.Incarnation {
+			return
+		}
+	}
+	if known.Incarnation == 0 || known.Incarnation != m.identity.Incarnation {
+		return
+	}
+	w.report.Wipes++
+	if m.up {
+		m.die(death{})
+	}
+	m.tell("loses its data folder")
+	m.wiped = true
+	m.identity = host.Identity{}
+	m.disk = disk{fs: memfs.New(), durable: image{first: 1}}
+}
+
+// lost are the members whose folders were lost and that are not replaced yet.
+func (w *world) lost() (ids []raft.NodeID) {
+	for _, m := range w.members {
+		if m.wiped && !m.replaced() {
+			ids = append(ids, m.id)
+		}
+	}
+	return ids
+}
+
+// replaced reports whether the last committed configuration goes on without m.
+func (m *member) replaced() bool {
+	c := m.w.checker
+	at, cfg := c.committedConfiguration(c.committedTo())
+	_, in := cfg.Member(m.id)
+	return !in && c.configurationsSettled(at)
+}
+
+// stops takes in that a member has stopped because of what the others say, or because it was removed. It reports false for other reasons.
+func (m *member) stops(err error) bool {
+	w := m.w
+	switch {
+	case errors.Is(err, host.ErrReplaced):
+		if !m.wiped {
+			w.fail("Identity", "n%d is told that its folder is another one, and it was not lost: %v", m.id, err)
+		}
+		m.standing = isRefused
+		w.report.Refusals++
+	case errors.Is(err, host.ErrRemoved):
+		if _, cfg := w.checker.committedConfiguration(m.commit); w.checker.isMember(cfg, m.id) {
+			w.fail("Identity", "n%d says that it was removed, and entry %d has it in %v", m.id, m.commit, cfg)
+		}
+		m.standing = isSpare
+		w.report.Removals++
+	default:
+		return false
+	}
+	m.tell("stops: %v", err)
+	m.die(death{})
+	return true
+}
+
+// admits does what connections do when they are made: either side asks whether it is the right folder at the other end.
+func (n *network) admits(from, to *member, incarnation uint64) bool {
+	if err := to.host.Admit(from.id, incarnation); err != nil {
+		if from.up && from.identity.Incarnation == incarnation {
+			from.host.Refused(to.id, wire.WrongIncarnation, err.Error())
+			from.wake()
+		}
+		return false
+	}
+	return !from.up || from.host.Admit(to.id, to.identity.Incarnation) == nil
+}
+
+// repairMembers does what an operator does when all else is mended: servers that are to be members are started, and who was lost is removed.
+func (w *world) repairMembers() {
+	leader := w.leader()
+	if leader == nil {
+		return
+	}
+	lost := w.lost()
+	cfg := leader.group.Status().Configuration
+	var want []raft.Member
+	missing := false
+	for _, known := range cfg.Members {
+		m := w.member(known.ID)
+		if known.Suffrage != raft.NonMember || known.Old != raft.NonMember {
+			m.install()
+		}
+		if slices.Contains(lost, known.ID) && known.Target != raft.NonMember {
+			missing = true
+		} else if known.Target != raft.NonMember {
+			want = append(want, raft.Member{ID: known.ID, Suffrage: known.Target})
+		}
+	}
+	if missing && len(leader.wishes) == 0 {
+		leader.wish(want, false)
+	}
+}
+
+// settleMembers lets the operator repair what is left of changes and losses, once everything else is mended.
+func (w *world) settleMembers() {
+	settled := func() bool {
+		leader := w.leader()
+		if leader == nil {
+			return false
+		}
+		s := leader.group.Status()
+		if !s.Configuration.AtRest() || s.Configuration.Index > s.CommitIndex {
+			return false
+		}
+		return !slices.ContainsFunc(s.Configuration.Members, func(m raft.Member) bool {
+			return w.member(m.ID).standing != isMember || w.member(m.ID).wiped
+		})
+	}
+	for end := w.now + recoveryMax; w.failure == nil && !settled(); {
+		if w.now >= end {
+			w.fail("Liveness", "everything is mended for %v, and the members are not settled: %v, lost %v", recoveryMax, w.leader(), w.lost())
+			return
+		}
+		w.repairMembers()
+		w.run(w.now+100*time.Millisecond, settled)
+	}
+}
+
+// cluster is the members of the configuration in force, as the leader has it; all but spares if there is no leader.
+func (w *world) cluster() (of []*member) {
+	leader := w.leader()
+	for _, m := range w.members {
+		if leader == nil && m.standing == isMember || leader != nil && w.checker.isMember(leader.group.Status().Configuration.Configuration, m.id) {
+			of = append(of, m)
+		}
+	}
+	return of
+}
+
+// voters are those of the cluster that count.
+func (w *world) voters() (of []*member) {
+	if leader := w.leader(); leader != nil {
+		for _, id := range leader.group.Status().Configuration.Voters() {
+			of = append(of, w.member(id))
+		}
+	}
+	return of
+}
