@@ -23,8 +23,9 @@ import "github.com/balsa-raft/balsa/host"
 type Durable interface {
 	// Applied returns the place of the state on disk; zeros for one that is as it began. Open calls it, before all else.
 	Applied() (Index, Term, error)
-	// Sync makes durable what Apply and Restore had done when it was called. It is called before the log is compacted, by another goroutine
-	// than Apply, which goes on meanwhile. With an error this member stops: nothing is known of a disk after a sync that failed.
+	// Sync makes durable what Apply and Restore had done when it was called. It is called after a Restore and before the log is compacted, by a
+	// goroutine of its own: Apply, Restore and Snapshot go on meanwhile. With an error this member stops: nothing is known of a disk after a
+	// sync that failed.
 	Sync() error
 }
 

@@ -262,7 +262,12 @@ func (s *subject[C, R]) checkRestored(disk func() Disk[C, R]) {
 	for n := range 6 {
 		b, at := s.snapshotOn(disk)
 		k := s.away(disk, at, "a machine that was restored, and has crashed,")
+		synced := make(chan error, 1)
+		go func() { synced <- k.durable.Sync() }() // what was applied before
 		k.restore(readerOf(b), at)
+		if err := <-synced; err != nil {
+			failf("%s: Sync: %v", k.name, err)
+		}
 		if n%2 == 0 {
 			k.sync().crash()
 			if k.at != at {

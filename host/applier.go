@@ -104,11 +104,11 @@ func (g *Group) restore(m snapshot.Meta) error {
 	if m.Index > g.kept {
 		err = g.machine.Restore(r)
 	}
-	if err == nil && m.Index > g.kept {
-		err = g.sync() // or it might have to be restored again
-	}
 	if err = errors.Join(err, r.Close()); err != nil {
 		return fmt.Errorf("restore from the snapshot at %d: %w", m.Index, err)
+	}
+	if g.durable != nil && m.Index > g.kept { // or it would have to be restored again after a crash
+		g.host.snapshotter.inbox.put(snapshotWork{group: g}, 0, 0)
 	}
 	return nil
 }

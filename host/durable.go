@@ -17,8 +17,8 @@ import (
 type Durable interface {
 	// Applied returns the last entry that the state on disk reflects, zeros if none. Join calls it, before all else.
 	Applied() (raft.Index, raft.Term, error)
-	// Sync makes durable what Apply and Restore had done when it was called. The snapshotter calls it while Apply goes on. An error
-	// stops the group.
+	// Sync makes durable what Apply and Restore had done when it was called. The snapshotter calls it, while they go on. An error stops the
+	// group.
 	Sync() error
 }
 

@@ -78,7 +78,7 @@ func (c *cluster) expectNumbered(n int) {
 func TestDurableCrashesAnywhere(t *testing.T) {
 	const commands = 32
 	stride := 1
-	if testing.Short() {
+	if testing.Short() || raced {
 		stride = 7
 	}
 	for n, fired := 1, true; fired; n += stride {
@@ -150,8 +150,8 @@ func isNumbered(commands []string) bool {
 // the same state, at the latest when it is started again.
 func TestDurableInstallCrashes(t *testing.T) {
 	stride := 1
-	if testing.Short() {
-		stride = 40
+	if testing.Short() || raced {
+		stride = 20
 	}
 	restored := false
 	for n, fired := 1, true; fired; n += stride {

@@ -18,8 +18,8 @@ type Snapshotter struct {
 type snapshotWork struct {
 	group   *Group
 	meta    snapshot.Meta
-	write   func(io.Writer) error
-	compact raft.Index // the log goes up to here when it is done; zero: not at all
+	write   func(io.Writer) error // nil: the machine is to be synced, and that is all
+	compact raft.Index            // the log goes up to here when it is done; zero: not at all
 }
 
 // Step writes what waits. It reports whether there is more to do.
@@ -44,6 +44,9 @@ func (s *Snapshotter) write(work *snapshotWork) {
 		s.host.shard.inbox.put(input{kind: inputFailed, group: g, err: err}, 0, 0)
 		return
 	}
+	if work.write == nil {
+		return
+	}
 	size, err := s.store(m, work.write)
 	if err != nil {
 		size = 0
@@ -62,8 +65,10 @@ func (s *Snapshotter) write(work *snapshotWork) {
 
 // giveUp lets the machine release what it has pinned.
 func (s *Snapshotter) giveUp(work *snapshotWork, err error) {
-	work.write(failingWriter{err})
-	work.group.compaction.done(0)
+	if work.write != nil {
+		work.write(failingWriter{err})
+		work.group.compaction.done(0)
+	}
 }
 
 // close gives up what waits.
