@@ -331,6 +331,35 @@ func TestGuestsTakeTurns(t *testing.T) {
 	})
 }
 
+// One who is let in while the transport closes does not become a guest, whom nobody would end.
+func TestCloseAsAGuestComes(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *memory) {
+		deciding := make(chan struct{})
+		m, err := tryStart(t, 1, func(c *Config) {
+			c.Listen = "n1:1"
+			c.Admit = func(raft.NodeID, uint64) error {
+				<-deciding
+				return nil
+			}
+		}, network{n.listen, n.dial})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := n.dialAs(t, m, wire.Hello{ClusterID: cluster, From: 2, To: 1, Address: "n2:1"})
+		synctest.Wait()
+		closed := make(chan struct{})
+		go func() {
+			m.Close()
+			close(closed)
+		}()
+		synctest.Wait()
+		close(deciding)
+		f.waitClosed()
+		<-closed
+		m.expectNobody(t)
+	})
+}
+
 // Close ends guests in every state: heard, answered, being dialled, without an address, leaving.
 func TestCloseEndsGuests(t *testing.T) {
 	inMemory(t, func(t *testing.T, n *memory) {

@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"context"
 	"io"
+	"net"
 	"reflect"
 	"sync/atomic"
 	"testing"
@@ -63,8 +65,20 @@ func TestRemovedPeerIsAGuest(t *testing.T) {
 // What waits for a peer when it is removed is written, and then its connections end. Nothing is said of it.
 func TestRemovedPeerHearsTheLast(t *testing.T) {
 	t.Parallel()
-	l := newFakePeer(t)
-	m := start1(t, 1, func(c *Config) { c.Peers = map[raft.NodeID]string{2: l.address()} })
+	l, n := newFakePeer(t), tcp()
+	var ours *halfClosed
+	n.dial = func(ctx context.Context, address string) (net.Conn, error) {
+		conn, err := tcp().dial(ctx, address)
+		if err == nil {
+			ours = &halfClosed{TCPConn: conn.(*net.TCPConn)}
+			conn = ours
+		}
+		return conn, err
+	}
+	m, err := tryStart(t, 1, func(c *Config) { c.Peers = map[raft.NodeID]string{2: l.address()} }, n)
+	if err != nil {
+		t.Fatal(err)
+	}
 	f, _ := l.take()
 	f.accept()
 	m.waitConnected(t, 2)
@@ -95,11 +109,30 @@ func TestRemovedPeerHearsTheLast(t *testing.T) {
 	if len(got) != large+1 || got[large] != numbered(1) {
 		t.Errorf("%d packets, want %d", len(got), large+1)
 	}
+	if !ours.written.Load() || ours.closed.Load() {
+		t.Error("the connection was closed both ways at once; TCP may throw away what the peer has not read")
+	}
 	f.Close()
 	in.waitClosed()
 	if s := m.Stats(); s.DroppedUnknown != 1 || len(s.Peers) != 0 || bulk.Breaks != 0 || len(m.unreachable) != 0 || m.logs.count("lost the connection") != 0 {
 		t.Errorf("stats %+v; log:\n%s", s, m.logs)
 	}
+}
+
+// halfClosed knows which ways of a connection were closed.
+type halfClosed struct {
+	*net.TCPConn
+	written, closed atomic.Bool
+}
+
+func (c *halfClosed) CloseWrite() error {
+	c.written.Store(true)
+	return c.TCPConn.CloseWrite()
+}
+
+func (c *halfClosed) Close() error {
+	c.closed.Store(true)
+	return c.TCPConn.Close()
 }
 
 // What waits for a removed peer is written although it is refused by now, perhaps because it is removed.

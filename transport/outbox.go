@@ -187,7 +187,7 @@ func (o *outbox) wantPing() {
 func (o *outbox) await() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.broken == nil && !o.last && (o.shut || o.lazy && len(o.buf) == 0) {
+	for o.broken == nil && !o.last && o.lazy && len(o.buf) == 0 {
 		o.cond.Wait()
 	}
 	return o.broken == nil && !(o.last && len(o.buf) == 0)

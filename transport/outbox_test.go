@@ -185,6 +185,7 @@ func TestOutboxFinishes(t *testing.T) {
 func TestOutboxShut(t *testing.T) {
 	var o outbox
 	o.init(1<<20, 1000)
+	o.serve(1<<20, true)
 	o.put(numbered(1))
 	o.open(false)
 	if v := o.put(numbered(2)); v != nowhere {

@@ -43,7 +43,7 @@ func (l *lane) run() {
 	for l.out.await() {
 		lived, err := l.session()
 		l.failed(lived, err)
-		if p.ctx.Err() != nil || err == errFlushed {
+		if p.ctx.Err() != nil {
 			return
 		}
 		// Only a connection that has lasted earns an attempt at once: one that breaks as soon as it is made, such as
