@@ -132,6 +132,19 @@ func (m *member) followWishes() {
 	})
 }
 
+// endWishes lets no change of the members begin any more: it could make those count that a majority does without.
+func (w *world) endWishes() {
+	w.network.losesChanges = true
+	for _, m := range w.members {
+		for _, ch := range m.wishes {
+			m.group.AbandonChange(ch.MembersChange)
+		}
+		if m.up {
+			m.step(host.PartShard)
+		}
+	}
+}
+
 // harmWipe takes the data folder from a voter. At most one is without at a time, and the others must know which one it had: that a server that was never
 // heard of since the first election can take an empty folder for the right one is known, and nothing can be done about it.
 func (w *world) harmWipe(m *member) {

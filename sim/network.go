@@ -16,7 +16,8 @@ type network struct {
 	sent          [][]packet // to, the last ones of all senders
 	losesForwards bool       // some of them, for as long as this is set
 
-	cuts int // how often links were cut: what is to be mended later may have been cut again
+	losesChanges bool // nobody is to change the members any more
+	cuts         int  // how often links were cut: what is to be mended later may have been cut again
 }
 
 // packet is one that was sent.
@@ -167,6 +168,9 @@ func (n *network) arrive(sent packet, to raft.NodeID) {
 	}
 	if w.options.Story != nil {
 		w.tell("n%d <- n%d %s", to, from, describeMessage(p.Message))
+	}
+	if _, change := p.Message.(raft.ForwardChange); change && n.losesChanges {
+		return
 	}
 	m.host.Receive(from, []wire.Packet{p})
 	m.wake()

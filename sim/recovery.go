@@ -14,6 +14,7 @@ const recoveryMax = 60 * time.Second
 // mend ends everything that goes wrong and starts everybody.
 func (w *world) mend() {
 	w.chaos, w.clients.stopped, w.clients.calm = false, true, true
+	w.network.losesChanges = false
 	w.network.mend()
 	w.tell("everything is mended")
 	for _, m := range w.members {
@@ -43,6 +44,7 @@ func (w *world) demandService() {
 		return // there is nobody else, or a change is under way that may need more than a majority, or make another one count
 	}
 	w.chaos, w.clients.stopped = false, true
+	w.endWishes()
 	w.network.cutBeyond(core)
 	for _, m := range w.members {
 		if m.up && !core[m.id] && w.chance(300) {
