@@ -101,6 +101,7 @@ func (g *Group) restore(m snapshot.Meta) error {
 		return fmt.Errorf("restore from the snapshot at %d: %w", m.Index, err)
 	}
 	g.machineAt = r.Meta().Configuration
+	g.compaction.snapshotSize.Store(r.Size()) // or a large state would be written again soon after every start
 	if m.Index > g.kept {
 		err = g.machine.Restore(r)
 	}

@@ -328,6 +328,32 @@ func TestDurableAheadIsNotPinned(t *testing.T) {
 	m.expectRestores(0)
 }
 
+// TestSnapshotSizeIsRemembered: after a start, too, it takes as much log as the last snapshot was large until there is another.
+func TestSnapshotSizeIsRemembered(t *testing.T) {
+	for _, durable := range []bool{false, true} {
+		c := keeping(t, 1)
+		c.durable = durable
+		m := c.member(1)
+		m.start()
+		c.elect(1)
+		m.propose(strings.Repeat("x", 4000))
+		c.fill(m, 0, 3)
+		before, _, _ := m.host.snapshots.Latest(testGroup)
+		for range 10 {
+			m.cut()
+			m.start()
+			c.fill(c.elect(1), 3, 1)
+		}
+		if after, _, _ := m.host.snapshots.Latest(testGroup); before.Index == 0 || after.Index != before.Index {
+			t.Errorf("durable %v: the snapshot at %d was replaced by one at %d", durable, before.Index, after.Index)
+		}
+		c.fill(m, 4, 60)
+		if after, _, _ := m.host.snapshots.Latest(testGroup); after.Index == before.Index {
+			t.Errorf("durable %v: the snapshot at %d was never replaced", durable, before.Index)
+		}
+	}
+}
+
 // TestDurableSyncFails: nothing is known of the machine's disk then. The member stops, and has not compacted its log.
 func TestDurableSyncFails(t *testing.T) {
 	c := keeping(t, 1)

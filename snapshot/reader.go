@@ -37,6 +37,9 @@ func (s *Store) Read(m Meta) (*Reader, error) {
 // Meta is the snapshot's, with its Configuration.
 func (r *Reader) Meta() Meta { return r.meta }
 
+// Size is the file's, in bytes, as Stream.Size.
+func (r *Reader) Size() int64 { return r.stream.Size() }
+
 // Read implements io.Reader. Damage is a *CorruptError; the store remembers it.
 func (r *Reader) Read(b []byte) (n int, err error) {
 	for len(r.rest) == 0 && r.err == nil && len(b) > 0 {
