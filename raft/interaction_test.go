@@ -23,7 +23,7 @@ import (
 //	send 1 | sent 1 2                            1 sends the next snapshot that was asked for; it gives up the one that 2 waits for
 //	change 1 voters=1,2,4 [learners=5] [base=] [force=true] [id=] [addresses=4@a:1]
 //	                                             what 1 is told that the members shall be; id is the next number
-//	members [1 2]                                the configuration in force, and what a change waits for
+//	members [1 2] [all=true]                     the configuration in force, and what a change waits for
 //	introduce 1 4 [folder=402]                   4 shows 1 which data folder it has; hosts do that by themselves
 //	wipe 4 [joins=false]                         4, which is down, loses its disk, and gets another data folder
 //	transfer 1 [2]                               1 hands the lead over, to 2 or to whom it chooses

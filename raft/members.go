@@ -96,13 +96,13 @@ func (r *Raft) configurationChanged() {
 // or could not be for some time: else it would never know (§4.2.3).
 func (r *Raft) followMembers() {
 	c := r.members.inForce()
-	for _, p := range r.peers {
-		if _, stays := c.Member(p.id); stays {
-			p.leaving = 0
-		} else if p.leaving == 0 {
+	r.peers = slices.DeleteFunc(r.peers, func(p *peer) bool {
+		_, member := c.Member(p.id)
+		if !member && p.leaving == 0 {
 			p.leaving, p.leavingSince = c.Index, r.ticks
 		}
-	}
+		return member && p.leaving != 0 // it comes back, perhaps with an empty disk: what is known of it counts no more
+	})
 	for _, m := range c.Members {
 		if m.ID != r.config.ID && r.peer(m.ID) == nil {
 			r.peers = append(r.peers, newPeer(m.ID, r.log.last+1, r.ticks))

@@ -152,11 +152,7 @@ func (i *interpreter) members(cmd script.Command) {
 	c := i.c
 	switch cmd.Name {
 	case "members":
-		for _, s := range i.named(cmd, 0) {
-			if s.raft != nil {
-				c.say("%s", describeMembers(s))
-			}
-		}
+		i.tellMembers(i.named(cmd, 0), cmd.Bool("all", false))
 	case "change":
 		s := i.up(cmd)
 		i.answer(s, c.change(s, i.desired(cmd, s)))
@@ -203,28 +199,43 @@ func (i *interpreter) desired(cmd script.Command, s *server) Change {
 	return change
 }
 
-// describeMembers is what a server knows of the members.
-func describeMembers(s *server) string {
-	at := s.raft.Configuration()
-	var b strings.Builder
-	fmt.Fprintf(&b, "n%d knows %v", s.id, at)
-	if at.Change != 0 {
-		fmt.Fprintf(&b, " of change %d", at.Change)
-	}
-	fmt.Fprintf(&b, " at %d", at.Index)
-	for _, m := range at.Members {
-		if m.Incarnation != 0 || m.Address != "" {
-			fmt.Fprintf(&b, ", n%d", m.ID)
-			if m.Incarnation != 0 {
-				fmt.Fprintf(&b, " in folder %d", m.Incarnation)
-			}
-			if m.Address != "" {
-				fmt.Fprintf(&b, " at %s", m.Address)
+// tellMembers says what servers know of the members, those who know the same together.
+func (i *interpreter) tellMembers(servers []*server, all bool) {
+	var told []string
+	for _, s := range servers {
+		if s.raft == nil {
+			continue
+		}
+		what := describeMembers(s, all)
+		if slices.Contains(told, what) {
+			continue
+		}
+		told = append(told, what)
+		var ids []NodeID
+		for _, other := range servers {
+			if other.raft != nil && describeMembers(other, all) == what {
+				ids = append(ids, other.id)
 			}
 		}
+		i.c.say("%s: %s", names(ids), what)
 	}
-	if waits := s.raft.Status().ChangeWaits; waits != "" {
+}
+
+// describeMembers is what a server knows of the members, and with all of their folders, addresses and priorities.
+func describeMembers(s *server, all bool) string {
+	at := s.raft.Configuration()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v", at)
+	if at.Index > 0 {
+		fmt.Fprintf(&b, " at %d, of change %d", at.Index, at.Change)
+	}
+	if waits := s.raft.Status().ChangeWaits; waits != "" && s.raft.role == Leader {
 		fmt.Fprintf(&b, ", waits: %s", waits)
+	}
+	for _, m := range at.Members {
+		if all {
+			fmt.Fprintf(&b, "\n  n%d %v, folder %d, address %q, priority %d", m.ID, m.Suffrage, m.Incarnation, m.Address, m.Priority)
+		}
 	}
 	return b.String()
 }

@@ -512,7 +512,7 @@ func (w *world) calm() {
 		w.say("%v", s.raft.Status())
 	}
 	for _, s := range w.servers {
-		w.say("%s", describeMembers(s))
+		w.say("n%d: %s", s.id, describeMembers(s, true))
 		for id, how := range s.outcomes {
 			if how == "" {
 				w.say("n%d waits for read %d", s.id, id)
