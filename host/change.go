@@ -163,9 +163,10 @@ func (g *Group) checkRemoval() {
 		g.silence = 0
 	}
 	id := g.host.config.ID
-	_, committed := g.committed.Member(id)
-	_, inForce := g.raft.Configuration().Member(id)
-	if g.member && !committed && !inForce && g.silence > 2*g.raft.ElectionTicks() {
+	inForce := g.raft.Configuration()
+	_, in := inForce.Member(id)
+	known := inForce.Index == g.committed.Index // committed and applied: one that is not may yet be undone
+	if g.member && !in && known && g.silence > 2*g.raft.ElectionTicks() {
 		g.fail(ErrRemoved)
 	}
 }
