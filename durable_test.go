@@ -122,8 +122,11 @@ func TestDurable(t *testing.T) {
 		}
 	}
 	closeAll := func() {
-		for i := range nodes {
-			if err := nodes[i].Close(); err != nil {
+		for _, n := range nodes {
+			if n == nil {
+				continue
+			}
+			if err := n.Close(); err != nil {
 				t.Error(err)
 			}
 		}

@@ -32,7 +32,7 @@ func (g *Group) keep(s *raft.LogState, newest snapshot.Meta) error {
 	if err != nil {
 		return fmt.Errorf("balsa: ask the state machine for its place in the log: %w", err)
 	}
-	if err := belongs(s, newest, index, term); err != nil {
+	if err := belongs(s, index, term); err != nil {
 		return fmt.Errorf("balsa: %s: the state machine has kept the state of entry %d, term %d, which is not of this log: %w; "+
 			"the two were not copied or restored together: bring back the state that belongs to this data folder, or none, "+
 			"or replace this member", g.host.config.Dir, index, term, err)
@@ -50,14 +50,14 @@ func (g *Group) keep(s *raft.LogState, newest snapshot.Meta) error {
 
 // belongs returns an error if no machine that was fed from this log has ever been where the machine is: entries are executed only when they
 // are committed, and durable here.
-func belongs(s *raft.LogState, newest snapshot.Meta, index raft.Index, term raft.Term) error {
+func belongs(s *raft.LogState, index raft.Index, term raft.Term) error {
 	switch {
 	case (index == 0) != (term == 0):
 		return errors.New("entries and terms begin at 1")
 	case index > s.Last:
 		return fmt.Errorf("the log ends with entry %d", s.Last)
-	case index < s.First-1 && term > s.BaseTerm, index < newest.Index && term > newest.Term:
-		return errors.New("the entries behind it are of earlier terms")
+	case index < s.First-1 && term > s.BaseTerm:
+		return fmt.Errorf("the log begins behind it, and with an earlier term, %d", s.BaseTerm)
 	case index >= s.First-1 && !holds(*s, snapshot.Meta{Index: index, Term: term}):
 		return errors.New("the log has an entry of another term there")
 	}

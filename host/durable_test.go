@@ -202,6 +202,16 @@ func TestDurableIsSyncedOnceRestored(t *testing.T) {
 	away.expectRestores(0)
 	c.pass(200)
 	c.expectNumbered(40)
+
+	away.kill()
+	c.fill(leader, 40, 40)
+	away.start()
+	away.stalled[PartSnapshotter] = true
+	c.pass(200)
+	away.expectRestores(1)
+	syncs := away.keeper.syncs
+	away.close() // what waits to be synced is not snapshots that could be given up
+	expect(t, "syncs", away.keeper.syncs, syncs)
 }
 
 // TestDurableNeedsNoLeader: what the machine has kept is committed, and the host goes over it by itself.
@@ -247,8 +257,8 @@ func TestDurableElsewhere(t *testing.T) {
 		{"of another history, whole log", false, func(k *keeperState, _, _ raft.Index) { k.Term++ }, "another term", 0},
 		{"of another history, before the snapshot", true, func(k *keeperState, first, _ raft.Index) {
 			k.Index, k.Term = first, k.Term+1
-		}, "earlier terms", 0},
-		{"of another history, before the log", true, func(k *keeperState, _, _ raft.Index) { k.Index, k.Term = 2, k.Term+1 }, "earlier terms", 0},
+		}, "another term", 0},
+		{"of another history, before the log", true, func(k *keeperState, _, _ raft.Index) { k.Index, k.Term = 2, k.Term+1 }, "with an earlier term", 0},
 		{"without a term", true, func(k *keeperState, _, _ raft.Index) { k.Term = 0 }, "begin at 1", 0},
 		{"without an entry", true, func(k *keeperState, _, _ raft.Index) { k.Index = 0 }, "begin at 1", 0},
 	} {
