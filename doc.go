@@ -28,6 +28,11 @@
 //
 // After a failed write to its log, or an error of its state machine, a member stops and says so: see [Node.Done] and [Node.Err].
 //
+// # State machines
+//
+// A machine with its state in memory is restored from the newest snapshot at each start. One that keeps it on disk is [Durable]. Package
+// balsatest tests whether a machine keeps to the contract.
+//
 // # What it does not do yet
 //
 // The set of members is fixed, and connections between members are neither encrypted nor authenticated: who
