@@ -25,7 +25,7 @@ type Durable interface {
 	Applied() (Index, Term, error)
 	// Sync makes durable what Apply and Restore had done when it was called. It is called after a Restore and before the log is compacted, by a
 	// goroutine of its own: Apply, Restore and Snapshot go on meanwhile. With an error this member stops: nothing is known of a disk after a
-	// sync that failed.
+	// sync that failed. Node.Close does not call it: what was not synced is applied again.
 	Sync() error
 }
 

@@ -11,6 +11,8 @@ import (
 //
 // Balsa calls its methods from one goroutine at a time. Reads by the program's own goroutines, made after
 // Node.Read has returned, are the machine's to synchronise with Apply.
+//
+// A machine that keeps its state on disk is also a Durable. Package balsatest tests machines against what is said here.
 type StateMachine[C, R any] interface {
 	// Apply executes the entries of batch in order and gives each its result with Entry.Reply. A command that
 	// is refused (a key that is missing, a balance too low) is a value of R, the same on every member. An error
