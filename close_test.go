@@ -74,7 +74,7 @@ func TestCloseTwice(t *testing.T) {
 	if _, err := n.Propose(t.Context(), 1); !errors.Is(err, balsa.ErrClosed) || !errors.Is(err, balsa.ErrNotCommitted) {
 		t.Errorf("propose: %v", err)
 	}
-	for _, level := range []balsa.Level{balsa.Linearizable, balsa.Local} {
+	for _, level := range []balsa.Level{balsa.Linearizable, balsa.Lease, balsa.Local, balsa.AtLeast(1 << 40), balsa.AtMostOld(time.Hour)} {
 		if _, err := n.Read(t.Context(), level); !errors.Is(err, balsa.ErrClosed) {
 			t.Errorf("read at level %d: %v", level, err)
 		}

@@ -56,6 +56,16 @@ type Config struct {
 	// twice this; 1 s by default, and at least three heartbeats.
 	ElectionTimeout time.Duration
 
+	// ClockDrift turns leases on, for reads at the level Lease: by how much the clocks of two members differ in speed at most. 0.05 says that
+	// while one measures 100 s no other measures more than 105 s. Clocks that the operating system disciplines differ by less than 0.001, which
+	// is the least that can be said; the rest is for machines that are paused without their clocks showing it. If it is not true, reads at that
+	// level, and nothing else, may miss what was applied before. Zero, the default, is no leases.
+	//
+	// The members promise the leader not to vote for another for an ElectionTimeout at a time. So a leader that dies is replaced not before
+	// that, even if its process was seen to end, and a member that starts again votes not before that. Members without
+	// ClockDrift, or with a shorter ElectionTimeout, promise nothing that counts: with a majority of those Lease is Linearizable.
+	ClockDrift float64
+
 	// CommandBytesMax bounds one encoded command; 8 MiB by default.
 	CommandBytesMax int
 	// PendingBytesMax bounds the commands that wait here for their outcome, and on a leader those that are not
@@ -120,6 +130,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("balsa: Config.HeartbeatInterval %v is less than 1ms", c.HeartbeatInterval)
 	case c.ElectionTimeout/3 < c.HeartbeatInterval: // the product could overflow
 		return fmt.Errorf("balsa: Config.ElectionTimeout %v is less than three heartbeats of %v", c.ElectionTimeout, c.HeartbeatInterval)
+	case c.ClockDrift != 0 && !(c.ClockDrift >= clockDriftMin && c.ClockDrift <= 1):
+		return fmt.Errorf("balsa: Config.ClockDrift %v is neither 0 nor within %v..1", c.ClockDrift, clockDriftMin)
 	case c.CommandBytesMax < 0 || c.CommandBytesMax > commandBytesLimit:
 		return fmt.Errorf("balsa: Config.CommandBytesMax %d is not within 1..%d", c.CommandBytesMax, commandBytesLimit)
 	case c.ElectionTimeout > electionTimeoutLimit:
@@ -146,6 +158,9 @@ const pendingBytesLimit = 512 << 20
 
 // electionTimeoutLimit keeps the number of ticks within an int of any size.
 const electionTimeoutLimit = time.Hour
+
+// clockDriftMin is twice what the operating system may make a clock go faster or slower to set it right.
+const clockDriftMin = 0.001
 
 // ticksPerHeartbeat is how finely time is cut: election timeouts differ by whole ticks.
 const ticksPerHeartbeat = 10
@@ -193,7 +208,13 @@ func (c Config) cluster() uint64 {
 }
 
 func (c Config) host() host.Config {
+	var promise, lease time.Duration
+	if c.ClockDrift > 0 {
+		promise = c.ElectionTimeout
+		lease = time.Duration(float64(promise) / (1 + c.ClockDrift))
+	}
 	return host.Config{
+		Promise: promise, Lease: lease,
 		FS: c.FS, Dir: c.Dir, ID: c.ID, ClusterID: c.cluster(), Rand: newRand(), Epoch: epoch(),
 		Tick: c.tick(), CommandBytesMax: c.CommandBytesMax, PendingBytesMax: c.PendingBytesMax, Logger: c.Logger,
 		Compaction: host.CompactionOptions{LogBytes: c.SnapshotLogBytes, TailBytes: c.LogTailBytes},
@@ -217,17 +238,6 @@ func (c Config) transport(h *host.Host) transport.Config {
 		Listen: c.Listen, Advertise: c.Advertise, Admit: h.Admit, Logger: c.Logger,
 	}
 }
-
-// Level says how fresh a read must be.
-type Level uint8
-
-const (
-	// Linearizable: the read sees every command that was applied anywhere before the read began. It costs a
-	// round trip between the leader and a majority, shared by all reads that wait; no disk write (thesis §6.4).
-	Linearizable Level = iota
-	// Local: the read sees what this member has applied. It costs nothing, and may be old without bound.
-	Local
-)
 
 // Result is a command's outcome.
 type Result[R any] struct {

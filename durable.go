@@ -39,11 +39,7 @@ var _ host.Durable = durableMachine[int, int]{}
 
 // Applied implements host.Durable.
 func (m durableMachine[C, R]) Applied() (Index, Term, error) {
-	i, t, err := m.durable.Applied()
-	if err == nil {
-		m.applied.Store(uint64(i))
-	}
-	return i, t, err
+	return m.durable.Applied()
 }
 
 // Sync implements host.Durable.

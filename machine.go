@@ -3,16 +3,14 @@ package balsa
 import (
 	"fmt"
 	"io"
-	"sync/atomic"
 
 	"github.com/balsa-raft/balsa/host"
 )
 
 // machine gives the typed StateMachine the host's entries.
 type machine[C, R any] struct {
-	user    StateMachine[C, R]
-	codec   Codec[C]
-	applied atomic.Uint64
+	user  StateMachine[C, R]
+	codec Codec[C]
 }
 
 // waiter is a caller of Propose on this member.
@@ -44,7 +42,6 @@ func (m *machine[C, R]) Apply(batch []host.Entry) error {
 	if err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
-	m.applied.Store(uint64(batch[len(batch)-1].Index))
 	return nil
 }
 

@@ -113,27 +113,22 @@ func (n *Node[C, R]) Propose(ctx context.Context, command C) (Result[R], error) 
 }
 
 // Read waits until this member's state machine is as fresh as level demands, and returns the index up to which it
-// has then at least been applied. The caller reads the machine itself, after Read has returned.
+// has then at least been applied. The caller reads the machine itself, after Read has returned. It works on every member.
 func (n *Node[C, R]) Read(ctx context.Context, level Level) (Index, error) {
-	if level == Local {
-		if err := n.group.Err(); err != nil {
-			return 0, err
-		}
-		return Index(n.machine.applied.Load()), nil
-	}
-	r, err := n.group.Read()
+	r, err := n.group.Read(level)
 	if err != nil {
 		return 0, err
 	}
 	select {
 	case <-r.Done():
 		return r.Index()
+	default: // an answer that is there is given, whatever has become of ctx
+	}
+	select {
+	case <-r.Done():
+		return r.Index()
 	case <-ctx.Done():
-		r.Abandon()
-		if n.group.Status().Leader == 0 {
-			return 0, fmt.Errorf("%w: %w", ErrNoLeader, ctx.Err())
-		}
-		return 0, fmt.Errorf("balsa: the leader did not confirm the read: %w", ctx.Err())
+		return 0, fmt.Errorf("%w: %w", r.Abandon(), ctx.Err())
 	}
 }
 

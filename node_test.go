@@ -66,6 +66,7 @@ type cluster struct {
 	members  []balsa.Member
 	nodes    []*balsa.Node[int, int]
 	machines []*adder
+	drift    float64 // Config.ClockDrift
 }
 
 func newCluster(t *testing.T, n int) *cluster {
@@ -94,7 +95,7 @@ func (c *cluster) config(i int) balsa.Config {
 	return balsa.Config{
 		Dir: filepath.Join(c.dir, fmt.Sprint(i)), ID: balsa.NodeID(i + 1), ClusterID: 7, Members: c.members,
 		HeartbeatInterval: 20 * time.Millisecond, ElectionTimeout: 200 * time.Millisecond,
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.DiscardHandler), ClockDrift: c.drift,
 	}
 }
 

@@ -50,8 +50,9 @@ func (a *Applier) apply(g *Group, es []raft.Entry) {
 			return
 		}
 	}
-	g.endApplied(nil)
 	last := &es[len(es)-1]
+	g.executed.Store(uint64(max(last.Index, g.kept)))
+	g.endApplied(nil)
 	a.host.shard.inbox.put(input{kind: inputApplied, group: g, index: last.Index}, 0, 0)
 	for _, p := range again {
 		a.host.shard.inbox.put(input{kind: inputProposal, group: g, proposal: p}, 0, 0)
@@ -81,6 +82,7 @@ func (a *Applier) restore(g *Group, s raft.Restore) {
 		a.host.shard.inbox.put(input{kind: inputFailed, group: g, err: err}, 0, 0)
 		return
 	}
+	g.executed.Store(uint64(max(s.Index, g.kept)))
 	g.tellConfiguration(s.Index)
 	g.skipped(s.Term)
 	g.compaction.restart()

@@ -3,6 +3,7 @@ package host
 import (
 	"encoding/hex"
 	"testing"
+	"time"
 )
 
 // TestGoldenFiles pins the bytes of the data folder's small files.
@@ -14,6 +15,7 @@ func TestGoldenFiles(t *testing.T) {
 		want string
 	}{
 		{"identity", identity.encode(), "42414c5341494431887766554433221103000000000000001032547698badcfe9d0145ee"},
+		{"promise", encodePromise(time.Second), "42414c534150523100ca9a3b00000000896696ba"},
 		{"epoch", encodeEpoch(1_700_000_000_000_000_000), "42414c534145503100002a36fe9c97178ccaaa32"},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {

@@ -46,13 +46,15 @@ type Group struct {
 	// Owned by the receiver.
 	incoming incoming
 
-	readsWaiting  atomic.Int64
-	configuration atomic.Pointer[raft.ConfigurationAt] // in force
-	leader        atomic.Uint64
-	term          atomic.Uint64
-	statusMu      sync.Mutex
-	status        raft.Status
-	leaderChanges uint64 // seen since start
+	readsWaiting   atomic.Int64
+	readsAbandoned atomic.Int64                         // of them, since abandoned ones were last dropped
+	executed       atomic.Uint64                        // the last entry that the machine reflects; stored by the applier
+	configuration  atomic.Pointer[raft.ConfigurationAt] // in force
+	leader         atomic.Uint64
+	term           atomic.Uint64
+	statusMu       sync.Mutex
+	status         raft.Status
+	leaderChanges  uint64 // seen since start
 
 	// mu guards the proposals that wait here, and the fields of Proposal that say so.
 	mu           sync.Mutex

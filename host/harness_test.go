@@ -34,6 +34,8 @@ type cluster struct {
 	durable bool        // the machines are keepers
 	raft    raft.Config // of every member that starts from now on
 	pending int         // Config.PendingBytesMax
+	promise time.Duration
+	lease   time.Duration
 }
 
 // letter is a packet under way.
@@ -137,6 +139,7 @@ func (m *member) config() Config {
 	return Config{
 		FS: m.fs, Dir: "data", ID: m.id, ClusterID: 7, Epoch: uint64(max(0, int64(m.starts)<<32+m.clock)),
 		Rand: rand.New(rand.NewPCG(uint64(m.id), m.starts)), Tick: testTick, PendingBytesMax: m.c.pending,
+		Promise: m.c.promise, Lease: m.c.lease,
 		Compaction: m.c.compaction,
 		Log:        wal.Options{SegmentBytes: 64 << 10}, Logger: slog.New(slog.NewTextHandler(&m.log, nil)),
 	}
@@ -427,9 +430,11 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-func (m *member) read() *Read {
+func (m *member) read() *Read { return m.readAt(Linearizable) }
+
+func (m *member) readAt(level Level) *Read {
 	m.c.t.Helper()
-	r, err := m.group.Read()
+	r, err := m.group.Read(level)
 	if err != nil {
 		m.c.t.Fatalf("n%d: read: %v", m.id, err)
 	}

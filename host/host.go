@@ -45,6 +45,7 @@ type Config struct {
 	Epoch uint64
 
 	Tick            time.Duration // one unit of the core's time; 10 ms by default
+	Promise, Lease  time.Duration // raft.Config's; none by default, and no leases then
 	CommandBytesMax int           // 8 MiB by default
 	PendingBytesMax int           // of proposals that wait, a group; 64 MiB by default
 	Log             wal.Options
@@ -78,6 +79,7 @@ type Host struct {
 	config    Config
 	logger    *slog.Logger
 	identity  Identity
+	promised  time.Duration // the longest Config.Promise of any start
 	lock      io.Closer
 	log       *wal.Log
 	snapshots *snapshot.Store
@@ -133,6 +135,10 @@ func Open(config Config) (_ *Host, err error) {
 	if config.Epoch, err = nextEpoch(fsys, dir, config.Epoch); err != nil {
 		return nil, err
 	}
+	promised, err := longestPromise(fsys, dir, config.Promise)
+	if err != nil {
+		return nil, err
+	}
 	if config.Log.ID == 0 {
 		config.Log.ID = identity.Incarnation // a log that was copied from another folder is refused
 	}
@@ -144,7 +150,7 @@ func Open(config Config) (_ *Host, err error) {
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	h := &Host{config: config, logger: config.Logger, identity: identity, lock: lock, log: log, snapshots: snapshots}
+	h := &Host{config: config, promised: promised, logger: config.Logger, identity: identity, lock: lock, log: log, snapshots: snapshots}
 	h.shard = &Shard{host: h, inbox: newInbox[input](), tick: config.Tick}
 	h.writer = &Writer{host: h, inbox: newInbox[saveWork](), bytesMax: writeBytesMax}
 	h.applier = &Applier{host: h, inbox: newInbox[applyWork]()}
@@ -157,13 +163,14 @@ func Open(config Config) (_ *Host, err error) {
 }
 
 // Join makes the host a member of a group, whose machine is fed from the beginning of the log. It is called before Start. Of config
-// the host sets ID, Epoch and Rand.
+// the host sets ID, Epoch and Rand, and what is about leases.
 func (h *Host) Join(id raft.GroupID, config raft.Config, machine Machine) (*Group, error) {
 	config.ID, config.Epoch, config.Rand = h.config.ID, h.config.Epoch, h.config.Rand
+	config.Promise, config.Lease, config.Promised = raft.Nanos(h.config.Promise), raft.Nanos(h.config.Lease), raft.Nanos(h.promised)
 	origin := h.config.Rand.Uint64()
 	g := &Group{
 		id: id, host: h, machine: machine, origin: origin, compaction: compaction{options: h.config.Compaction},
-		readers: readers{asked: map[raft.ReadID][]*Read{}}, waiting: map[uint64]*Proposal{},
+		readers: readers{asked: map[raft.ReadID]asked{}}, waiting: map[uint64]*Proposal{},
 	}
 	g.machineAt = raft.AppendConfiguration(nil, config.Configuration)
 	config.Incarnation = h.identity.Incarnation
@@ -175,6 +182,7 @@ func (h *Host) Join(id raft.GroupID, config raft.Config, machine Machine) (*Grou
 		return nil, err
 	}
 	g.applied = state.Applied
+	g.executed.Store(uint64(max(state.Applied, g.kept)))
 	inForce := g.raft.Configuration()
 	g.configuration.Store(&inForce)
 	first := state.Base

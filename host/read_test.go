@@ -223,7 +223,7 @@ func TestReads(t *testing.T) {
 			m := c.member(1)
 			m.group.readsWaiting.Store(readsMax - 1)
 			r := m.read()
-			_, err := m.group.Read()
+			_, err := m.group.Read(Linearizable)
 			expect(t, "the next one", errors.Is(err, ErrOverloaded), true)
 			c.settle()
 			expect(t, "the last that was taken", answer(r), "as of 1")
@@ -246,7 +246,7 @@ func TestReads(t *testing.T) {
 			for what, r := range map[string]*Read{"confirmed": ready, "asked": asked, "held": held} {
 				expect(t, what, answer(r), "closed")
 			}
-			_, err := m.group.Read()
+			_, err := m.group.Read(Linearizable)
 			expect(t, "afterwards", errors.Is(err, ErrClosed), true)
 			c.member(2).stalled[PartApplier] = false
 			expect(t, "reads that wait", m.group.readsWaiting.Load(), 0)
@@ -263,7 +263,7 @@ func TestReads(t *testing.T) {
 					continue
 				}
 				s := &m.group.readers
-				if n := m.group.readsWaiting.Load(); n != 0 || len(s.held)+len(s.asked)+len(s.ready) != 0 {
+				if n := m.group.readsWaiting.Load(); n != 0 || len(s.held)+len(s.leased)+len(s.asked)+len(s.ready) != 0 {
 					t.Errorf("n%d: %d reads wait: %d held, %d asked, %d ready", m.id, n, len(s.held), len(s.asked), len(s.ready))
 				}
 			}

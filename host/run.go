@@ -42,10 +42,17 @@ func (h *Host) loop(wake <-chan struct{}, step func() bool) {
 
 func (s *Shard) run() {
 	start := time.Now()
+	w := watch{}
+	clock := func() time.Duration {
+		t := time.Now()
+		now, wall := t.Sub(start), t.Round(0).Sub(start) // without its monotonic part a time is the wall clock's
+		s.slept = w.slept(now, wall) || s.slept
+		return now
+	}
 	ticker := time.NewTicker(s.tick)
 	defer ticker.Stop()
 	for !s.host.stopping() {
-		if s.Step(time.Since(start)) {
+		if s.Step(clock) {
 			continue
 		}
 		select {

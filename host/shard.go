@@ -62,24 +62,31 @@ type Shard struct {
 	ticked time.Duration // when time was last told to the cores
 	ticks  uint64        // how often
 	now    time.Duration // of the step
+	slept  bool          // the clock may have stood still since the last step
 
 	warnAt  time.Duration // when it may be warned of an ignored message again
 	leftOut int           // messages that were ignored since the last warning
 }
 
-// Step gives the cores all that has come in, and the time, and carries out their effects. It reports whether there is more to do.
-func (s *Shard) Step(now time.Duration) (more bool) {
-	s.now = now
+// Step gives the cores all that has come in, and the time, and carries out their effects. It reports whether there is more to do. The clock tells
+// the time since some fixed moment, and never falls.
+func (s *Shard) Step(clock func() time.Duration) (more bool) {
 	s.batch = s.inbox.take(s.batch)
+	// Only now: between a look at the clock and the inbox the process may pause, and a read that came afterwards would be answered under a lease
+	// that had ended before, or a promise begin before the request that it is for.
+	s.now = clock()
+	if s.slept {
+		s.wakeUp()
+	}
 	for i := range s.batch {
 		s.accept(&s.batch[i])
 	}
-	s.passTime(now)
+	s.passTime(s.now)
 	for _, g := range s.active {
 		g.active = false
 		if g.Err() == nil {
 			g.proposeHeld()
-			g.askHeld()
+			g.askHeld(s.now)
 			s.carryOut(g)
 		}
 	}
@@ -101,6 +108,7 @@ func (s *Shard) passTime(now time.Duration) {
 	s.host.dropPeers()
 	for _, g := range s.groups {
 		if g.Err() == nil {
+			s.activate(g)
 			g.raft.Tick()
 			g.paused = false
 			g.dropAbandonedReads()
@@ -108,7 +116,6 @@ func (s *Shard) passTime(now time.Duration) {
 			g.tickTransfers()
 			g.tickChanges()
 			g.checkRemoval()
-			s.activate(g)
 		}
 	}
 }
@@ -117,6 +124,19 @@ func (s *Shard) activate(g *Group) {
 	if !g.active {
 		g.active = true
 		s.active = append(s.active, g)
+		g.raft.Clock(raft.Nanos(s.now))
+	}
+}
+
+// wakeUp tells everybody who measures time that nobody knows how much of it has passed.
+func (s *Shard) wakeUp() {
+	s.slept = false
+	for _, g := range s.groups {
+		if g.Err() == nil {
+			s.activate(g)
+			g.raft.Slept()
+			g.sleptUntil(s.now)
+		}
 	}
 }
 
@@ -137,7 +157,7 @@ func (s *Shard) accept(in *input) {
 	case inputProposal:
 		g.hold(in.proposal)
 	case inputRead:
-		g.readers.held = append(g.readers.held, in.read)
+		g.beginRead(in.read, s.now)
 	case inputTransfer:
 		g.beginTransfer(in.transfer)
 	case inputChange:
@@ -155,7 +175,7 @@ func (s *Shard) accept(in *input) {
 	case inputApplied:
 		g.applied = in.index
 		g.raft.Applied(in.index)
-		g.readApplied()
+		g.endReady()
 	case inputLoaded:
 		g.raft.Loaded(in.load, in.entries)
 	case inputSnapshotted:
@@ -172,8 +192,8 @@ func (s *Shard) acceptForAll(in *input) {
 		switch {
 		case g.Err() != nil:
 		case in.kind == inputUnreachable:
-			g.raft.Unreachable(in.from)
 			s.activate(g)
+			g.raft.Unreachable(in.from)
 		case in.kind == inputFailed:
 			g.fail(in.err)
 		}

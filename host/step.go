@@ -29,7 +29,7 @@ func (p Part) String() string {
 func (h *Host) Step(p Part, now time.Duration) (more bool) {
 	switch p {
 	case PartShard:
-		return h.shard.Step(now)
+		return h.shard.Step(func() time.Duration { return now })
 	case PartWriter:
 		return h.writer.Step()
 	case PartApplier:
@@ -49,6 +49,9 @@ func (h *Host) Step(p Part, now time.Duration) (more bool) {
 	}
 	return false
 }
+
+// Slept tells, before a step of the shard, that the clock may have stood still since the last one, as it does while a machine is suspended.
+func (h *Host) Slept() { h.shard.slept = true }
 
 // Idle reports whether nothing has come in for the part. The shard and the rest have to be stepped all the same, because time passes, and so
 // has the sender while it is Sending.

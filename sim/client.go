@@ -242,7 +242,7 @@ func (c *clients) read(client int, m *member, key int) *operation {
 	}
 	m.tell("is asked by client %d to read %d, at least as of %d", client, key, op.floor)
 	var err error
-	if op.read, err = m.group.Read(); err != nil {
+	if op.read, err = m.group.Read(host.Linearizable); err != nil {
 		c.endRead(op, 0, err)
 	}
 	return op
