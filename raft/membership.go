@@ -338,8 +338,12 @@ func (r *Raft) ChangeWaits() string {
 		return ""
 	case r.role != Leader:
 		return "for the leader"
+	case r.transfer.to != 0:
+		return fmt.Sprintf("for n%d to take over the lead", r.transfer.to)
 	case c.Joint():
 		return "for majorities of the old and of the new voters"
+	case c.Index > r.commitIndex:
+		return "for a majority of the voters"
 	}
 	var waits []string
 	for _, m := range c.Members {
