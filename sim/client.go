@@ -303,6 +303,16 @@ func (c *clients) abandon(op *operation) {
 	c.poll(op.m)
 }
 
+// leave ends what still waits at servers that are no members any more, and may never hear so.
+func (c *clients) leave() {
+	for _, m := range c.w.members {
+		for _, op := range m.waits {
+			c.lost(op)
+		}
+		m.waits = nil
+	}
+}
+
 // lost ends an operation whose member has died.
 func (c *clients) lost(op *operation) {
 	if !op.ended {

@@ -125,7 +125,7 @@ func bit(b bool) int {
 // that was in force when it was appended or of a later one. A joint configuration is committed by itself: the next one may only be appended
 // after that, but for one that takes it back.
 func (c *checker) mayCommit(log map[raft.Index]raft.Term, i raft.Index) bool {
-	has := func(id raft.NodeID) bool { return c.held(c.w.member(id), i).term == log[i] }
+	has := func(id raft.NodeID) bool { return c.counts(c.w.member(id), i, log[i]) }
 	at := func(i raft.Index) raft.Term { return log[i] }
 	index, cfg := c.configurationIn(at, i)
 	if enough(cfg, has) {

@@ -18,8 +18,9 @@ type member struct {
 	disk disk
 
 	standing standing
-	joins    bool // it starts without knowing who the members are
-	wiped    bool // its folder was lost
+	joins    bool   // it starts without knowing who the members are
+	wiped    bool   // its folder was lost
+	had      folder // and what was in it
 
 	incarnation int           // rises with each start
 	identity    host.Identity // of the data folder, once it has been opened

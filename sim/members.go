@@ -146,9 +146,13 @@ func (w *world) endWishes() {
 }
 
 // harmWipe takes the data folder from a voter. At most one is without at a time, and the others must know which one it had: that a server that was never
-// heard of since the first election can take an empty folder for the right one is known, and nothing can be done about it.
+// heard of since the first election can take an empty folder for the right one is known, and nothing can be done about it. Nor about one that was the
+// first and only member: it begins anew alone.
 func (w *world) harmWipe(m *member) {
 	c := w.checker
+	if w.knobs.members == 1 && m.id == 1 {
+		return
+	}
 	at, cfg := c.committedConfiguration(c.committedTo())
 	known, ok := cfg.Member(m.id)
 	if len(w.lost()) > 0 || !ok || m.standing != isMember || len(cfg.Voters()) < 3 || !cfg.AtRest() || !c.configurationsSettled(at) {
@@ -170,6 +174,7 @@ func (w *world) harmWipe(m *member) {
 	}
 	m.tell("loses its data folder")
 	m.wiped = true
+	m.had = folder{snapshot: c.snapshotOf(m), log: m.disk.durable.clone()}
 	m.identity = host.Identity{}
 	m.disk = disk{fs: memfs.New(), durable: image{first: 1}}
 }

@@ -59,6 +59,7 @@ func (w *world) live() {
 	if w.failure == nil {
 		w.demandPeace()
 	}
+	w.clients.leave()
 	if err := checkLinearizable(w.clients.history); err != nil {
 		w.fail("Linearizable", "%v", err)
 	}

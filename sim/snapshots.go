@@ -122,14 +122,29 @@ func (c *checker) checkState(m *member, whose string, i, applied raft.Index, sta
 // held is the entry that counts as being on a member's disk at i: what is at or before the newest snapshot is in it, and what a log that does
 // not hold the snapshot's last entry has beyond is not there, because the member would begin anew behind the snapshot.
 func (c *checker) held(m *member, i raft.Index) entrySum {
-	s := c.snapshotOf(m)
+	return folder{snapshot: c.snapshotOf(m), log: m.disk.durable}.at(c, i)
+}
+
+// counts reports whether a leader may count on a member for the entry of that term at i. What was in a folder that was lost counts, too: its member
+// will not vote again, so that every majority has one of the others that had it.
+func (c *checker) counts(m *member, i raft.Index, term raft.Term) bool {
+	return c.held(m, i).term == term || m.wiped && m.had.at(c, i).term == term
+}
+
+// folder is what a data folder has.
+type folder struct {
+	snapshot snapshot.Meta
+	log      image
+}
+
+func (f folder) at(c *checker, i raft.Index) entrySum {
 	switch {
-	case i == 0 || i > s.Index && m.disk.durable.at(s.Index).term != s.Term:
+	case i == 0 || i > f.snapshot.Index && f.log.at(f.snapshot.Index).term != f.snapshot.Term:
 		return entrySum{}
-	case i <= s.Index:
+	case i <= f.snapshot.Index:
 		return c.ghost(i)
 	}
-	return m.disk.durable.at(i)
+	return f.log.at(i)
 }
 
 // ghost is the committed entry at i.
