@@ -79,6 +79,7 @@ func (a *Applier) pin(g *Group, i raft.Index, t raft.Term) {
 // restore lets the state machine continue from a snapshot, which is on disk.
 func (a *Applier) restore(g *Group, s raft.Restore) {
 	if err := g.restore(snapshot.Meta{Group: g.id, Index: s.Index, Term: s.Term}); err != nil {
+		g.broken = true // at once: what already waits here would be executed on a part of a state, and its callers believe the results
 		a.host.shard.inbox.put(input{kind: inputFailed, group: g, err: err}, 0, 0)
 		return
 	}
