@@ -106,7 +106,8 @@ func (r *Raft) onRequestVote(from NodeID, m RequestVote) {
 	//    grant the vote (§3.4, §3.6).
 	grant := m.Term == r.currentTerm &&
 		(r.votedFor == 0 || r.votedFor == from) &&
-		r.log.upToDate(m.LastLogTerm, m.LastLogIndex)
+		r.log.upToDate(m.LastLogTerm, m.LastLogIndex) &&
+		r.mayVote()
 	if !grant {
 		r.eventIn(m.Term, EventVoteRefused, from, 0)
 		r.sendWhenTermDurable(from, RequestVoteReply{Term: r.currentTerm})
@@ -122,7 +123,7 @@ func (r *Raft) onRequestVote(from NodeID, m RequestVote) {
 // it must not hold back our own election.
 func (r *Raft) onPreVote(from NodeID, m RequestVote) {
 	// While the disk is stuck our vote could not leave this server, and a candidate that counts on it would raise the term in vain.
-	if m.Term > r.currentTerm && r.log.upToDate(m.LastLogTerm, m.LastLogIndex) && !r.stalled() {
+	if m.Term > r.currentTerm && r.log.upToDate(m.LastLogTerm, m.LastLogIndex) && r.mayVote() && !r.stalled() {
 		// The asked-for term, because ours may be older, and an answer with an older term is dropped as a late one.
 		r.send(from, RequestVoteReply{Term: m.Term, VoteGranted: true, PreVote: true})
 		return

@@ -126,8 +126,22 @@ const departTimeouts = 5
 // mayStand reports whether this server may stand for election: it is a voter, or was one until a configuration that is not yet known to be
 // committed. That one may be in no other log, and then nobody else can be elected (§4.2.2, figure 4.6).
 func (r *Raft) mayStand() bool {
+	return r.takesPart(func(m Member) bool { return m.Suffrage == Voter || m.Old == Voter })
+}
+
+// mayVote reports whether this server may grant votes: it is a member, a learner at least, by the same rule. Differs: in §4.2.1 servers vote
+// whatever their configuration says, since a new one may not know yet that it is a voter. Here it becomes one when its log has the
+// configuration that makes it a learner with the data folder that it has. Before, it could be one that lost its disk and has been given
+// a part of its log again: it would vote a second time in a term, or elect whom those parted from that have taken its place.
+func (r *Raft) mayVote() bool {
+	return r.takesPart(func(Member) bool { return true })
+}
+
+// takesPart reports whether this server is a member as wanted by a configuration that may be in force: from the last one that is known to be
+// committed on.
+func (r *Raft) takesPart(as func(Member) bool) bool {
 	for _, c := range slices.Backward(r.members.history) {
-		if c.IsVoter(r.config.ID) {
+		if m, ok := c.Member(r.config.ID); ok && r.isMe(m) && as(m) {
 			return true
 		}
 		if c.Index <= r.commitIndex {
@@ -135,6 +149,13 @@ func (r *Raft) mayStand() bool {
 		}
 	}
 	return false
+}
+
+// isMe reports whether m, a member with this server's id, is this server, and not one whose disk was lost. Until a leader has written down data
+// folders, only who began with the cluster can be sure.
+func (r *Raft) isMe(m Member) bool {
+	_, began := r.config.Configuration.Member(r.config.ID)
+	return m.Incarnation == r.config.Incarnation || r.config.Incarnation == 0 || m.Incarnation == 0 && began
 }
 
 // Introduce tells which data folder a member has, as its connection said. A leader writes it into the configuration, so that a server that

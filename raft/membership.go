@@ -291,7 +291,7 @@ func (r *Raft) lacks(m Member) string {
 		return "is not heard"
 	case m.Incarnation == 0:
 		return "has not shown its data folder" // and could lose it unnoticed
-	case !r.isCaughtUp(p):
+	case !r.isCaughtUp(p), p.matchIndex < r.members.inForce().Index: // or it would not vote: see mayVote
 		return "is catching up"
 	}
 	return ""
