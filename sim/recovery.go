@@ -14,12 +14,12 @@ const recoveryMax = 60 * time.Second
 // mend ends everything that goes wrong and starts everybody.
 func (w *world) mend() {
 	w.chaos, w.clients.stopped, w.clients.calm = false, true, true
-	w.network.losesChanges = false
 	w.network.mend()
 	w.tell("everything is mended")
 	for _, m := range w.members {
 		m.mend()
 	}
+	w.endWishes()
 }
 
 func (m *member) mend() {
