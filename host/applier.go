@@ -41,22 +41,21 @@ func (a *Applier) Step() (more bool) {
 }
 
 func (a *Applier) apply(g *Group, es []raft.Entry) {
-	again := g.prepare(es)
-	if lacking := g.lacking(); len(lacking) > 0 {
-		if err := g.machine.Apply(lacking); err != nil {
-			g.broken = true                                                           // at once: the shard hears of it when more batches may already wait here
-			g.endApplied(fmt.Errorf("%w: %w: %w", ErrUnknownOutcome, ErrFailed, err)) // committed, but not executed here
-			a.host.shard.inbox.put(input{kind: inputFailed, group: g, err: err}, 0, 0)
-			return
-		}
+	again, err := g.prepare(es)
+	if lacking := g.lacking(); err == nil && len(lacking) > 0 {
+		err = g.machine.Apply(lacking)
+	}
+	if err != nil {
+		g.broken = true                                                           // at once: the shard hears of it when more batches may already wait here
+		g.endApplied(fmt.Errorf("%w: %w: %w", ErrUnknownOutcome, ErrFailed, err)) // committed, but not executed here
+		a.host.shard.inbox.put(input{kind: inputFailed, group: g, err: err}, 0, 0)
+		return
 	}
 	last := &es[len(es)-1]
 	g.executed.Store(uint64(max(last.Index, g.kept)))
 	g.endApplied(nil)
 	a.host.shard.inbox.put(input{kind: inputApplied, group: g, index: last.Index}, 0, 0)
-	for _, p := range again {
-		a.host.shard.inbox.put(input{kind: inputProposal, group: g, proposal: p}, 0, 0)
-	}
+	a.again(g, again)
 	g.compaction.count(es)
 	// Before it is at the place that it has kept its state is not that of the last entry, but of a later one.
 	if last.Index >= g.kept && g.compaction.due() {
@@ -72,6 +71,7 @@ func (a *Applier) pin(g *Group, i raft.Index, t raft.Term) {
 		g.compaction.postpone()
 		return
 	}
+	write = g.sessions.pin().before(write)
 	work := snapshotWork{group: g, meta: snapshot.Meta{Group: g.id, Index: i, Term: t, Configuration: g.machineAt}, write: write, compact: g.compaction.begin()}
 	a.host.snapshotter.inbox.put(work, 0, 0)
 }
@@ -85,9 +85,17 @@ func (a *Applier) restore(g *Group, s raft.Restore) {
 	}
 	g.executed.Store(uint64(max(s.Index, g.kept)))
 	g.tellConfiguration(s.Index)
-	g.skipped(s.Term)
+	again := g.skipped(s.Term)
 	g.compaction.restart()
 	a.host.shard.inbox.put(input{kind: inputApplied, group: g, index: s.Index}, 0, 0)
+	a.again(g, again)
+}
+
+// again has the shard propose once more what is certain not to be in the log.
+func (a *Applier) again(g *Group, ps []*Proposal) {
+	for _, p := range ps {
+		a.host.shard.inbox.put(input{kind: inputProposal, group: g, proposal: p}, 0, 0)
+	}
 }
 
 // tellConfiguration tells the shard which configuration is committed.
@@ -105,7 +113,8 @@ func (g *Group) restore(m snapshot.Meta) error {
 	}
 	g.machineAt = r.Meta().Configuration
 	g.compaction.snapshotSize.Store(r.Size()) // or a large state would be written again soon after every start
-	if m.Index > g.kept {
+	err = g.restoreSessions(r)
+	if err == nil && m.Index > g.kept {
 		err = g.machine.Restore(r)
 	}
 	if err = errors.Join(err, r.Close()); err != nil {
@@ -118,7 +127,7 @@ func (g *Group) restore(m snapshot.Meta) error {
 }
 
 // prepare makes g.entries of es, each with the proposal that waits for it, and returns the proposals that are now certain never to come.
-func (g *Group) prepare(es []raft.Entry) (again []*Proposal) {
+func (g *Group) prepare(es []raft.Entry) (again []*Proposal, err error) {
 	g.entries = g.entries[:0]
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -132,27 +141,34 @@ func (g *Group) prepare(es []raft.Entry) (again []*Proposal) {
 			g.machineAt = bytes.Clone(e.Data)
 			g.tellConfiguration(e.Index)
 		}
-		if e.Type == raft.EntryCommand && len(e.Data) >= HeaderBytes {
-			p := g.proposalOf(e.Data)
-			if p != nil {
-				delete(g.waiting, p.id) // it has come: no later term takes it back
+		switch {
+		case e.Type != raft.EntryCommand || len(e.Data) < HeaderBytes:
+		case isSessionEntry(e.Data):
+			if err = g.prepareSession(e); err != nil {
+				return again, err
 			}
+		default:
 			// The cap keeps a machine that appends to its command off the bytes behind it.
 			command := e.Data[HeaderBytes:len(e.Data):len(e.Data)]
-			g.entries = append(g.entries, Entry{Index: e.Index, Term: e.Term, Command: command, Proposal: p})
+			g.entries = append(g.entries, Entry{Index: e.Index, Term: e.Term, Command: command, Proposal: g.proposalOf(e.Data)})
 		}
 	}
-	return again
+	return again, nil
 }
 
-// endApplied ends the waits of g.entries' callers.
+// endApplied ends the waits of the callers of what was applied.
 func (g *Group) endApplied(err error) {
 	g.mu.Lock()
 	for i := range g.entries {
-		if p := g.entries[i].Proposal; p != nil {
-			g.finish(p, g.entries[i].Index, err)
+		e := &g.entries[i]
+		if e.Answer != nil && err == nil {
+			g.sessionAnswered(e)
+		}
+		if e.Proposal != nil {
+			g.finish(e.Proposal, e.Index, err)
 		}
 	}
+	g.endSettled(err)
 	g.mu.Unlock()
 	clear(g.entries)
 }

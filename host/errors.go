@@ -18,6 +18,11 @@ var (
 	ErrOverloaded = errors.New("balsa: overloaded")
 	// ErrTooLarge is wrapped by errors of proposals over the limit of one command.
 	ErrTooLarge = errors.New("balsa: command too large")
+	// ErrSessionExpired is wrapped by errors of commands whose session is not known any more: others were used since, and there is room for
+	// so many. Which of its commands that were not answered have taken effect is not known, and never will be.
+	ErrSessionExpired = errors.New("balsa: session expired")
+	// ErrAnswerLost says that a command of a session has taken effect once, and that its answer is not known here.
+	ErrAnswerLost = errors.New("balsa: the command was executed, its answer was not kept")
 	// ErrClosed is returned once Close has begun.
 	ErrClosed = errors.New("balsa: closed")
 	// ErrRemoved is wrapped, with ErrFailed, once this member was removed from the cluster.

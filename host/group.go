@@ -41,6 +41,8 @@ type Group struct {
 	broken      bool       // the machine has failed: what comes after is not for it
 	kept        raft.Index // what a durable machine had by itself at the start: entries up to here are not for it
 	entries     []Entry    // scratch
+	sessions    sessions
+	settled     []settled // scratch: proposals that need no execution
 	compaction  compaction
 
 	// Owned by the receiver.

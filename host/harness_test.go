@@ -90,6 +90,9 @@ func (r *recorder) Apply(batch []Entry) error {
 	}
 	for i := range batch {
 		r.commands = append(r.commands, string(batch[i].Command))
+		if a := batch[i].Answer; a != nil && batch[i].Command[0] != '-' { // which wants none
+			a.Keep(fmt.Appendf(nil, "%s was number %d", batch[i].Command, len(r.commands)))
+		}
 	}
 	return nil
 }
@@ -409,7 +412,7 @@ func describe(i raft.Index, err error) string {
 		name string
 	}{
 		{ErrNotCommitted, "not committed"}, {ErrUnknownOutcome, "unknown"}, {ErrNoLeader, "no leader"}, {ErrOverloaded, "overloaded"},
-		{ErrTooLarge, "too large"}, {ErrClosed, "closed"}, {ErrFailed, "failed"},
+		{ErrTooLarge, "too large"}, {ErrClosed, "closed"}, {ErrFailed, "failed"}, {ErrSessionExpired, "session expired"},
 	} {
 		if errors.Is(err, known.err) {
 			is = append(is, known.name)

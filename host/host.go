@@ -168,9 +168,12 @@ func (h *Host) Join(id raft.GroupID, config raft.Config, machine Machine) (*Grou
 	config.ID, config.Epoch, config.Rand = h.config.ID, h.config.Epoch, h.config.Rand
 	config.Promise, config.Lease, config.Promised = raft.Nanos(h.config.Promise), raft.Nanos(h.config.Lease), raft.Nanos(h.promised)
 	origin := h.config.Rand.Uint64()
+	for origin == 0 { // it marks what concerns sessions
+		origin = h.config.Rand.Uint64()
+	}
 	g := &Group{
 		id: id, host: h, machine: machine, origin: origin, compaction: compaction{options: h.config.Compaction},
-		readers: readers{asked: map[raft.ReadID]asked{}}, waiting: map[uint64]*Proposal{},
+		readers: readers{asked: map[raft.ReadID]asked{}}, waiting: map[uint64]*Proposal{}, sessions: newSessions(),
 	}
 	g.machineAt = raft.AppendConfiguration(nil, config.Configuration)
 	config.Incarnation = h.identity.Incarnation

@@ -25,4 +25,6 @@ type Entry struct {
 	Term     raft.Term
 	Command  []byte
 	Proposal *Proposal // whose caller waits here for the result; nil for others' commands
+	// Answer is for a command of a session: Apply sets it, on every member alike, if the command is answered at all. Nil for other commands.
+	Answer *Answer
 }

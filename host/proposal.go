@@ -14,7 +14,8 @@ import (
 //
 //	origin u64 | id u64 | command
 //
-// Origin is drawn anew at every start, so that a number is never taken for one of an earlier incarnation.
+// Origin is drawn anew at every start, so that a number is never taken for one of an earlier incarnation. It is never zero: see
+// session_entry.go.
 const HeaderBytes = 16
 
 // Proposal is a command on its way through the log, and its caller's place to wait. Use it once.
@@ -24,6 +25,9 @@ type Proposal struct {
 	// Owner is the caller's, for its Machine; the host does not look at it.
 	Owner any
 
+	mark    int             // where origin and id are in Data
+	session *SessionCommand // of which it is, if it is one of a session
+
 	done chan struct{} // closed with the outcome
 
 	// Guarded by Group.mu.
@@ -32,13 +36,20 @@ type Proposal struct {
 	finished bool
 	index    raft.Index
 	err      error
+	answer   []byte // of a command that was executed before this proposal of it
+	kept     bool   // there is an answer
+	answered bool   // it was executed before
 }
 
 func (p *Proposal) size() int { return len(p.Data) }
 
 // Propose hands in a proposal. Without an error the outcome comes with Wait or Abandon.
 func (g *Group) Propose(p *Proposal) error {
-	if n := len(p.Data) - HeaderBytes; n > g.host.config.CommandBytesMax {
+	header := HeaderBytes
+	if p.session != nil {
+		header = SessionHeaderBytes
+	}
+	if n := len(p.Data) - header; n > g.host.config.CommandBytesMax {
 		return fmt.Errorf("%w: %w: %d bytes, the limit is %d", ErrNotCommitted, ErrTooLarge, n, g.host.config.CommandBytesMax)
 	}
 	g.mu.Lock()
@@ -58,8 +69,8 @@ func (g *Group) Propose(p *Proposal) error {
 	g.pendingBytes += p.size()
 	g.mu.Unlock()
 
-	binary.LittleEndian.PutUint64(p.Data, g.origin)
-	binary.LittleEndian.PutUint64(p.Data[8:], p.id)
+	binary.LittleEndian.PutUint64(p.Data[p.mark:], g.origin)
+	binary.LittleEndian.PutUint64(p.Data[p.mark+8:], p.id)
 	g.host.shard.inbox.put(input{group: g, kind: inputProposal, proposal: p}, 0, 0)
 	return nil
 }
@@ -208,12 +219,17 @@ func (g *Group) refused(r raft.Refused) {
 	}
 }
 
-// proposalOf finds the proposal of a committed entry, if it was made here and somebody waits for it. Called by the applier with mu held.
-func (g *Group) proposalOf(data []byte) *Proposal {
-	if len(data) < HeaderBytes || binary.LittleEndian.Uint64(data) != g.origin {
+// proposalOf finds the proposal of a committed entry by its origin and id, if it was made here and somebody waits for it. From now on no later
+// term takes it back. Called by the applier with mu held.
+func (g *Group) proposalOf(header []byte) *Proposal {
+	if binary.LittleEndian.Uint64(header) != g.origin {
 		return nil
 	}
-	return g.waiting[binary.LittleEndian.Uint64(data[8:])]
+	p := g.waiting[binary.LittleEndian.Uint64(header[8:])]
+	if p != nil {
+		delete(g.waiting, p.id)
+	}
+	return p
 }
 
 // passed takes back the proposals that were given in a term before t and have not been applied: now that an entry of t is, they never
@@ -229,14 +245,23 @@ func (g *Group) passed(t raft.Term) []*Proposal {
 	return ps
 }
 
-// skipped ends the proposals that may be part of a snapshot whose last entry is of term t: that they are not seen here says nothing.
-func (g *Group) skipped(t raft.Term) {
+// skipped ends the proposals that may be part of a snapshot whose last entry is of term t: that they are not seen here says nothing. For those of
+// sessions the snapshot knows. It returns those that are certain never to come.
+func (g *Group) skipped(t raft.Term) (again []*Proposal) {
 	g.appliedTerm = max(g.appliedTerm, t)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(g.waiting)) {
-		if p := g.waiting[id]; p.term != 0 && p.term <= t {
+		p := g.waiting[id]
+		switch {
+		case p.term == 0 || p.term > t:
+		case p.session != nil && g.lookUp(p):
+		case p.session != nil && p.term < t: // its entry had no effect, or there is none
+			p.term = 0
+			again = append(again, p)
+		default:
 			g.finish(p, 0, ErrUnknownOutcome)
 		}
 	}
+	return again
 }

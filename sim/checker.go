@@ -24,6 +24,11 @@ type checker struct {
 	written map[uint64]raft.Index // where a value's command was executed
 	refused map[uint64]bool       // values whose clients were told that they never will be
 
+	sessionOf map[uint64]raft.Index // of values that are written in sessions
+	gone      map[raft.Index]bool   // sessions that clients were told to be
+	answers   map[uint64][]byte     // of values that were written in sessions
+	tables    map[raft.Index][]byte // of sessions, in snapshots
+
 	streams map[streamed]uint64 // how far snapshots were sent
 	sizes   map[place]uint64    // of snapshots
 
@@ -69,7 +74,12 @@ func newChecker(w *world) *checker {
 		written: make(map[uint64]raft.Index),
 		refused: make(map[uint64]bool),
 		streams: make(map[streamed]uint64),
-		sizes:   make(map[place]uint64),
+
+		sessionOf: make(map[uint64]raft.Index),
+		gone:      make(map[raft.Index]bool),
+		answers:   make(map[uint64][]byte),
+		tables:    make(map[raft.Index][]byte),
+		sizes:     make(map[place]uint64),
 
 		configurations: newConfigurations(w.knobs.raft.Configuration),
 	}

@@ -50,6 +50,10 @@ type operation struct {
 	patient     bool // it waits for as long as it takes
 	ended       bool
 	done        func(op *operation) // may be nil
+	err         error               // of a write that has ended
+	control     bool                // it writes nothing: a session begins or ends
+	command     *command            // that this is a try of
+	answer      []byte              // that the machine gave to a try
 }
 
 // clients put and read registers on any member.
@@ -59,6 +63,7 @@ type clients struct {
 	calm    bool // none gives up
 	lastID  uint64
 	history []Operation
+	patrons []*patron
 }
 
 func newClients(w *world) *clients { return &clients{w: w} }
@@ -67,6 +72,7 @@ func (c *clients) start() {
 	for i := range c.w.knobs.clients {
 		c.think(i)
 	}
+	c.startPatrons()
 }
 
 // think lets a client wait before its next operation.
@@ -322,9 +328,9 @@ func (c *clients) lost(op *operation) {
 }
 
 func (c *clients) endWrite(op *operation, i raft.Index, err error) {
-	op.ended = true
+	op.ended, op.err = true, err
 	switch {
-	case err == nil:
+	case err == nil || errors.Is(err, host.ErrAnswerLost):
 		op.Outcome, op.Index = OutcomeApplied, i
 	case errors.Is(err, host.ErrNotCommitted):
 		op.Outcome = OutcomeRefused
@@ -335,7 +341,9 @@ func (c *clients) endWrite(op *operation, i raft.Index, err error) {
 		op.Return = c.w.steps
 	}
 	op.m.tell("tells client %d that %d=%d is %v at %d: %v", op.Client, op.Key, op.Value, op.Outcome, i, err)
-	c.w.checker.wrote(op)
+	if !op.control && op.command == nil {
+		c.w.checker.wrote(op)
+	}
 }
 
 func (c *clients) endRead(op *operation, i raft.Index, err error) {
@@ -354,6 +362,12 @@ func (c *clients) endRead(op *operation, i raft.Index, err error) {
 func (c *clients) finished(op *operation) {
 	w := c.w
 	w.mix(op.Value, uint64(op.Index), uint64(op.Outcome))
+	if op.control || op.command != nil {
+		if op.done != nil {
+			op.done(op)
+		}
+		return
+	}
 	switch {
 	case !op.Write && op.Outcome != OutcomeApplied:
 		w.report.ReadsUnanswered++

@@ -31,6 +31,9 @@ type knobs struct {
 	burstMax   int           // writes that a client hands in at once
 	valueBytes int           // of padding, at most
 
+	patrons  int // clients with sessions
+	sessions host.SessionLimits
+
 	faultEvery time.Duration // on average
 	onLeader   int           // of 100 faults, those that are aimed at the leader
 	drift      int64         // of 1000, how far the members' clocks go too fast or too slow, at most
@@ -73,6 +76,7 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 		kinds:        drawMishaps(r),
 	}
 	k.compaction, k.padding = drawCompaction(r), pick(r, 0, 10, 100, 400)
+	k.patrons, k.sessions = drawSessions(r)
 	k.lateMax = pick(r, k.electionTimeout()/4, 2*k.electionTimeout(), 5*time.Second)
 	if o.Members != 0 {
 		k.members = o.Members

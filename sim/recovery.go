@@ -161,6 +161,11 @@ func (w *world) converged() string {
 			return m.waits[0].String() + " has no outcome"
 		}
 	}
+	for _, p := range w.clients.patrons {
+		if len(p.open) > 0 {
+			return fmt.Sprintf("command %d of session %d has no outcome after %d tries", p.open[0].serial, p.open[0].session, p.open[0].tries)
+		}
+	}
 	return ""
 }
 

@@ -17,6 +17,8 @@ type register struct {
 	values  map[int]uint64
 	applied raft.Index // the last command
 	state   uint64     // hash of all commands so far, with their indexes
+
+	restoredTo raft.Index // the last command that came with a snapshot
 }
 
 func newRegister(m *member) *register { return &register{m: m, values: make(map[int]uint64)} }
@@ -30,12 +32,27 @@ func (r *register) Apply(batch []host.Entry) error {
 		}
 		value, key := binary.LittleEndian.Uint64(e.Command), int(e.Command[8])
 		previous := r.applied
+		if e.Answer != nil {
+			r.answer(e, value, r.values[key])
+		}
 		r.values[key] = value
 		r.applied = e.Index
 		r.state = mixBytes(mix(r.state, uint64(e.Index)), e.Command)
 		r.m.w.checker.applied(r, previous, e, value)
 	}
 	return nil
+}
+
+// answer answers a command of a session.
+func (r *register) answer(e *host.Entry, value, previous uint64) {
+	answer := answerOf(value, previous)
+	if answer != nil {
+		e.Answer.Keep(answer)
+	}
+	r.m.w.checker.replied(value, answer)
+	if e.Proposal != nil {
+		e.Proposal.Owner.(*operation).answer = answer
+	}
 }
 
 // paddingKey marks what makes a snapshot larger.
@@ -68,6 +85,7 @@ func (r *register) Restore(from io.Reader) error {
 		return fmt.Errorf("a snapshot of %d bytes", len(b))
 	}
 	r.applied, r.state = raft.Index(binary.LittleEndian.Uint64(b)), binary.LittleEndian.Uint64(b[8:])
+	r.restoredTo = r.applied
 	clear(r.values)
 	for b = b[16:]; len(b) > 0; b = b[commandBytes:] {
 		if b[8] != paddingKey {

@@ -92,6 +92,11 @@ type Counts struct {
 	Committed, Applied         int
 	Forwards, ForwardRefusals  int
 	Writes, Refused, Unknown   int
+	Sessions, SessionsExpired  int // begun; and tries of commands whose session was forgotten
+	Tries                      int // of commands of sessions
+	AnsweredAgain              int // of them, those of what had been executed before
+	AnsweredFromSnapshots      int // of them, those by a member that has the answer from a snapshot
+	AnswersLost                int // for lack of room
 	Reads, ReadsUnanswered     int
 	Snapshots, Compactions     int // taken; and logs that were made to begin later
 	Streams, StreamsResumed    int // of snapshots to members; those that found a part of it there

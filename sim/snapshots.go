@@ -93,6 +93,12 @@ func (c *checker) checkSnapshot(m *member, store *snapshot.Store, meta snapshot.
 		return
 	}
 	defer r.Close()
+	table, err := host.ReadSessionTable(r)
+	if err != nil {
+		c.w.fail("Snapshot Durable", "n%d's snapshot at %d: %v", m.id, meta.Index, err)
+		return
+	}
+	c.sessionsAt(m, meta.Index, table)
 	b, err := io.ReadAll(r)
 	if err != nil || len(b) < 16 {
 		c.w.fail("Snapshot Durable", "n%d's snapshot at %d cannot be read, after %d bytes: %v", m.id, meta.Index, len(b), err)
