@@ -163,7 +163,7 @@ func (c Configuration) validate() error {
 			return fmt.Errorf("the address of member n%d has %d bytes, at most %d", m.ID, len(m.Address), AddressBytesMax)
 		case m.Suffrage > Voter || m.Old > Voter || m.Target > Voter:
 			return fmt.Errorf("member n%d has suffrage %d, %d, %d", m.ID, m.Suffrage, m.Old, m.Target)
-		case m.Suffrage == NonMember && !joint, !joint && m.Old != NonMember, joint && m.Target != m.Suffrage:
+		case joint && (m.Old == NonMember || m.Target != m.Suffrage), !joint && (m.Old != NonMember || m.Suffrage == NonMember):
 			return fmt.Errorf("member n%d cannot be %v (was %v, will be %v)", m.ID, m.Suffrage, m.Old, m.Target)
 		}
 		if m.Suffrage == Voter {

@@ -66,6 +66,11 @@ func (w *world) wantMembers() {
 			suffrages[i] = Suffrage(w.rand.IntN(3))
 		}
 	}
+	for i, s := range w.servers {
+		if s.folder%100 > 1 && suffrages[i] == NonMember && w.rand.IntN(2) == 0 {
+			suffrages[i] = Voter // it comes back without its disk
+		}
+	}
 	for i, suffrage := range suffrages {
 		if suffrage != NonMember {
 			change.Members = append(change.Members, Member{ID: NodeID(i + 1), Suffrage: suffrage, Priority: priorities[i]})
