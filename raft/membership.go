@@ -132,13 +132,7 @@ func (r *Raft) beginChange(c Change) *ChangeError {
 		return e
 	}
 	for _, m := range next.Members {
-		if m.Suffrage != Learner || m.Target != Voter || !c.Ready {
-			continue
-		}
-		if r.peer(m.ID) == nil {
-			return refuse(ChangeNotReady, "n%d is not a learner yet", m.ID)
-		}
-		if lacks := r.lacks(m); lacks != "" {
+		if lacks := r.lacks(m); lacks != "" && c.Ready {
 			return refuse(ChangeNotReady, "n%d %s", m.ID, lacks)
 		}
 	}
@@ -181,12 +175,10 @@ func (c Configuration) towards(change Change) (Configuration, error) {
 // abandoned is the old half of a joint configuration.
 func (c Configuration) abandoned() Configuration {
 	back := c
-	back.Members = nil
-	for _, m := range c.Members {
-		if m.Old != NonMember {
-			m.Suffrage, m.Target, m.Old = m.Old, m.Old, NonMember
-			back.Members = append(back.Members, m)
-		}
+	back.Members = slices.Clone(c.Members)
+	for i := range back.Members {
+		m := &back.Members[i]
+		m.Suffrage, m.Target, m.Old = m.Old, m.Old, NonMember
 	}
 	return back
 }
@@ -283,10 +275,12 @@ func (r *Raft) mayEnter(c Configuration) bool {
 
 // lacks says what a learner lacks to become the voter that it is to be (§4.2.1); nothing if it is to be none, or lacks nothing.
 func (r *Raft) lacks(m Member) string {
-	if m.Suffrage != Learner || m.Target != Voter {
+	if m.Suffrage != Learner || m.Target != Voter || m.ID == r.config.ID {
 		return ""
 	}
 	switch p := r.peer(m.ID); {
+	case p == nil:
+		return "is not a learner yet"
 	case !r.hears(p):
 		return "is not heard"
 	case m.Incarnation == 0:
