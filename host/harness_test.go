@@ -115,8 +115,10 @@ func newCluster(t *testing.T, n int) *cluster {
 	c := &cluster{t: t, raft: raft.Config{ElectionTicks: 20, HeartbeatTicks: 2}}
 	for i := range n {
 		id := raft.NodeID(i + 1)
-		// With its incarnation, so that no entry is spent on writing that down.
-		c.raft.Configuration.Members = append(c.raft.Configuration.Members, raft.Member{ID: id, Suffrage: raft.Voter, Target: raft.Voter, Incarnation: 1})
+		// With its incarnation, so that no entry is spent on writing that down: it is the first that a new member draws.
+		incarnation := rand.New(rand.NewPCG(uint64(id), 1)).Uint64()
+		c.raft.Configuration.Members = append(c.raft.Configuration.Members,
+			raft.Member{ID: id, Suffrage: raft.Voter, Target: raft.Voter, Incarnation: incarnation})
 		c.members = append(c.members, &member{c: c, id: id, fs: memfs.New()})
 	}
 	t.Cleanup(func() {

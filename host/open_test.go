@@ -60,6 +60,7 @@ func TestOpenWithEveryOperationFailing(t *testing.T) {
 	for _, made := range []bool{false, true} { // the folder is new, or has a log
 		for n, fired := 1, true; fired; n++ {
 			c := newCluster(t, 1)
+			c.raft.Configuration = raft.NewConfiguration(1) // its folder may be made by a later start
 			m := c.member(1)
 			if made {
 				m.start()
@@ -98,6 +99,7 @@ func TestOpenAfterEveryCrash(t *testing.T) {
 	for seed := range uint64(3) {
 		for n := 1; ; n++ {
 			c := newCluster(t, 1)
+			c.raft.Configuration = raft.NewConfiguration(1) // its folder may be made by a later start
 			m := c.member(1)
 			fault := &memfs.Fault{N: n, Err: memfs.ErrCrashed, Final: true}
 			m.fs.SetHook(fault.Hook)
