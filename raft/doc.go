@@ -14,6 +14,12 @@
 //	Clock        what the host's clock shows; Slept: it may have stood still. For leases
 //	Propose      commands for the log, here or by way of the leader
 //	ReadIndex    a read that must reflect all that is committed by now; ReadLease: that a lease may answer
+//	ChangeMembers, Introduce
+//	             what the members shall be, and which data folder one has shown
+//	TransferLeadership
+//	             the lead shall be handed over
+//	Compact, SnapshotSent
+//	             the log before this entry can be forgotten; no more of a snapshot will be sent
 //	Persisted    saves up to this one are durable
 //	Applied      the state machine has executed the entries up to this one
 //	Loaded       here are entries that a Load asked for
@@ -40,7 +46,7 @@
 //		disk <- e.Save         // one writer, so that saves keep their order; then it says saved <- Save.Seq
 //		send(e.Messages)       // at once, whatever becomes of Save
 //		machine <- e.Apply     // one executor; then it says executed <- the last index
-//		// and Load, Reads, Aborted, Refused, Events
+//		// and Restore, Load, Send, Reads, Aborted, Refused, Changes, Configuration, Events
 //	}
 //
 // # The contract of effects
@@ -63,7 +69,9 @@
 //
 //	election.go     §3.4 elections, §3.6.1 their restriction, §4.2.3 disruptive servers, §6.2 leaders without a majority, §9.6 Pre-Vote
 //	replication.go  §3.5 log replication, §10.2.2 pipelining; peer.go: what a leader knows of another server
-//	commit.go       §3.6.2 committing entries of earlier terms; quorum.go: majorities
+//	commit.go       §3.6.2 committing entries of earlier terms; quorum.go: majorities, of two sets where there are two (§4.3)
+//	membership.go   ch. 4 changes of the members, step by step; members.go: which configuration is in force, who takes part by it;
+//	                configuration.go: what a configuration is, and its bytes
 //	durable.go      §3.8 persisted state, §10.2.1 the leader's disk in parallel
 //	read.go         §6.4 linearizable reads
 //	lease.go        §6.4.1 promises and leases
@@ -139,6 +147,48 @@
 //
 // What proves that safety is broken already (two leaders in a term, a leader without a committed entry) is reported as a [SafetyError], and
 // nothing is done about it here. The host stops the server and keeps what it has.
+//
+// # Membership
+//
+// The members change by joint consensus (§4.3), from any set to any other, by entries of the log. A configuration is in force for a server as soon
+// as it is in its log, committed or not (§4.1), and until it is truncated. A change ([Raft.ChangeMembers]) is the whole of what the members
+// shall be. It goes through three configurations:
+//
+//	pending    (1 2 3) learners 4, to be (1 2 4)   new servers are learners, and catch up; the old voters decide
+//	joint      (1 2 3)->(1 2 4)                    a majority of each decides: elections, commits, reads, and whether a leader is heard
+//	at rest    (1 2 4)                             the new voters decide
+//
+// Each is appended by the leader when the one before it is committed, by it or by an earlier leader, and something of its own term is.
+// So whoever leads goes on with what it finds, and does so once. If the voters stay the same there is no joint one.
+//
+// A change waits in the pending configuration until all that are to be voters have caught up: until the last round (§4.2.1), and the one under way,
+// have taken less than an election timeout. It may wait for ever, and harms nobody meanwhile. Another change can take its place.
+// A change names the one that it was decided on (Change.Base), so that of two that know nothing of each other one is refused; and it has an
+// id, so that it can be asked for again until there is an answer.
+//
+// Cancelling. A joint configuration that is not committed can be taken back, by a change that comes: the leader appends the old half again, and that
+// is in force. It is for the case that the new voters fail at once, when nothing can be committed any more. This is safe because no other
+// server can have gone on from the joint one to the new voters alone. The joint one, J, is of the leader's own term: it lies behind the first
+// entry of the term, and that is committed. Entries of this term come from this leader alone, so that in it nothing but the old half, O, follows J. The
+// next leader that is elected, in a later term, may have J in its log and not O, and go on to the new voters. But it was elected by a
+// majority of the old ones, whether it had O, only J, or neither. They have left this term. So what this leader commits by the old voters after
+// it has appended O, it commits before that, and the next leader has it; and if that is O or more, it has O. Who comes later has what the next leader
+// had, as always.
+//
+// Leaving. A leader goes on for a while with a server that has left, until it has that in its log and was told that it is committed: so that it stops to stand for
+// election, and its host can end it. Who never hears of it disturbs nobody: it is not answered by those who hear a leader (§4.2.3), and
+// its log is too short for the others. A leader that is not among the new voters leads until that is committed, and does not count
+// itself (§4.2.2). Then it asks the best placed of them to stand for election (§3.10), so that there is no election timeout without a
+// leader. Until a server knows that the configuration without it is committed it stands for election, though not for its own vote: it may be the
+// only one that has it (figure 4.6).
+//
+// Disks that are lost. A server whose disk was lost has forgotten its votes, and entries that it has acknowledged; it must not pass for the one that it was.
+// Hosts tell which data folder a member has shown ([Raft.Introduce]). The leader writes it into the configuration: it pins it. From
+// then on hosts refuse that member with any other one. It has to be removed, and can come back under its id as a new server does. What a
+// leader knew of it is forgotten when it comes back. While it catches up its log has configurations in which it was a voter, but with another
+// data folder: so it neither votes nor stands before its log has the one that has it as it is now. A learner becomes a voter only when
+// its log has that. This differs from §4.2.1, by which servers vote whatever their configuration says, so that a new one that does not know
+// yet that it is a voter can be counted on. It can be here, too: learners vote, and it knows itself to be one.
 //
 // # Leases
 //
