@@ -186,6 +186,9 @@ func (k *checks) inForce(c *cluster, s *server) {
 	if !at.Configuration.equal(want) {
 		violate("in force on append", "n%d goes by %v at %d, the last in its log is %v", s.id, at, at.Index, want)
 	}
+	if h := s.raft.members.history; len(h) > 1 && h[1].Index < s.raft.log.first {
+		violate("bounds", "n%d keeps a configuration at %d that can come back no more", s.id, h[0].Index)
+	}
 	if q := s.raft.members.quorum; !slices.Equal(q.voters, at.Voters()) {
 		violate("in force on append", "n%d counts %v, in force is %v", s.id, q, at)
 	}

@@ -35,6 +35,8 @@ func (r *Raft) checkState() {
 	must.Be2(d.index <= d.lastHanded, "what is durable, %d, was handed out to be saved, up to %d", d.index, d.lastHanded)
 	must.Be2(d.lastHanded <= r.log.last, "what was handed out to be saved, %d, is in the log, up to %d", d.lastHanded, r.log.last)
 	must.Be2(r.log.cacheFirst+Index(len(r.log.cache)) == r.log.last+1, "the cache of %d entries reaches the log's end %d", len(r.log.cache), r.log.last)
+	first := r.members.history[0].Index
+	must.Be2(first <= r.commitIndex, "there is a committed configuration to go back to: %d <= %d", first, r.commitIndex)
 	must.Be2((r.role == Leader) == (r.leader == r.config.ID), "a server is its own leader, n%d, only as leader: %d", r.leader, r.role)
 	if r.role == Leader {
 		r.checkLeader()

@@ -63,7 +63,7 @@ func newLeader(t *testing.T, c Configuration) *Raft {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.members.history[0].Index = 1000 // it is not committed: a joint one stays
+	r.members.history = append(r.members.history, ConfigurationAt{Index: 1000, Configuration: c}) // it is not committed: a joint one stays
 	step := func() {
 		if e := r.Effects(); e.Save != nil {
 			r.Persisted(e.Save.Seq)

@@ -13,7 +13,7 @@ import (
 
 // members is the configurations that may yet be in force here.
 //
-// Invariant: history is ascending by Index and not empty; its first is at or before log.first-1, or was the first of all.
+// Invariant: history is ascending by Index and not empty; its first is committed, and the others are behind what the log begins with.
 type members struct {
 	history []ConfigurationAt // the last is in force
 	quorum  quorum            // of that one
