@@ -40,7 +40,10 @@ type Change struct {
 	Base uint64
 	// Force makes the change although a majority of the voters that it wants is not heard from. The cluster stands still until there is one.
 	Force bool
-	// Ready refuses the change, with ChangeNotReady, unless all that are to become voters are learners that have caught up.
+	// Apart lets each member become what it is to be as soon as it can. Without it the change is made in one step, once all new voters have
+	// caught up: so a member is removed only when the one that takes its place is ready, and a server that never starts holds up all.
+	Apart bool
+	// Ready refuses the change, with ChangeNotReady, unless those that it makes voters are learners that have caught up.
 	Ready bool
 	// Begin returns as soon as the change is sure to go on by itself: new servers are members, and who is to be a voter catches up as a
 	// learner, for as long as it takes.
@@ -81,7 +84,7 @@ func (n *Node[C, R]) ChangeMembers(ctx context.Context, c Change) error {
 }
 
 func (c Change) raft() (raft.Change, error) {
-	change := raft.Change{Base: c.Base, Force: c.Force, Ready: c.Ready}
+	change := raft.Change{Base: c.Base, Force: c.Force, Ready: c.Ready, Apart: c.Apart}
 	if len(c.Members) == 0 {
 		return change, errors.New("balsa: Change.Members is empty: it is all members that there shall be")
 	}

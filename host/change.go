@@ -29,7 +29,7 @@ type MembersChange struct {
 const FirstBase = math.MaxUint64
 
 // ChangeMembers makes the members what c wants, on whichever member it is called. Of c the caller sets Members, Base (zero: that of the
-// configuration that is in force here), Force and Ready.
+// configuration that is in force here), Force, Ready and Apart.
 func (g *Group) ChangeMembers(c raft.Change) *MembersChange {
 	ch := &MembersChange{change: c, begun: make(chan struct{}), done: make(chan struct{})}
 	if !g.host.shard.inbox.put(input{kind: inputChange, group: g, change: ch}, 0, 0) {

@@ -50,11 +50,14 @@ type Member struct {
 //	joint     the old and the new set of voters, each of which has to agree by a majority of its own (§4.3)
 //	at rest   the new set
 //
+// With Apart it enters and leaves a joint configuration with those that are ready, as often as it takes; the others stay pending meanwhile.
+//
 // It is never changed in place.
 type Configuration struct {
 	Members []Member // ascending by ID, without duplicates
 	Change  uint64   // Change.ID of the change that led here; zero for the first configuration
 	Forced  bool     // Change.Force of that change
+	Apart   bool     // Change.Apart of that change
 }
 
 // MembersMax bounds the members of a configuration, and AddressBytesMax the address of one.
@@ -74,6 +77,9 @@ func NewConfiguration(voters ...NodeID) Configuration {
 }
 
 func byID(a, b Member) int { return cmp.Compare(a.ID, b.ID) }
+
+// isPromoting: it is to become a voter, and is not yet one.
+func (m Member) isPromoting() bool { return m.Suffrage == Learner && m.Target == Voter }
 
 // Member returns the member of that id, or false.
 func (c Configuration) Member(id NodeID) (Member, bool) {
@@ -163,7 +169,7 @@ func (c Configuration) validate() error {
 			return fmt.Errorf("the address of member n%d has %d bytes, at most %d", m.ID, len(m.Address), AddressBytesMax)
 		case m.Suffrage > Voter || m.Old > Voter || m.Target > Voter:
 			return fmt.Errorf("member n%d has suffrage %d, %d, %d", m.ID, m.Suffrage, m.Old, m.Target)
-		case joint && (m.Old == NonMember || m.Target != m.Suffrage), !joint && (m.Old != NonMember || m.Suffrage == NonMember):
+		case joint && (m.Old == NonMember || m.Target != m.Suffrage && !(c.Apart && m.isPromoting() && m.Old == Learner)), !joint && (m.Old != NonMember || m.Suffrage == NonMember):
 			return fmt.Errorf("member n%d cannot be %v (was %v, will be %v)", m.ID, m.Suffrage, m.Old, m.Target)
 		}
 		if m.Suffrage == Voter {
@@ -178,17 +184,24 @@ func (c Configuration) validate() error {
 
 // The bytes of a configuration:
 //
-//	version u8 = 1 | flags u8 (1: forced) | change u64 | count u8, and for each member
+//	version u8 = 1 | flags u8 (1: forced, 2: apart) | change u64 | count u8, and for each member
 //	id u64 | incarnation u64 | suffrage, old, target 2 bits each | priority u8 | address length u8 | address
 //
 // little-endian.
-const configurationVersion = 1
+const (
+	configurationVersion = 1
+
+	flagForced, flagApart = 1, 2
+)
 
 // AppendConfiguration appends the bytes of c, the Data of its entry, to b.
 func AppendConfiguration(b []byte, c Configuration) []byte {
 	var flags byte
 	if c.Forced {
-		flags = 1
+		flags |= flagForced
+	}
+	if c.Apart {
+		flags |= flagApart
 	}
 	b = append(b, configurationVersion, flags)
 	b = binary.LittleEndian.AppendUint64(b, c.Change)
@@ -208,10 +221,10 @@ func DecodeConfiguration(b []byte) (c Configuration, err error) {
 	if len(b) < head {
 		return c, fmt.Errorf("raft: a configuration of %d bytes is too short", len(b))
 	}
-	if b[0] != configurationVersion || b[1] > 1 {
+	if b[0] != configurationVersion || b[1] > flagForced|flagApart {
 		return c, fmt.Errorf("raft: a configuration of version %d, flags %d: this is version %d", b[0], b[1], configurationVersion)
 	}
-	c.Forced = b[1] == 1
+	c.Forced, c.Apart = b[1]&flagForced != 0, b[1]&flagApart != 0
 	c.Change = binary.LittleEndian.Uint64(b[2:])
 	count := int(b[10])
 	for b = b[head:]; count > 0; count-- {
@@ -235,7 +248,7 @@ func DecodeConfiguration(b []byte) (c Configuration, err error) {
 
 // equal reports whether two configurations are the same.
 func (c Configuration) equal(o Configuration) bool {
-	return c.Change == o.Change && c.Forced == o.Forced && slices.Equal(c.Members, o.Members)
+	return c.Change == o.Change && c.Forced == o.Forced && c.Apart == o.Apart && slices.Equal(c.Members, o.Members)
 }
 
 // ConfigurationAt is a configuration and its place in the log. Index is zero for the one that a server was first started with.

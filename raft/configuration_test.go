@@ -42,6 +42,13 @@ var configurations = []struct {
 			{ID: 1, Suffrage: Voter, Old: Voter, Target: Voter}, {ID: 2, Old: Voter}, {ID: 3, Suffrage: Learner, Old: Voter, Target: Learner},
 			{ID: 4, Suffrage: Voter, Old: Learner, Target: Voter},
 		}}},
+	{"joint, and one is not ready", `01 02 0900000000000000 03
+		0100000000000000 0000000000000000 2a 00 00
+		0200000000000000 0000000000000000 08 00 00
+		0400000000000000 0000000000000000 25 00 00`, "(1 2)->(1) learners 4, to be (1 4)",
+		Configuration{Change: 9, Apart: true, Members: []Member{
+			{ID: 1, Suffrage: Voter, Old: Voter, Target: Voter}, {ID: 2, Old: Voter}, {ID: 4, Suffrage: Learner, Old: Learner, Target: Voter},
+		}}},
 }
 
 // TestConfigurationBytes pins the bytes that are in logs, in snapshots and under way.
@@ -73,16 +80,17 @@ func unhex(t *testing.T, s string) []byte {
 // TestConfigurationsThatCannotBe: what no correct server has written is an error, and names what is wrong.
 func TestConfigurationsThatCannotBe(t *testing.T) {
 	const (
-		head = "01 00 0000000000000000 "
-		zero = "0000000000000000 "
-		one  = "0100000000000000 "
-		two  = "0200000000000000 "
+		head  = "01 00 0000000000000000 "
+		apart = "01 02 0000000000000000 "
+		zero  = "0000000000000000 "
+		one   = "0100000000000000 "
+		two   = "0200000000000000 "
 	)
 	for _, test := range []struct{ bytes, want string }{
 		{"", "too short"},
 		{"01 00 0000000000000000", "too short"},
 		{"02 00 0000000000000000 00", "version 2"},
-		{"01 02 0000000000000000 00", "flags 2"},
+		{"01 04 0000000000000000 00", "flags 4"},
 		{head + "01", "cut short"},
 		{head + "01" + one + zero + "22 00", "cut short"},
 		{head + "01" + one + zero + "22 00 02 61", "cut short"},
@@ -100,6 +108,9 @@ func TestConfigurationsThatCannotBe(t *testing.T) {
 		{head + "02" + one + zero + "2a 00 00" + two + zero + "28 00 00", "n2 cannot be non-member (was voter, will be voter)"},
 		{head + "01" + one + zero + "08 00 00", "no voters"},
 		{head + "02" + one + zero + "22 00 00" + two + zero + "2a 00 00", "n1 cannot be voter (was non-member, will be voter)"},
+		{head + "02" + one + zero + "2a 00 00" + two + zero + "25 00 00", "n2 cannot be learner (was learner, will be voter)"},
+		{apart + "02" + one + zero + "2a 00 00" + two + zero + "29 00 00", "n2 cannot be learner (was voter, will be voter)"},
+		{apart + "02" + one + zero + "2a 00 00" + two + zero + "05 00 00", "n2 cannot be learner (was learner, will be non-member)"},
 	} {
 		if c, err := DecodeConfiguration(unhex(t, test.bytes)); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s is read as %v: %v, want %q", test.bytes, c, err, test.want)

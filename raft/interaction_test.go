@@ -21,7 +21,7 @@ import (
 //	persist 1 [n=] [again=seq] | applied 1 [n=] | load 1 [bytes=] [fail=true | ahead=true]
 //	compact 1 [to=3]                             1 takes a snapshot of what it has applied and forgets its log up to an entry, or all of that
 //	send 1 | sent 1 2                            1 sends the next snapshot that was asked for; it gives up the one that 2 waits for
-//	change 1 voters=1,2,4 [learners=5] [base=] [force=true] [id=] [addresses=4@a:1]
+//	change 1 voters=1,2,4 [learners=5] [base=] [force=true] [apart=true] [ready=true] [id=] [addresses=4@a:1]
 //	                                             what 1 is told that the members shall be; id is the next number
 //	members [1 2] [all=true]                     the configuration in force, and what a change waits for
 //	introduce 1 4 [folder=402]                   4 shows 1 which data folder it has; hosts do that by themselves

@@ -180,6 +180,7 @@ func (i *interpreter) desired(cmd script.Command, s *server) Change {
 	i.changes++
 	change := Change{
 		ID: cmd.Uint("id", i.changes), Base: cmd.Uint("base", s.raft.Configuration().Change), Force: cmd.Bool("force", false),
+		Apart: cmd.Bool("apart", false), Ready: cmd.Bool("ready", false),
 	}
 	add := func(key string, suffrage Suffrage) {
 		for _, id := range cmd.List(key) {
@@ -256,6 +257,12 @@ func describeDesired(c Change) string {
 	}
 	if c.Force {
 		s += ", forced"
+	}
+	if c.Apart {
+		s += ", apart"
+	}
+	if c.Ready {
+		s += ", if ready"
 	}
 	return s
 }

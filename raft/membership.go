@@ -19,7 +19,10 @@ type Change struct {
 	Base uint64
 	// Force lets the change be made although a majority of the new voters is not heard.
 	Force bool
-	// Ready refuses the change unless those that are to become voters are learners already that have caught up: it would else wait for them.
+	// Apart lets each member become what it is to be as soon as it can. Without it all of the change is made at once, when those that are to
+	// become voters have caught up: one that never starts holds up all.
+	Apart bool
+	// Ready refuses the change unless those that it makes voters are learners already that have caught up: it would else wait for them.
 	Ready bool
 }
 
@@ -132,7 +135,8 @@ func (r *Raft) beginChange(c Change) *ChangeError {
 		return e
 	}
 	for _, m := range next.Members {
-		if lacks := r.lacks(m); lacks != "" && c.Ready {
+		was, _ := now.Member(m.ID) // who was to become a voter before may go on catching up
+		if lacks := r.lacks(m); lacks != "" && c.Ready && !was.isPromoting() {
 			return refuse(ChangeNotReady, "n%d %s", m.ID, lacks)
 		}
 	}
@@ -142,7 +146,7 @@ func (r *Raft) beginChange(c Change) *ChangeError {
 
 // towards is c with what the change wants as its target. New servers begin as learners.
 func (c Configuration) towards(change Change) (Configuration, error) {
-	next := Configuration{Change: change.ID, Forced: change.Force}
+	next := Configuration{Change: change.ID, Forced: change.Force, Apart: change.Apart}
 	for _, m := range c.Members {
 		m.Target = NonMember
 		next.Members = append(next.Members, m)
@@ -203,7 +207,7 @@ func (c Configuration) left() Configuration {
 	next.Members = nil
 	for _, m := range c.Members {
 		if m.Suffrage != NonMember {
-			m.Old, m.Target = NonMember, m.Suffrage
+			m.Old = NonMember // who stays pending is still to become a voter
 			next.Members = append(next.Members, m)
 		}
 	}
@@ -258,24 +262,45 @@ func (r *Raft) tendMembers() {
 		r.appendConfiguration(c.left())
 	case !c.IsVoter(r.config.ID):
 		r.resign() // only now (§4.2.2): until here nobody else may have been able to commit it
-	case c.Pending() && r.mayEnter(c.Configuration):
-		r.appendConfiguration(c.entered())
+	case c.Pending():
+		if next, ok := r.enter(c.Configuration); ok {
+			r.appendConfiguration(next)
+		}
 	}
 }
 
-// mayEnter reports whether the new voters could decide at once.
-func (r *Raft) mayEnter(c Configuration) bool {
-	for _, m := range c.Members {
-		if r.lacks(m) != "" {
-			return false
+// enter returns what follows a pending configuration, or false while the new voters could not decide at once.
+func (r *Raft) enter(c Configuration) (Configuration, bool) {
+	if !c.Apart {
+		ready := !slices.ContainsFunc(c.Members, func(m Member) bool { return r.lacks(m) != "" }) && r.maySettle(c)
+		return c.entered(), ready
+	}
+	// Who lacks something stays a learner for now.
+	now, later := c, map[NodeID]bool{}
+	now.Members = slices.Clone(c.Members)
+	for i := range now.Members {
+		if m := &now.Members[i]; r.lacks(*m) != "" {
+			m.Target, later[m.ID] = Learner, true
 		}
 	}
-	return c.Forced || len(r.silentVoters(c)) == 0
+	if !now.Pending() || !slices.ContainsFunc(now.Members, func(m Member) bool { return m.Target == Voter }) || !r.maySettle(now) {
+		return c, false
+	}
+	next := now.entered()
+	for i := range next.Members {
+		if m := &next.Members[i]; later[m.ID] {
+			m.Target = Voter
+		}
+	}
+	return next, true
 }
+
+// maySettle reports whether a majority of those that are to be voters is heard, or need not be.
+func (r *Raft) maySettle(c Configuration) bool { return c.Forced || len(r.silentVoters(c)) == 0 }
 
 // lacks says what a learner lacks to become the voter that it is to be (§4.2.1); nothing if it is to be none, or lacks nothing.
 func (r *Raft) lacks(m Member) string {
-	if m.Suffrage != Learner || m.Target != Voter || m.ID == r.config.ID {
+	if !m.isPromoting() || m.ID == r.config.ID {
 		return ""
 	}
 	switch p := r.peer(m.ID); {

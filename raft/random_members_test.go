@@ -42,7 +42,7 @@ func (w *world) wantMembers() {
 		return
 	}
 	at := s.raft.Configuration()
-	change := Change{ID: w.lastChange + 1, Base: at.Change, Force: w.rand.IntN(4) == 0}
+	change := Change{ID: w.lastChange + 1, Base: at.Change, Force: w.rand.IntN(4) == 0, Apart: w.rand.IntN(2) == 0, Ready: w.rand.IntN(8) == 0}
 	switch w.rand.IntN(12) {
 	case 0:
 		change.ID = max(1, w.lastChange) // asked for again, perhaps with other words

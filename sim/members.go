@@ -48,7 +48,7 @@ func (w *world) harmMembers(m *member) {
 // wish asks m for members, of those that it knows of.
 func (m *member) wish(want []raft.Member, force bool) {
 	id := m.w.rand.Uint64() | 1
-	ch := &wish{id: id, want: want, MembersChange: m.group.ChangeMembers(raft.Change{ID: id, Members: want, Force: force})}
+	ch := &wish{id: id, want: want, MembersChange: m.group.ChangeMembers(raft.Change{ID: id, Members: want, Force: force, Apart: m.w.chance(500), Ready: m.w.chaos && m.w.chance(100)})}
 	m.w.report.Changes++
 	m.tell("is asked for the members %v", describeMembers(want))
 	m.wishes = append(m.wishes, ch)

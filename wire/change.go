@@ -15,7 +15,7 @@ const detailBytesMax = 4 << 10
 
 func appendChange(b []byte, m raft.ForwardChange) []byte {
 	c := m.Change
-	b = append(b, bit(c.Force, flagForce)|bit(c.Ready, flagReady))
+	b = append(b, bit(c.Force, flagForce)|bit(c.Ready, flagReady)|bit(c.Apart, flagApart))
 	b = uvarints(b, uint64(m.Term), c.ID, c.Base, uint64(len(c.Members)))
 	for _, member := range c.Members {
 		b = binary.AppendUvarint(b, uint64(member.ID))
@@ -36,9 +36,11 @@ func changeBytes(c raft.Change) int {
 }
 
 func (r *reader) change() raft.Message {
-	flags := r.flags(flagForce | flagReady)
+	flags := r.flags(flagForce | flagReady | flagApart)
 	m := raft.ForwardChange{Term: r.term("term")}
-	m.Change = raft.Change{ID: r.uint("change"), Base: r.uint("base"), Force: flags&flagForce != 0, Ready: flags&flagReady != 0}
+	m.Change = raft.Change{
+		ID: r.uint("change"), Base: r.uint("base"), Force: flags&flagForce != 0, Ready: flags&flagReady != 0, Apart: flags&flagApart != 0,
+	}
 	const memberBytesMin = 4
 	n := r.count("members", memberBytesMin)
 	if n > raft.MembersMax {

@@ -37,6 +37,7 @@ const (
 	flagLease       byte = 1 << 0 // ReadIndex
 	flagForce       byte = 1 << 0 // ForwardChange
 	flagReady       byte = 1 << 1 // ForwardChange
+	flagApart       byte = 1 << 2 // ForwardChange
 )
 
 // AppendPacket appends the bytes of p to b:

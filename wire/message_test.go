@@ -58,6 +58,7 @@ var packets = []struct {
 		{ID: 1, Address: "a:1", Suffrage: raft.Voter, Priority: 2}, {ID: 300, Suffrage: raft.Learner}}}}}},
 	{"ForwardChangeReply", Packet{5, raft.ForwardChangeReply{Term: 7, ID: 99, Reason: raft.ChangeUnreachable, Detail: "not heard", Unreachable: []raft.NodeID{3, 300}}}},
 	{"ForwardChange ready", Packet{5, raft.ForwardChange{Term: 7, Change: raft.Change{ID: 99, Base: 98, Ready: true}}}},
+	{"ForwardChange apart", Packet{5, raft.ForwardChange{Term: 7, Change: raft.Change{ID: 99, Base: 98, Apart: true}}}},
 	{"InstallSnapshotReply", Packet{5, raft.InstallSnapshotReply{Term: 7, LastIncludedIndex: 300, Offset: 4101}}},
 }
 
@@ -188,7 +189,7 @@ var message = rapid.OneOf(
 		return m
 	}),
 	rapid.Custom(func(t *rapid.T) raft.Message {
-		m := raft.ForwardChange{Term: term(t), Change: raft.Change{ID: number.Draw(t, "change"), Base: number.Draw(t, "base"), Force: rapid.Bool().Draw(t, "force"), Ready: rapid.Bool().Draw(t, "ready")}}
+		m := raft.ForwardChange{Term: term(t), Change: raft.Change{ID: number.Draw(t, "change"), Base: number.Draw(t, "base"), Force: rapid.Bool().Draw(t, "force"), Ready: rapid.Bool().Draw(t, "ready"), Apart: rapid.Bool().Draw(t, "apart")}}
 		for range rapid.IntRange(0, 4).Draw(t, "members") {
 			m.Change.Members = append(m.Change.Members, raft.Member{ID: raft.NodeID(number.Draw(t, "id")), Address: string(data.Draw(t, "address")),
 				Suffrage: raft.Suffrage(rapid.Byte().Draw(t, "suffrage")), Priority: rapid.Byte().Draw(t, "priority")})
