@@ -17,7 +17,8 @@ type Config struct {
 	// Configuration is the set of servers as the group first started, for a log that has none yet. A server that is to join a group that
 	// exists has the empty one: it waits for a leader.
 	Configuration Configuration
-	// Incarnation is that of this server's data folder; see Member.Incarnation. Zero is none.
+	// Incarnation is that of this server's data folder; see Member.Incarnation. Zero is none: such a server cannot be added to a group as a
+	// voter.
 	Incarnation uint64
 	// Epoch is where this incarnation begins to number its requests to leaders. It must be beyond all that any incarnation before has
 	// used, which is its Epoch and one more for each request or stream of commands: the time in nanoseconds will do, a count of starts only if it is shifted

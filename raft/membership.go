@@ -359,10 +359,13 @@ func (r *Raft) ChangeWaits() string {
 		return "for the leader"
 	case r.transfer.to != 0:
 		return fmt.Sprintf("for n%d to take over the lead", r.transfer.to)
-	case c.Joint():
-		return "for majorities of the old and of the new voters"
-	case c.Index > r.commitIndex:
-		return "for a majority of the voters"
+	}
+	if settled := max(c.Index, r.proposals.termFirst); r.commitIndex < settled {
+		behind := c.ids(func(m Member) bool { return c.IsVoter(m.ID) && r.reached(m.ID) < settled })
+		if c.Joint() {
+			return "for majorities of the old and of the new voters; it is not yet on " + names(behind)
+		}
+		return "for a majority of the voters; it is not yet on " + names(behind)
 	}
 	var waits []string
 	for _, m := range c.Members {
