@@ -24,9 +24,10 @@ type Node[C, R any] struct {
 	group     *host.Group
 	transport *transport.Transport
 
-	done chan struct{}
-	once sync.Once
-	err  error // why done is closed; written before
+	leave sync.Once // before it is closed
+	done  chan struct{}
+	once  sync.Once
+	err   error // why done is closed; written before
 }
 
 // soleGroup is the group of a Node: a Node has one.
@@ -177,10 +178,14 @@ func (n *Node[C, R]) Err() error {
 }
 
 // Close stops the member and waits until everything it started has ended: calls that wait return, and the state machine is not called
-// any more. What was acknowledged is durable. A leader hands over first, so that the others need no election: that takes a few round
-// trips, and at most two election timeouts if it does not succeed. Closing again waits for the first and returns the same.
+// any more. What was acknowledged is durable. A leader hands over first, so that the others need no election, and calls of Propose get their
+// outcome: that takes a few round trips, and at most three election timeouts if it does not succeed. Closing again waits for the first and
+// returns the same.
 func (n *Node[C, R]) Close() error {
-	n.handOver()
+	n.leave.Do(func() {
+		n.handOver()
+		n.group.Drain()
+	})
 	n.end(ErrClosed)
 	return errors.Join(n.transport.Close(), n.host.Close())
 }

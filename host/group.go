@@ -25,9 +25,11 @@ type Group struct {
 	held        []*Proposal     // to be given to the core
 	heldBytes   int             // of them
 	refusedTerm raft.Term       // in this term its leader has refused proposals: wait for a later one
-	paused      bool            // proposals wait for the next tick: the lead is being handed over
+	pausedTerm  raft.Term       // in this term its leader is handing over: wait for a later one, or the next tick
+	takenBack   bool            // proposals were refused, and can perhaps be given again at once
 	batch       []raft.Proposal // scratch
 	transfers   []*Transfer
+	drains      []*drain
 	changes     []*MembersChange
 	committed   raft.ConfigurationAt // the last configuration that was applied
 	member      bool                 // this member was in one that was
@@ -64,6 +66,7 @@ type Group struct {
 	lastID       uint64
 	pendingBytes int
 	stopped      error // why nothing is accepted any more
+	draining     bool  // no proposals are
 
 	down atomic.Bool // stopped is set
 }
@@ -139,6 +142,7 @@ func (g *Group) fail(err error) {
 	g.stop(err)
 	g.failReads(err)
 	g.endTransfers(err)
+	g.endDrains()
 	g.endChanges(err)
 	if g.onStop != nil {
 		g.onStop(err)

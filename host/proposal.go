@@ -53,6 +53,10 @@ func (g *Group) Propose(p *Proposal) error {
 		return fmt.Errorf("%w: %w: %d bytes, the limit is %d", ErrNotCommitted, ErrTooLarge, n, g.host.config.CommandBytesMax)
 	}
 	g.mu.Lock()
+	if g.draining && g.stopped == nil {
+		g.mu.Unlock()
+		return fmt.Errorf("%w: %w", ErrNotCommitted, ErrClosed)
+	}
 	if g.stopped != nil {
 		defer g.mu.Unlock()
 		return fmt.Errorf("%w: %w", ErrNotCommitted, g.stopped)
@@ -145,7 +149,7 @@ const proposeBytesMax = 1 << 20
 
 // proposeHeld gives the core what waits here, if a leader is known. Called by the shard.
 func (g *Group) proposeHeld() {
-	for len(g.held) > 0 && g.raft.Leader() != 0 && g.raft.Term() > g.refusedTerm && !g.paused {
+	for len(g.held) > 0 && g.raft.Leader() != 0 && g.raft.Term() > max(g.refusedTerm, g.pausedTerm) {
 		n, size := 0, 0
 		g.batch = g.batch[:0]
 		g.mu.Lock()
@@ -182,7 +186,7 @@ func (g *Group) giveBatch(ps []*Proposal) bool {
 	case errors.Is(err, raft.ErrWindowFull): // an answer of the leader will wake this group
 		return false
 	case errors.Is(err, raft.ErrTransferring):
-		g.paused = true
+		g.pausedTerm = g.raft.Term()
 		return false
 	}
 	for _, p := range ps {
@@ -210,8 +214,9 @@ func (g *Group) refused(r raft.Refused) {
 		default:
 			p.term = 0
 			g.hold(p)
+			g.takenBack = true
 			if r.Reason == raft.RefusedTransferring {
-				g.paused = true
+				g.pausedTerm = max(g.pausedTerm, r.Term)
 			} else {
 				g.refusedTerm = max(g.refusedTerm, r.Term)
 			}

@@ -20,6 +20,7 @@ const (
 	inputLoaded
 	inputUnreachable
 	inputTransfer
+	inputDrain
 	inputChange
 	inputChangeAbandoned
 	inputConfigured
@@ -40,6 +41,7 @@ type input struct {
 	proposal *Proposal
 	read     *Read
 	transfer *Transfer
+	drain    *drain
 	change   *MembersChange
 	applied  *raft.ConfigurationAt // inputConfigured
 	seq      uint64                // inputPersisted; inputIntroduced: the incarnation
@@ -88,6 +90,8 @@ func (s *Shard) Step(clock func() time.Duration) (more bool) {
 			g.proposeHeld()
 			g.askHeld(s.now)
 			s.carryOut(g)
+			s.giveAgain(g)
+			g.followDrains()
 		}
 	}
 	clear(s.active)
@@ -110,13 +114,23 @@ func (s *Shard) passTime(now time.Duration) {
 		if g.Err() == nil {
 			s.activate(g)
 			g.raft.Tick()
-			g.paused = false
+			g.pausedTerm = 0
 			g.dropAbandonedReads()
 			g.dropFinished()
 			g.tickTransfers()
+			g.tickDrains()
 			g.tickChanges()
 			g.checkRemoval()
 		}
+	}
+}
+
+// giveAgain gives the core what has just been refused, if another leader is known by now.
+func (s *Shard) giveAgain(g *Group) {
+	if g.takenBack {
+		g.takenBack = false
+		g.proposeHeld()
+		s.carryOut(g)
 	}
 }
 
@@ -160,6 +174,8 @@ func (s *Shard) accept(in *input) {
 		g.beginRead(in.read, s.now)
 	case inputTransfer:
 		g.beginTransfer(in.transfer)
+	case inputDrain:
+		g.drains = append(g.drains, in.drain)
 	case inputChange:
 		g.beginChange(in.change)
 	case inputChangeAbandoned:
@@ -204,6 +220,9 @@ func (s *Shard) acceptForAll(in *input) {
 func (s *Shard) acceptStopped(in *input) {
 	if in.kind == inputTransfer {
 		in.transfer.finish(in.group.Err())
+	}
+	if in.kind == inputDrain {
+		close(in.drain.done)
 	}
 	if in.kind == inputChange {
 		in.change.finish(in.group.Err())
@@ -289,6 +308,8 @@ func (s *Shard) close(err error) {
 			in.group.readers.held = append(in.group.readers.held, in.read)
 		case inputTransfer:
 			in.group.transfers = append(in.group.transfers, in.transfer)
+		case inputDrain:
+			in.group.drains = append(in.group.drains, in.drain)
 		case inputChange:
 			in.group.changes = append(in.group.changes, in.change)
 		}
@@ -296,6 +317,7 @@ func (s *Shard) close(err error) {
 	for _, g := range s.groups {
 		g.failReads(err)
 		g.endTransfers(err)
+		g.endDrains()
 		g.endChanges(err)
 	}
 }

@@ -169,6 +169,7 @@ func (r *Raft) countOwnVote() {
 		return
 	}
 	r.votesGranted[r.config.ID] = true
+	r.resetElectionTimer() // only now the others are asked; where disks are slow they would else never have the time to answer
 	if r.electionWon() {
 		r.becomeLeader()
 	}

@@ -3,24 +3,13 @@ package raft
 // Preferred leaders: not in the thesis. A priority does not delay elections, which would cost time when there is none to lose: anybody may be
 // elected, and hands over when a server of a higher priority has shown for a while that it can lead.
 
-// preference is what a server remembers of its attempts to hand over to one of a higher priority, over all its leaderships: one that is
-// heard here, and cannot be elected or cannot stay, must not be asked again and again.
-type preference struct {
-	tries int    // since they last went well
-	at    uint64 // Raft.ticks of the last
-}
-
 const (
 	// preferTimeouts is for how many election timeouts a leader stays in any case, and the other must have kept up.
 	preferTimeouts = 3
-	// preferDoublings bounds how often the pause after an attempt is doubled: to 32 times as long.
+	// preferDoublings bounds how often the pause after an attempt is doubled: one that is heard here, and cannot be elected, or cannot stay, must not
+	// be asked again and again.
 	preferDoublings = 5
 )
-
-// pause is how long not to try, in ticks, counted from the last try and from the last election.
-func (s *preference) pause(config *Config) uint64 {
-	return uint64(preferTimeouts*config.ElectionTicks) << min(s.tries, preferDoublings)
-}
 
 // tickPreference hands over to a voter of a higher priority, if there is one that has kept up for a while. It is called on leaders.
 func (r *Raft) tickPreference() {
@@ -29,19 +18,13 @@ func (r *Raft) tickPreference() {
 			p.steadySince = r.ticks
 		}
 	}
-	s := &r.preference
-	pause := s.pause(&r.config)
-	if s.tries > 0 && r.ticks-s.at >= 4*pause {
-		s.tries = 0 // what it was then says nothing any more
-	}
-	if r.ticks-max(s.at, r.ledSince) < pause || r.transfer.to != 0 {
+	pause := r.preference.wait(r, uint64(preferTimeouts*r.config.ElectionTicks), preferDoublings)
+	if r.ticks-max(r.preference.at, r.ledSince) < pause || r.transfer.to != 0 {
 		return
 	}
-	p := r.preferred()
-	if p == nil || r.TransferLeadership(p.id) != nil {
-		return
+	if p := r.preferred(); p != nil && r.TransferLeadership(p.id) == nil {
+		r.preference.note(r.ticks)
 	}
-	s.tries, s.at = s.tries+1, r.ticks
 }
 
 // preferred is the voter of the highest priority above our own that has kept up, or nil.

@@ -68,7 +68,8 @@ type Raft struct {
 	forwards   forwards // on followers
 	inflow     inflow
 	transfer   transfer // on leaders
-	preference preference
+	preference attempts // to hand over to one of a higher priority
+	stalls     attempts // to hand over because the disk is stuck
 	members    members
 
 	effects  Effects // gathered since the last call of Effects

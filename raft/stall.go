@@ -29,15 +29,27 @@ func (r *Raft) tickDisk() {
 	d.told = stalled
 }
 
+const (
+	// stallDoublings bounds how often a leader's patience with its disk is doubled. Where all disks are slow it passes the lead on for nothing, and
+	// soon nobody does any more.
+	stallDoublings = 3
+	// hopelessTimes is how many times as long a leader waits if it does not know that others go on without it.
+	hopelessTimes = 10
+)
+
 // tickStall makes a leader whose disk is stuck give up its office, if others can do better. It hands over, for which its disk is not
 // needed: the others have what it cannot save.
 func (r *Raft) tickStall() {
-	switch {
-	case !r.stalled():
-	case r.commitIndex > r.disk.index:
-		r.resign() // a majority goes on without this disk
-	case r.saveAge() >= uint64(2*r.config.ElectionTicks) && r.othersMayDoBetter():
-		r.resign() // one has gone on, and may be heard by those that this leader does not hear
+	patience := r.stalls.wait(r, uint64(r.config.ElectionTicks), stallDoublings)
+	switch age := r.saveAge(); {
+	case age >= patience && r.commitIndex > r.disk.index:
+		// A majority goes on without this disk.
+		r.stalls.note(r.ticks)
+		r.resign()
+	case age >= hopelessTimes*patience && r.othersMayDoBetter():
+		// One has gone on, and may be heard by those that this leader does not hear.
+		r.stalls.note(r.ticks)
+		r.resign()
 	}
 }
 

@@ -12,6 +12,7 @@ type node interface {
 	Propose(ctx context.Context, command kv.Command) (balsa.Result[kv.Response], error)
 	Read(ctx context.Context, level balsa.Level) (balsa.Index, error)
 	Status() balsa.Status
+	Transfer(ctx context.Context, to balsa.NodeID) error
 	Done() <-chan struct{}
 	Err() error
 	Close() error

@@ -191,12 +191,13 @@ func (s *Server) Done() <-chan struct{} { return s.node.Done() }
 // Err says why the member stopped: balsa.ErrClosed, or an error that wraps balsa.ErrFailed. It is nil while it runs.
 func (s *Server) Err() error { return s.node.Err() }
 
-// Close refuses new calls, lets those under way end for a second, and stops the member. What was acknowledged is
-// durable, closed or not.
+// Close hands the lead over if this member has it, serving until another one leads; then it refuses new calls, lets those under way end for
+// a second, and stops the member. What was acknowledged is durable, closed or not.
 func (s *Server) Close() error {
 	s.close.Do(func() {
+		s.health.Shutdown() // first, so that those who look send no more clients here
+		s.handOver()
 		s.stop()
-		s.health.Shutdown()
 		for _, sn := range s.sniffers {
 			sn.Close()
 		}
@@ -222,6 +223,18 @@ func (s *Server) Close() error {
 		}
 	})
 	return s.result
+}
+
+// handOver lets another member lead before this one stops answering: else every call anywhere would wait for one that nobody can reach.
+func (s *Server) handOver() {
+	if st := s.node.Status(); s.node.Err() != nil || st.Leader != st.ID {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*s.config.ElectionTimeout)
+	defer cancel()
+	if err := s.node.Transfer(ctx, 0); err != nil {
+		s.config.Logger.Info("the lead was not handed over", "error", err)
+	}
 }
 
 // hexID is how etcd's tools write member and cluster ids.
