@@ -71,6 +71,9 @@ func (r *Raft) compactConfigurations(i Index) {
 // resetConfigurations begins anew with that of a snapshot.
 func (r *Raft) resetConfigurations(c ConfigurationAt) {
 	r.members.history = []ConfigurationAt{c.or(r.config.Configuration)}
+	// What is known is older: a member may have left since, and come back with an empty disk. A leader that wrote the old data folder down would
+	// lock the member out.
+	r.members.known = nil
 	r.configurationChanged()
 }
 
