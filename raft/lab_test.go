@@ -550,7 +550,7 @@ func churn(l *lab, unreliable bool) {
 			}
 		}
 	}
-	if n < 3 {
+	if n < 3 && !l.rough { // rough ones may have no majority for most of the time
 		l.fatalf("the clients saw %d commands applied", n)
 	}
 }
