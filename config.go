@@ -264,6 +264,7 @@ type Status struct {
 	MembersPending string
 	LeaderChanges  uint64 // seen since start
 	Pending        int    // proposals that wait here for their outcome
+	Sessions       int    // that the replicated state has
 	Peers          []PeerStatus
 }
 

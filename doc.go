@@ -26,6 +26,9 @@
 // has no effect, now or later; or one that wraps [ErrUnknownOutcome], if the context ended first. Commands that are certain to
 // be lost to a change of leader are proposed again by the node itself.
 //
+// Who must know how a command ended, even if the context ended or its process died, uses a [Session]: its commands can be proposed again on any member,
+// by any process, and are executed once.
+//
 // After a failed write to its log, or an error of its state machine, a member stops and says so: see [Node.Done] and [Node.Err].
 //
 // # State machines

@@ -28,7 +28,8 @@ var (
 	// it is safe to propose again.
 	ErrNotCommitted = host.ErrNotCommitted
 	// ErrUnknownOutcome is returned by Propose when the context ended, or the node closed, while the command may be in
-	// the log: it may have taken effect, or may still do so. Read the state before proposing it again.
+	// the log, or when this member was so far behind that it was brought forward by a snapshot, which does not tell what is
+	// part of it: the command may have taken effect, or may still do so. Read the state before proposing it again, or use a Session.
 	ErrUnknownOutcome = host.ErrUnknownOutcome
 	// ErrNoLeader is wrapped by errors of calls that ended while this member knew of no leader.
 	ErrNoLeader = host.ErrNoLeader
@@ -36,6 +37,13 @@ var (
 	ErrOverloaded = host.ErrOverloaded
 	// ErrTooLarge is returned, wrapped in ErrNotCommitted, when a command exceeds Config.CommandBytesMax.
 	ErrTooLarge = host.ErrTooLarge
+	// ErrSessionExpired is wrapped, beside ErrNotCommitted or ErrUnknownOutcome, by errors of commands whose session is no longer known:
+	// it was ended, or more than 65,536 others were used since. Which of its commands without an outcome have taken effect
+	// will not be known any more.
+	ErrSessionExpired = host.ErrSessionExpired
+	// ErrAnswerLost says that a command of a session has taken effect once, and that its answer is not known on this member: there
+	// were more than 64 MiB of newer ones, or its state machine is Durable and was restarted since.
+	ErrAnswerLost = host.ErrAnswerLost
 	// ErrClosed is returned by every call once Close has begun.
 	ErrClosed = host.ErrClosed
 	// ErrFailed is wrapped by every call once the node has stopped by itself: its disk failed, its log is

@@ -9,15 +9,24 @@ import (
 
 // machine gives the typed StateMachine the host's entries.
 type machine[C, R any] struct {
-	user  StateMachine[C, R]
-	codec Codec[C]
+	user    StateMachine[C, R]
+	codec   Codec[C]
+	results Codec[R]
+	answers []answer[R] // scratch: of the batch that is being applied
+}
+
+// answer is a command of a session and who its answer is given to.
+type answer[R any] struct {
+	of     *host.Answer
+	waiter *waiter[R]
 }
 
 // waiter is a caller of Propose on this member.
 type waiter[R any] struct {
 	host.Proposal
-	value R
-	reply func(R) // of NewEntry
+	value   R
+	replied bool
+	reply   func(R) // of NewEntry
 }
 
 // Apply implements host.Machine.
@@ -42,7 +51,24 @@ func (m *machine[C, R]) Apply(batch []host.Entry) error {
 	if err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
+	m.keepAnswers()
 	return nil
+}
+
+// keepAnswers gives the host the answers of commands of sessions, as they are now.
+func (m *machine[C, R]) keepAnswers() {
+	for _, a := range m.answers {
+		if !a.waiter.replied {
+			continue
+		}
+		if b, err := m.results.Append(nil, a.waiter.value); err != nil {
+			a.of.Lose() // the command was executed, and that is what counts
+		} else {
+			a.of.Keep(b)
+		}
+	}
+	clear(m.answers)
+	m.answers = m.answers[:0]
 }
 
 // Snapshot implements host.Machine.
@@ -60,6 +86,12 @@ func (m *machine[C, R]) decode(e *host.Entry) (Entry[C, R], error) {
 	entry := Entry[C, R]{Index: e.Index, Term: e.Term, Command: c}
 	if e.Proposal != nil {
 		entry.waiter = e.Proposal.Owner.(*waiter[R])
+	}
+	if e.Answer != nil {
+		if entry.waiter == nil {
+			entry.waiter = &waiter[R]{}
+		}
+		m.answers = append(m.answers, answer[R]{of: e.Answer, waiter: entry.waiter})
 	}
 	return entry, nil
 }

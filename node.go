@@ -1,6 +1,7 @@
 package balsa
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	cryptorand "crypto/rand"
@@ -42,7 +43,7 @@ func Open[C, R any](ctx context.Context, config Config, user StateMachine[C, R])
 	}
 	n := &Node[C, R]{
 		config:  config,
-		machine: &machine[C, R]{user: user, codec: CodecFor[C]()},
+		machine: &machine[C, R]{user: user, codec: CodecFor[C](), results: CodecFor[R]()},
 		done:    make(chan struct{}),
 	}
 	h, err := host.Open(config.host())
@@ -83,34 +84,52 @@ func (n *Node[C, R]) end(err error) {
 //
 // Give ctx an end: without one Propose waits for as long as there is no majority.
 func (n *Node[C, R]) Propose(ctx context.Context, command C) (Result[R], error) {
-	w := &waiter[R]{}
-	w.Owner = w
-	var err error
-	if w.Data, err = n.machine.codec.Append(make([]byte, host.HeaderBytes, host.HeaderBytes+240), command); err != nil {
-		return Result[R]{}, fmt.Errorf("%w: encode the command: %w", ErrNotCommitted, err)
-	}
-	if len(w.Data) < host.HeaderBytes || [host.HeaderBytes]byte(w.Data) != [host.HeaderBytes]byte{} {
-		return Result[R]{}, fmt.Errorf("%w: encode the command: its encoding must be appended to what is there", ErrNotCommitted)
-	}
-	if err := ctx.Err(); err != nil {
-		return Result[R]{}, fmt.Errorf("%w: %w", ErrNotCommitted, err)
-	}
-	if err := n.group.Propose(&w.Proposal); err != nil {
+	data, err := n.encode(host.HeaderBytes, command)
+	if err != nil {
 		return Result[R]{}, err
 	}
-	var index Index
-	select {
-	case <-w.Done():
-		index, err = n.group.Outcome(&w.Proposal)
-	case <-ctx.Done():
-		if index, err = n.group.Abandon(&w.Proposal); err != nil {
-			err = fmt.Errorf("%w: %w", err, ctx.Err())
-		}
-	}
+	w := &waiter[R]{}
+	w.Owner, w.Data = w, data
+	index, err := n.propose(ctx, &w.Proposal)
 	if err != nil {
 		return Result[R]{}, err
 	}
 	return Result[R]{Value: w.value, Index: index}, nil
+}
+
+// noHeader is what encode leaves room for.
+var noHeader [host.SessionHeaderBytes]byte
+
+// encode returns the command behind so much room.
+func (n *Node[C, R]) encode(room int, command C) ([]byte, error) {
+	data, err := n.machine.codec.Append(make([]byte, room, room+240), command)
+	if err != nil {
+		return nil, fmt.Errorf("%w: encode the command: %w", ErrNotCommitted, err)
+	}
+	if len(data) < room || !bytes.Equal(data[:room], noHeader[:room]) {
+		return nil, fmt.Errorf("%w: encode the command: its encoding must be appended to what is there", ErrNotCommitted)
+	}
+	return data, nil
+}
+
+// propose hands in a proposal and waits for its outcome.
+func (n *Node[C, R]) propose(ctx context.Context, p *host.Proposal) (Index, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrNotCommitted, err)
+	}
+	if err := n.group.Propose(p); err != nil {
+		return 0, err
+	}
+	select {
+	case <-p.Done():
+		return n.group.Outcome(p)
+	case <-ctx.Done():
+		index, err := n.group.Abandon(p)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", err, ctx.Err())
+		}
+		return index, err
+	}
 }
 
 // Read waits until this member's state machine is as fresh as level demands, and returns the index up to which it
@@ -155,7 +174,7 @@ func (n *Node[C, R]) Status() Status {
 		CommitIndex: s.CommitIndex, AppliedIndex: s.AppliedIndex, DurableIndex: s.DurableIndex,
 		FirstIndex: s.FirstIndex, LastIndex: s.LastIndex, LogBytes: log.Bytes,
 		Members: membersOf(s.Configuration.Configuration), MembersVersion: cmp.Or(s.Configuration.Change, host.FirstBase), MembersPending: s.ChangeWaits,
-		LeaderChanges: s.LeaderChanges, Pending: s.Pending,
+		LeaderChanges: s.LeaderChanges, Pending: s.Pending, Sessions: s.Sessions,
 	}
 	for _, p := range s.Peers {
 		status.Peers = append(status.Peers, PeerStatus(p))

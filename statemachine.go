@@ -44,7 +44,7 @@ func (e Entry[C, R]) Reply(r R) {
 	if e.waiter == nil {
 		return
 	}
-	e.waiter.value = r
+	e.waiter.value, e.waiter.replied = r, true
 	if e.waiter.reply != nil {
 		e.waiter.reply(r)
 	}

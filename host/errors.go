@@ -7,6 +7,9 @@ import (
 
 var errLeaderOverloaded = fmt.Errorf("%w: %w: the leader's log has too much that is not committed", ErrNotCommitted, ErrOverloaded)
 
+// ErrSkipped says, as an unknown outcome, that this member continued from a snapshot while the proposal was under way: it may be part of that.
+var ErrSkipped = fmt.Errorf("%w: this member was brought forward by a snapshot meanwhile", ErrUnknownOutcome)
+
 var (
 	// ErrNotCommitted says that a command has certainly not taken effect and never will: it is safe to propose again.
 	ErrNotCommitted = errors.New("balsa: proposal not committed")

@@ -68,6 +68,8 @@ type Group struct {
 	stopped      error // why nothing is accepted any more
 	draining     bool  // no proposals are
 
+	sessionsKnown atomic.Int64 // in the table
+
 	down atomic.Bool // stopped is set
 }
 
@@ -79,6 +81,7 @@ type Status struct {
 	raft.Status
 	LeaderChanges uint64 // seen since start
 	Pending       int    // proposals that wait here for their outcome
+	Sessions      int    // in the table
 }
 
 // Status returns the group's state.
@@ -88,7 +91,7 @@ func (g *Group) Status() Status {
 	g.mu.Unlock()
 	g.statusMu.Lock()
 	defer g.statusMu.Unlock()
-	return Status{Status: g.status, LeaderChanges: g.leaderChanges, Pending: pending}
+	return Status{Status: g.status, LeaderChanges: g.leaderChanges, Pending: pending, Sessions: int(g.sessionsKnown.Load())}
 }
 
 // Configuration returns the configuration in force. It must not be changed.

@@ -265,7 +265,7 @@ func (g *Group) skipped(t raft.Term) (again []*Proposal) {
 			p.term = 0
 			again = append(again, p)
 		default:
-			g.finish(p, 0, ErrUnknownOutcome)
+			g.finish(p, 0, ErrSkipped)
 		}
 	}
 	return again

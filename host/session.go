@@ -31,12 +31,15 @@ type SessionLimits struct {
 	AnswerBytesMax uint64
 }
 
+// SessionOpenMax is the default of SessionLimits.OpenMax.
+const SessionOpenMax = 1 << 10
+
 func (l SessionLimits) withDefaults() SessionLimits {
 	if l.SessionsMax == 0 {
 		l.SessionsMax = 1 << 16
 	}
 	if l.OpenMax == 0 {
-		l.OpenMax = 1 << 10
+		l.OpenMax = SessionOpenMax
 	}
 	if l.AnswersMax == 0 {
 		l.AnswersMax = 1 << 18

@@ -39,6 +39,7 @@ func (g *Group) prepareSession(e *raft.Entry) error {
 			g.settle(p, 0, nil, what.err())
 		}
 	}
+	g.sessionsKnown.Store(int64(len(g.sessions.byID)))
 	return nil
 }
 
@@ -113,6 +114,7 @@ func (g *Group) restoreSessions(r io.Reader) error {
 		return err
 	}
 	g.sessions, err = decodeSessions(b)
+	g.sessionsKnown.Store(int64(len(g.sessions.byID)))
 	return err
 }
 
