@@ -162,7 +162,8 @@
 // So whoever leads goes on with what it finds, and does so once. If the voters stay the same there is no joint one.
 //
 // A change waits in the pending configuration until all that are to be voters have caught up: until the last round (§4.2.1), and the one under way,
-// have taken less than an election timeout. It may wait for ever, and harms nobody meanwhile. Another change can take its place.
+// have taken less than an election timeout. It may wait for ever, and harms nobody meanwhile. Another change can take its place. With Change.Apart
+// nobody waits for others: the joint configuration is entered with those that are ready, and again when more are.
 // A change names the one that it was decided on (Change.Base), so that of two that know nothing of each other one is refused; and it has an
 // id, so that it can be asked for again until there is an answer.
 //

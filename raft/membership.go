@@ -20,7 +20,8 @@ type Change struct {
 	// Force lets the change be made although a majority of the new voters is not heard.
 	Force bool
 	// Apart lets each member become what it is to be as soon as it can. Without it all of the change is made at once, when those that are to
-	// become voters have caught up: one that never starts holds up all.
+	// become voters have caught up: one that never starts holds up all. With it, who is to go does not wait for who is to come, so that
+	// there may be fewer voters for a while.
 	Apart bool
 	// Ready refuses the change unless those that it makes voters are learners already that have caught up: it would else wait for them.
 	Ready bool
@@ -271,28 +272,29 @@ func (r *Raft) tendMembers() {
 
 // enter returns what follows a pending configuration, or false while the new voters could not decide at once.
 func (r *Raft) enter(c Configuration) (Configuration, bool) {
-	if !c.Apart {
-		ready := !slices.ContainsFunc(c.Members, func(m Member) bool { return r.lacks(m) != "" }) && r.maySettle(c)
-		return c.entered(), ready
+	late := c.ids(func(m Member) bool { return r.lacks(m) != "" })
+	if len(late) > 0 && !c.Apart {
+		return c, false
 	}
-	// Who lacks something stays a learner for now.
-	now, later := c, map[NodeID]bool{}
-	now.Members = slices.Clone(c.Members)
-	for i := range now.Members {
-		if m := &now.Members[i]; r.lacks(*m) != "" {
-			m.Target, later[m.ID] = Learner, true
-		}
-	}
+	now := c.retarget(late, Learner) // who is late stays a learner for now
 	if !now.Pending() || !slices.ContainsFunc(now.Members, func(m Member) bool { return m.Target == Voter }) || !r.maySettle(now) {
 		return c, false
 	}
-	next := now.entered()
-	for i := range next.Members {
-		if m := &next.Members[i]; later[m.ID] {
-			m.Target = Voter
+	return now.entered().retarget(late, Voter), true
+}
+
+// retarget is c with another target for some members.
+func (c Configuration) retarget(ids []NodeID, target Suffrage) Configuration {
+	if len(ids) == 0 {
+		return c
+	}
+	c.Members = slices.Clone(c.Members)
+	for i := range c.Members {
+		if m := &c.Members[i]; slices.Contains(ids, m.ID) {
+			m.Target = target
 		}
 	}
-	return next, true
+	return c
 }
 
 // maySettle reports whether a majority of those that are to be voters is heard, or need not be.
