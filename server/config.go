@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
 	"time"
 
 	"github.com/balsa-raft/balsa"
@@ -23,8 +21,13 @@ const (
 	maxRequestBytesDefault = 3 << 19 // 1.5 MiB
 	// grpcOverheadBytes is what a message may exceed MaxRequestBytes by and still be answered with an etcd error
 	// instead of gRPC's own.
-	grpcOverheadBytes = 512 << 10
+	grpcOverheadBytes  = 512 << 10
+	maxLearnersDefault = 1
 )
+
+// MaxRequestBytesLimit is the most that Config.MaxRequestBytes can be: what members send each other has a bound, and a request may take up
+// to twice its bytes there.
+const MaxRequestBytesLimit = 24 << 20
 
 // Member is one server of the cluster as it first starts.
 type Member struct {
@@ -33,17 +36,21 @@ type Member struct {
 	PeerURLs []string // http://host:port; the first is the one that peers use
 }
 
-// Config describes one member. Name, Dir, ID, Members and ListenClients are required; the zero value of every other field
+// Config describes one member. Name, Dir, ID, ListenClients and either Members or Join are required; the zero value of every other field
 // is a good default.
 type Config struct {
 	// Name is this member's name for people.
 	Name string
 	// Dir is this member's data folder.
 	Dir string
-	// ID is this member's id, one of Members'; ClusterID is the cluster's. MemberID and ClusterID derive etcd's.
-	ID, ClusterID uint64
-	// Members is the cluster as it first starts, the same on every member.
-	Members []Member
+	// ID is this member's id: one of Members', or with Join the one that it was added under. MemberID and NewMemberID make etcd's.
+	ID uint64
+	// Members is the cluster as it first starts, the same on every member, and ClusterID its id, which ClusterID makes as etcd does.
+	// (What clients see as the cluster's id is Status.Cluster, which balsa makes of it.)
+	Members   []Member
+	ClusterID uint64
+	// Join makes this a member of a cluster that exists, instead of Members: the cluster's id as clients see it.
+	Join uint64
 
 	// ListenClients are the addresses (host:port) to answer clients on.
 	ListenClients []string
@@ -51,16 +58,20 @@ type Config struct {
 	ListenHTTP []string
 	// AdvertiseClientURLs are the URLs by which clients reach this member; by default those of ListenClients.
 	AdvertiseClientURLs []string
-	// ListenPeer is the address (host:port) to answer peers on; by default that of this member's first peer URL.
+	// ListenPeer is the address (host:port) to answer peers on; by default that of this member's first peer URL. Required with Join.
 	ListenPeer string
+	// AdvertisePeer is the address (host:port) at which peers reach this member; by default that of its first peer URL, or ListenPeer.
+	AdvertisePeer string
 
 	// HeartbeatInterval and ElectionTimeout are balsa.Config's.
 	HeartbeatInterval, ElectionTimeout time.Duration
 
 	// MaxTxnOps is how many operations a transaction may have; 128 by default.
 	MaxTxnOps int
-	// MaxRequestBytes is how large a write may be, encoded; 1.5 MiB by default.
+	// MaxRequestBytes is how large a write may be, encoded; 1.5 MiB by default, at most MaxRequestBytesLimit.
 	MaxRequestBytes int
+	// MaxLearners is how many learners the cluster may have, as far as clients add them to this member; 1 by default, as in etcd.
+	MaxLearners int
 	// QuotaBackendBytes is reported to clients; nothing enforces it yet.
 	QuotaBackendBytes int64
 	// MaxConcurrentStreams is how many calls one connection may have open; unlimited by default.
@@ -89,6 +100,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.ElectionTimeout, time.Second)
 	setDefault(&c.MaxTxnOps, maxTxnOpsDefault)
 	setDefault(&c.MaxRequestBytes, maxRequestBytesDefault)
+	setDefault(&c.MaxLearners, maxLearnersDefault)
 	setDefault(&c.KeepAliveMinTime, 5*time.Second)
 	setDefault(&c.KeepAliveInterval, 2*time.Hour)
 	setDefault(&c.KeepAliveTimeout, 20*time.Second)
@@ -98,21 +110,38 @@ func (c Config) withDefaults() (Config, error) {
 	if len(c.ListenClients) == 0 {
 		return c, errors.New("server: Config.ListenClients is empty: name an address to answer clients on")
 	}
-	if c.MaxTxnOps < 0 || c.MaxRequestBytes < 0 {
-		return c, fmt.Errorf("server: Config.MaxTxnOps %d and MaxRequestBytes %d must not be negative", c.MaxTxnOps, c.MaxRequestBytes)
+	if c.MaxTxnOps < 0 || c.MaxRequestBytes < 0 || c.MaxLearners < 0 {
+		return c, fmt.Errorf("server: Config.MaxTxnOps %d, MaxRequestBytes %d and MaxLearners %d must not be negative", c.MaxTxnOps, c.MaxRequestBytes, c.MaxLearners)
+	}
+	if c.MaxRequestBytes > MaxRequestBytesLimit {
+		return c, fmt.Errorf("server: Config.MaxRequestBytes is %d, at most %d is possible", c.MaxRequestBytes, MaxRequestBytesLimit)
+	}
+	if c.Join != 0 {
+		return c, c.checkJoin()
 	}
 	self, ok := c.member(c.ID)
 	if !ok {
 		return c, fmt.Errorf("server: Config.Members does not contain this member's id %x", c.ID)
 	}
-	if c.ListenPeer == "" {
-		address, err := hostPort(self.PeerURLs)
-		if err != nil {
-			return c, err
+	for _, m := range c.Members {
+		if len(m.PeerURLs) == 0 || peerAddress(m.PeerURLs[0]) == "" {
+			return c, fmt.Errorf("server: member %x of Config.Members has peer URLs %q: the first must be http://HOST:PORT", m.ID, m.PeerURLs)
 		}
-		c.ListenPeer = address
 	}
+	setDefault(&c.ListenPeer, peerAddress(self.PeerURLs[0]))
 	return c, nil
+}
+
+func (c Config) checkJoin() error {
+	switch {
+	case len(c.Members) > 0:
+		return errors.New("server: Config.Members and Config.Join exclude each other: a member that joins is told by the others who they are")
+	case c.ID == 0:
+		return errors.New("server: Config.ID is zero: a member that joins needs the id that it was added under")
+	case c.ListenPeer == "":
+		return errors.New("server: Config.ListenPeer is empty: a member that joins needs to be told where to answer the others")
+	}
+	return nil
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -132,29 +161,10 @@ func (c Config) member(id uint64) (Member, bool) {
 }
 
 // peers returns Members as the root wants them.
-func (c Config) peers() ([]balsa.Member, error) {
+func (c Config) peers() []balsa.Member {
 	var ms []balsa.Member
 	for _, m := range c.Members {
-		address, err := hostPort(m.PeerURLs)
-		if err != nil {
-			return nil, err
-		}
-		ms = append(ms, balsa.Member{ID: balsa.NodeID(m.ID), Address: address})
+		ms = append(ms, balsa.Member{ID: balsa.NodeID(m.ID), Address: peerAddress(m.PeerURLs[0])})
 	}
-	return ms, nil
-}
-
-// hostPort returns the address of the first of a member's peer URLs.
-func hostPort(urls []string) (string, error) {
-	if len(urls) == 0 {
-		return "", errors.New("server: a member of Config.Members has no peer URL")
-	}
-	u, err := url.Parse(urls[0])
-	if err != nil {
-		return "", fmt.Errorf("server: peer URL %q: %w", urls[0], err)
-	}
-	if _, _, err := net.SplitHostPort(u.Host); err != nil {
-		return "", fmt.Errorf("server: peer URL %q needs a host and a port: %w", urls[0], err)
-	}
-	return u.Host, nil
+	return ms
 }

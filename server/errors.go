@@ -51,6 +51,35 @@ func readError(ctx context.Context, err error) error {
 	return status.Error(codes.Unknown, err.Error())
 }
 
+// errNotEnoughStarted has etcd's text. etcd forgets to give it a code.
+var errNotEnoughStarted = rpctypes.ErrGRPCMemberNotEnoughStarted
+
+// changeError is what the client sees when the members were not changed, or perhaps not.
+func changeError(ctx context.Context, err error) error {
+	var refused *balsa.ChangeError
+	if !errors.As(err, &refused) {
+		return proposeError(ctx, err)
+	}
+	switch refused.Reason {
+	case balsa.ChangeUnreachable:
+		return rpctypes.ErrGRPCUnhealthy
+	case balsa.ChangeNotReady:
+		return rpctypes.ErrGRPCLearnerNotReady
+	}
+	return status.Error(codes.FailedPrecondition, "balsa: "+refused.Detail)
+}
+
+// transferError is what the client sees when the lead was not handed over. Its code is none that a client retries: the call is the leader's.
+func transferError(ctx context.Context, err error) error {
+	if ended := contextError(ctx); ended != nil {
+		return ended
+	}
+	if errors.Is(err, balsa.ErrClosed) || errors.Is(err, balsa.ErrFailed) {
+		return rpctypes.ErrGRPCStopped
+	}
+	return status.Error(codes.Aborted, "etcdserver: request timed out, leader transfer took too long: "+err.Error())
+}
+
 // contextError is the error of a request that the client itself has ended, nil while it waits.
 func contextError(ctx context.Context) error {
 	switch ctx.Err() {

@@ -13,6 +13,7 @@ import (
 func (s *member) httpHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/health", get(s.serveHealth))
+	s.handleChecks(mux)
 	mux.HandleFunc("/version", get(s.serveVersion))
 	mux.HandleFunc("/metrics", get(s.serveMetrics))
 	if s.config.Pprof {

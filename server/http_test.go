@@ -38,6 +38,15 @@ func TestHTTP(t *testing.T) {
 		{"/health", 200, `{"health":"true","reason":""}`},
 		{"/health?serializable=true", 200, `{"health":"true","reason":""}`},
 		{"/health?exclude=NOSPACE", 200, `{"health":"true","reason":""}`},
+		{"/livez", 200, "ok\n"},
+		{"/livez?verbose", 200, "[+]serializable_read ok\nok\n"},
+		{"/livez?verbose&exclude=serializable_read", 200, "ok\n"},
+		{"/livez/serializable_read?verbose&exclude=serializable_read", 200, "[+]serializable_read ok\nok\n"},
+		{"/livez/linearizable_read", 404, "404 page not found\n"},
+		{"/readyz", 200, "ok\n"},
+		{"/readyz?verbose&exclude=nothing", 200, "[+]data_corruption ok\n[+]serializable_read ok\n[+]linearizable_read ok\n[+]non_learner ok\nok\n"},
+		{"/readyz?verbose&exclude=serializable_read&exclude=non_learner", 200, "[+]data_corruption ok\n[+]linearizable_read ok\nok\n"},
+		{"/readyz/linearizable_read", 200, "ok\n"},
 		{"/debug/pprof/", 404, "404 page not found\n"},
 		{"/", 404, "404 page not found\n"},
 	} {
@@ -62,6 +71,13 @@ func TestUnhealthy(t *testing.T) {
 	if code, body := httpGet(t, s, "/health"); code != 503 || body != `{"health":"false","reason":"RANGE ERROR:balsa: overloaded"}` {
 		t.Errorf("overloaded: %d %s", code, body)
 	}
+	if code, body := httpGet(t, s, "/readyz"); code != 503 || body != "[+]data_corruption ok\n[+]serializable_read ok\n"+
+		"[-]linearizable_read failed: rpc error: code = ResourceExhausted desc = etcdserver: too many requests\n[+]non_learner ok\n\n" {
+		t.Errorf("overloaded: %d %s", code, body)
+	}
+	if code, _ := httpGet(t, s, "/livez"); code != 200 {
+		t.Errorf("livez: %d", code)
+	}
 	s.node.loseLeader()
 	time.Sleep(2 * viewAgeMax)
 	if code, body := httpGet(t, s, "/health"); code != 503 || body != `{"health":"false","reason":"RAFT NO LEADER"}` {
@@ -74,6 +90,9 @@ func TestUnhealthy(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code, body := httpGet(t, s, "/health?serializable=true"); code != 503 || !strings.Contains(body, "SERVER STOPPED") {
+		t.Errorf("stopped: %d %s", code, body)
+	}
+	if code, body := httpGet(t, s, "/livez"); code != 503 || !strings.Contains(body, "[-]serializable_read failed: balsa: closed") {
 		t.Errorf("stopped: %d %s", code, body)
 	}
 }

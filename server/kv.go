@@ -37,6 +37,11 @@ func (s *kvService) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeRes
 }
 
 func (s *kvService) doRange(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, error) {
+	if !r.Serializable {
+		if err := s.refuseLearner(); err != nil {
+			return nil, err
+		}
+	}
 	request := rangeRequest(r)
 	if err := request.Check(); err != nil {
 		return nil, storeError(err)
@@ -125,6 +130,9 @@ func (s *kvService) runTxn(ctx context.Context, r *pb.TxnRequest) (*kv.TxnRespon
 		}
 		return got.Txn, nil
 	}
+	if err := s.refuseLearner(); err != nil {
+		return nil, err
+	}
 	if err := request.Check(s.limits()); err != nil {
 		return nil, storeError(err)
 	}
@@ -181,6 +189,9 @@ func (s *member) ready(ctx context.Context, serializable bool) error {
 
 // propose replicates a command and returns the store's answer to it. The errors it returns are the client's.
 func (s *member) propose(ctx context.Context, request proto.Message, command kv.Command) (*kv.Response, error) {
+	if err := s.refuseLearner(); err != nil {
+		return nil, err
+	}
 	if err := command.Check(s.limits()); err != nil {
 		return nil, storeError(err)
 	}
@@ -213,6 +224,14 @@ func (s *member) deadline(ctx context.Context) (context.Context, context.CancelF
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, s.timeout)
+}
+
+// refuseLearner fails if this member is a learner. As in etcd, one answers serializable ranges and its status, and nothing else.
+func (s *member) refuseLearner() error {
+	if s.view.learner() {
+		return rpctypes.ErrGRPCNotSupportedForLearner
+	}
+	return nil
 }
 
 // requireLeader fails at once if the client wants that and this member knows of no leader.

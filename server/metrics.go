@@ -25,20 +25,30 @@ const (
 	methodTxn
 	methodCompact
 	methodMemberList
+	methodMemberAdd
+	methodMemberRemove
+	methodMemberUpdate
+	methodMemberPromote
 	methodStatus
 	methodAlarm
+	methodMoveLeader
 	methodCount
 )
 
 var methodNames = [methodCount]struct{ service, name string }{
-	methodRange:       {"etcdserverpb.KV", "Range"},
-	methodPut:         {"etcdserverpb.KV", "Put"},
-	methodDeleteRange: {"etcdserverpb.KV", "DeleteRange"},
-	methodTxn:         {"etcdserverpb.KV", "Txn"},
-	methodCompact:     {"etcdserverpb.KV", "Compact"},
-	methodMemberList:  {"etcdserverpb.Cluster", "MemberList"},
-	methodStatus:      {"etcdserverpb.Maintenance", "Status"},
-	methodAlarm:       {"etcdserverpb.Maintenance", "Alarm"},
+	methodRange:         {"etcdserverpb.KV", "Range"},
+	methodPut:           {"etcdserverpb.KV", "Put"},
+	methodDeleteRange:   {"etcdserverpb.KV", "DeleteRange"},
+	methodTxn:           {"etcdserverpb.KV", "Txn"},
+	methodCompact:       {"etcdserverpb.KV", "Compact"},
+	methodMemberList:    {"etcdserverpb.Cluster", "MemberList"},
+	methodMemberAdd:     {"etcdserverpb.Cluster", "MemberAdd"},
+	methodMemberRemove:  {"etcdserverpb.Cluster", "MemberRemove"},
+	methodMemberUpdate:  {"etcdserverpb.Cluster", "MemberUpdate"},
+	methodMemberPromote: {"etcdserverpb.Cluster", "MemberPromote"},
+	methodStatus:        {"etcdserverpb.Maintenance", "Status"},
+	methodAlarm:         {"etcdserverpb.Maintenance", "Alarm"},
+	methodMoveLeader:    {"etcdserverpb.Maintenance", "MoveLeader"},
 }
 
 const codeCount = int(codes.Unauthenticated) + 1
@@ -69,7 +79,7 @@ func (s *member) writeMetrics() []byte {
 	w := &metricsWriter{}
 	w.gauge("etcd_server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.", truth(st.Leader != 0))
 	w.gauge("etcd_server_is_leader", "Whether or not this member is a leader. 1 if is, 0 otherwise.", truth(st.Leader == st.ID))
-	w.gauge("etcd_server_is_learner", "Whether or not this member is a learner. 1 if is, 0 otherwise.", 0)
+	w.gauge("etcd_server_is_learner", "Whether or not this member is a learner. 1 if is, 0 otherwise.", truth(s.view.learner()))
 	w.counter("etcd_server_leader_changes_seen_total", "The number of leader changes seen.", float64(st.LeaderChanges))
 	w.gauge("etcd_server_proposals_committed_total", "The total number of consensus proposals committed.", float64(st.CommitIndex))
 	w.gauge("etcd_server_proposals_applied_total", "The total number of consensus proposals applied.", float64(st.AppliedIndex))

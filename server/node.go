@@ -11,8 +11,9 @@ import (
 type node interface {
 	Propose(ctx context.Context, command kv.Command) (balsa.Result[kv.Response], error)
 	Read(ctx context.Context, level balsa.Level) (balsa.Index, error)
-	Status() balsa.Status
+	ChangeMembers(ctx context.Context, change balsa.Change) error
 	Transfer(ctx context.Context, to balsa.NodeID) error
+	Status() balsa.Status
 	Done() <-chan struct{}
 	Err() error
 	Close() error

@@ -9,14 +9,10 @@ import (
 
 // openNode starts the replicated store of config.
 func openNode(ctx context.Context, config Config) (node, store, error) {
-	peers, err := config.peers()
-	if err != nil {
-		return nil, nil, err
-	}
 	st := kv.New()
 	n, err := balsa.Open[kv.Command, kv.Response](ctx, balsa.Config{
 		Dir: config.Dir, ID: balsa.NodeID(config.ID), ClusterID: config.ClusterID,
-		Members: peers, Listen: config.ListenPeer,
+		Members: config.peers(), Join: config.Join, Listen: config.ListenPeer, Advertise: config.AdvertisePeer,
 		HeartbeatInterval: config.HeartbeatInterval, ElectionTimeout: config.ElectionTimeout,
 		// An encoded command is shorter than the request that it was made from, but for a few bytes an operation.
 		CommandBytesMax: max(2*config.MaxRequestBytes, 8<<20),

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -24,7 +25,7 @@ func (s *member) publish(ctx context.Context) bool {
 		err := s.publishOnce(ctx, self)
 		if err == nil {
 			s.config.Logger.Info("published local member to cluster through raft",
-				"local-member-id", hexID(self.ID), "name", self.Name, "client-urls", self.ClientURLs, "cluster-id", hexID(s.config.ClusterID))
+				"local-member-id", hexID(self.ID), "name", self.Name, "client-urls", self.ClientURLs, "cluster-id", hexID(s.node.Status().Cluster))
 			return true
 		}
 		s.config.Logger.Log(ctx, slog.LevelDebug, "could not publish local member yet", "error", err)
@@ -45,14 +46,28 @@ func (s *member) publishOnce(ctx context.Context, self *kv.MemberAttributes) err
 	if _, err := s.node.Read(ctx, balsa.Linearizable); err != nil {
 		return err
 	}
-	if published(s.store.Members(), self) {
-		return nil // told in an earlier life
+	if !published(s.store.Members(), self) { // told in an earlier life
+		result, err := s.node.Propose(ctx, kv.Command{Publish: self})
+		if err := errors.Join(err, result.Value.Err); err != nil {
+			return err
+		}
 	}
-	result, err := s.node.Propose(ctx, kv.Command{Publish: self})
-	if err != nil {
+	if err := s.publishPeerURLs(ctx); err != nil {
 		return err
 	}
-	return result.Value.Err
+	return s.forgetStrangers(ctx)
+}
+
+// publishPeerURLs records this member's peer URLs as they were given when the cluster first started, if there are several. What was recorded since
+// is newer.
+func (s *member) publishPeerURLs(ctx context.Context) error {
+	self, _ := s.config.member(s.config.ID)
+	recorded := slices.ContainsFunc(s.store.Members(), func(m kv.MemberAttributes) bool { return m.ID == self.ID && len(m.PeerURLs) > 0 })
+	if len(self.PeerURLs) < 2 || recorded {
+		return nil
+	}
+	result, err := s.node.Propose(ctx, kv.Command{PeerURLs: &kv.MemberPeerURLs{ID: self.ID, URLs: self.PeerURLs}})
+	return errors.Join(err, result.Value.Err)
 }
 
 func published(all []kv.MemberAttributes, self *kv.MemberAttributes) bool {

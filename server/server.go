@@ -90,7 +90,7 @@ func serve(config Config, n node, st store, clients, httpOnly []net.Listener) *S
 	s := &Server{
 		member: &member{
 			config: config, node: n, store: st,
-			view:    newView(n, config.ClusterID, config.ID),
+			view:    newView(n),
 			metrics: &metrics{start: time.Now()},
 			timeout: 5*time.Second + 2*config.ElectionTimeout,
 		},
@@ -160,8 +160,8 @@ func (s *Server) newGRPC() *grpc.Server {
 	}
 	g := grpc.NewServer(options...)
 	g.RegisterService(only(pb.KV_ServiceDesc, "Range", "Put", "DeleteRange", "Txn", "Compact"), &kvService{member: s.member})
-	g.RegisterService(only(pb.Cluster_ServiceDesc, "MemberList"), &clusterService{member: s.member})
-	g.RegisterService(only(pb.Maintenance_ServiceDesc, "Status", "Alarm"), &maintenanceService{member: s.member})
+	g.RegisterService(&pb.Cluster_ServiceDesc, &clusterService{member: s.member})
+	g.RegisterService(only(pb.Maintenance_ServiceDesc, "Status", "Alarm", "MoveLeader"), &maintenanceService{member: s.member})
 	grpc_health_v1.RegisterHealthServer(g, s.health)
 	return g
 }

@@ -42,6 +42,8 @@ type faultyNode struct {
 	node
 	propose atomic.Pointer[func(context.Context, kv.Command) (balsa.Result[kv.Response], error)]
 	read    atomic.Pointer[func(context.Context) error]
+	change  atomic.Pointer[func(context.Context, balsa.Change) error]
+	lead    atomic.Pointer[func(balsa.NodeID) error]
 	status  atomic.Pointer[func(balsa.Status) balsa.Status]
 	close   sync.Once
 }
@@ -66,6 +68,22 @@ func (n *faultyNode) Read(ctx context.Context, level balsa.Level) (balsa.Index, 
 		}
 	}
 	return n.node.Read(ctx, level)
+}
+
+func (n *faultyNode) ChangeMembers(ctx context.Context, c balsa.Change) error {
+	if f := n.change.Load(); f != nil {
+		if err := (*f)(ctx, c); err != nil {
+			return err
+		}
+	}
+	return n.node.ChangeMembers(ctx, c)
+}
+
+func (n *faultyNode) Transfer(ctx context.Context, to balsa.NodeID) error {
+	if f := n.lead.Load(); f != nil {
+		return (*f)(to)
+	}
+	return n.node.Transfer(ctx, to)
 }
 
 func (n *faultyNode) Status() balsa.Status {

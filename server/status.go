@@ -1,9 +1,11 @@
 package server
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/balsa-raft/balsa"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
 
@@ -18,11 +20,13 @@ type view struct {
 	start             time.Time
 	asked             atomic.Int64 // when the node was last asked, since start
 	term, leader      atomic.Uint64
+	isLearner         atomic.Bool // as clients see it: see roster
 	refreshing        atomic.Bool
 }
 
-func newView(n node, clusterID, memberID uint64) *view {
-	v := &view{node: n, clusterID: clusterID, selfID: memberID, start: time.Now()}
+func newView(n node) *view {
+	s := n.Status()
+	v := &view{node: n, clusterID: s.Cluster, selfID: uint64(s.ID), start: time.Now()}
 	v.ask()
 	return v
 }
@@ -47,6 +51,7 @@ func (v *view) ask() {
 	for term := v.term.Load(); uint64(s.Term) > term && !v.term.CompareAndSwap(term, uint64(s.Term)); term = v.term.Load() {
 		// Two may ask at once; the term that clients see must not fall.
 	}
+	v.isLearner.Store(slices.ContainsFunc(s.Members, func(m balsa.Member) bool { return m.ID == s.ID && isLearner(m) }))
 	v.leader.Store(uint64(s.Leader))
 	v.asked.Store(int64(time.Since(v.start)))
 }
@@ -55,6 +60,12 @@ func (v *view) ask() {
 func (v *view) hasLeader() bool {
 	v.refresh()
 	return v.leader.Load() != 0
+}
+
+// learner reports whether this member is a learner.
+func (v *view) learner() bool {
+	v.refresh()
+	return v.isLearner.Load()
 }
 
 // fill writes a response's header; revision is zero for the services that report none.
