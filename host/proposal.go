@@ -25,8 +25,7 @@ type Proposal struct {
 	// Owner is the caller's, for its Machine; the host does not look at it.
 	Owner any
 
-	mark    int             // where origin and id are in Data
-	session *SessionCommand // of which it is, if it is one of a session
+	session *sessionProposal // nil if it does not concern sessions
 
 	done chan struct{} // closed with the outcome
 
@@ -36,18 +35,15 @@ type Proposal struct {
 	finished bool
 	index    raft.Index
 	err      error
-	answer   []byte // of a command that was executed before this proposal of it
-	kept     bool   // there is an answer
-	answered bool   // it was executed before
 }
 
 func (p *Proposal) size() int { return len(p.Data) }
 
 // Propose hands in a proposal. Without an error the outcome comes with Wait or Abandon.
 func (g *Group) Propose(p *Proposal) error {
-	header := HeaderBytes
+	mark, header := 0, HeaderBytes
 	if p.session != nil {
-		header = SessionHeaderBytes
+		mark, header = sessionMark, SessionHeaderBytes
 	}
 	if n := len(p.Data) - header; n > g.host.config.CommandBytesMax {
 		return fmt.Errorf("%w: %w: %d bytes, the limit is %d", ErrNotCommitted, ErrTooLarge, n, g.host.config.CommandBytesMax)
@@ -73,8 +69,8 @@ func (g *Group) Propose(p *Proposal) error {
 	g.pendingBytes += p.size()
 	g.mu.Unlock()
 
-	binary.LittleEndian.PutUint64(p.Data[p.mark:], g.origin)
-	binary.LittleEndian.PutUint64(p.Data[p.mark+8:], p.id)
+	binary.LittleEndian.PutUint64(p.Data[mark:], g.origin)
+	binary.LittleEndian.PutUint64(p.Data[mark+8:], p.id)
 	g.host.shard.inbox.put(input{group: g, kind: inputProposal, proposal: p}, 0, 0)
 	return nil
 }
@@ -260,8 +256,8 @@ func (g *Group) skipped(t raft.Term) (again []*Proposal) {
 		p := g.waiting[id]
 		switch {
 		case p.term == 0 || p.term > t:
-		case p.session != nil && g.lookUp(p):
-		case p.session != nil && p.term < t: // its entry had no effect, or there is none
+		case p.session.isCommand() && g.lookUp(p):
+		case p.session.isCommand() && p.term < t: // its entry had no effect, or there is none
 			p.term = 0
 			again = append(again, p)
 		default:

@@ -23,7 +23,7 @@ type SessionLimits struct {
 	// OpenMax is how far the number of a session's command can be beyond the lowest whose answer is wanted; 1,024 by default. Others are refused:
 	// a count of answers would, once it is reached by later commands, keep that lowest one out for ever.
 	OpenMax uint32
-	// AnswersMax is how many those of all sessions are. For another one, the session that was used the longest ago is forgotten; 262,144
+	// AnswersMax is how many executed commands of all sessions are remembered. For another one, the session that was used the longest ago is forgotten; 262,144
 	// by default, and at least OpenMax.
 	AnswersMax uint32
 	// AnswerBytesMax is how much of the answers is kept; 64 MiB by default. Beyond that, and from an answer that is larger than an eighth of that, it

@@ -87,14 +87,15 @@ func (g *Group) endAnswered(p *Proposal, i raft.Index, a *Answer, err error) {
 		err = ErrAnswerLost
 	}
 	if a != nil && !p.finished {
-		p.answer, p.kept, p.answered = a.bytes, a.state == answerKept, true // the table may lose it at any time
+		s := p.session
+		s.answer, s.kept, s.answered = a.bytes, a.state == answerKept, true // the table may lose it at any time
 	}
 	g.finish(p, i, err)
 }
 
 // lookUp ends the proposal of a session's command if the table knows how. It reports false if the command was not executed. Called with mu held.
 func (g *Group) lookUp(p *Proposal) bool {
-	switch what, a := g.sessions.look(*p.session); what {
+	switch what, a := g.sessions.look(p.session.command); what {
 	case verdictExecute:
 		return false
 	case verdictAnswered:
@@ -118,8 +119,8 @@ func (g *Group) restoreSessions(r io.Reader) error {
 	return err
 }
 
-// Answer returns, after Done and without an error, the answer of a command that was executed before this proposal of it, as the machine
+// Answer returns, after Done and without an error, the answer of a session's command that was executed before this proposal of it, as the machine
 // has kept it: nil if it gave none. answered is false if this proposal was executed itself; then Apply had it.
 func (p *Proposal) Answer() (answer []byte, kept, answered bool) {
-	return p.answer, p.kept, p.answered
+	return p.session.answer, p.session.kept, p.session.answered
 }

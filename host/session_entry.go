@@ -45,14 +45,14 @@ func (p *Proposal) RegisterSession(l SessionLimits) {
 	b = binary.LittleEndian.AppendUint32(b, l.SessionsMax)
 	b = binary.LittleEndian.AppendUint32(b, l.OpenMax)
 	b = binary.LittleEndian.AppendUint32(b, l.AnswersMax)
-	p.Data, p.mark = binary.LittleEndian.AppendUint64(b, l.AnswerBytesMax), sessionMark
+	p.Data, p.session = binary.LittleEndian.AppendUint64(b, l.AnswerBytesMax), &sessionProposal{}
 }
 
 // EndSession makes p the end of a session.
 func (p *Proposal) EndSession(id raft.Index) {
 	b := make([]byte, sessionHead, sessionHead+endBytes)
 	b[sessionHead-1] = byte(kindEnd)
-	p.Data, p.mark = binary.LittleEndian.AppendUint64(b, uint64(id)), sessionMark
+	p.Data, p.session = binary.LittleEndian.AppendUint64(b, uint64(id)), &sessionProposal{}
 }
 
 // InSession makes p a command of a session. Data has SessionHeaderBytes of room and then the command.
@@ -62,8 +62,20 @@ func (p *Proposal) InSession(c SessionCommand) {
 	binary.LittleEndian.PutUint64(f, uint64(c.Session))
 	binary.LittleEndian.PutUint64(f[8:], c.Serial)
 	binary.LittleEndian.PutUint64(f[16:], c.Wanted)
-	p.mark, p.session = sessionMark, &c
+	p.session = &sessionProposal{command: c}
 }
+
+// sessionProposal is what a proposal that concerns sessions has beside what all have.
+type sessionProposal struct {
+	command SessionCommand // zero for a registration or an end
+
+	// The answer, of a command that was executed before this proposal of it. Guarded by Group.mu.
+	answer   []byte
+	kept     bool // there is one
+	answered bool // it was executed before
+}
+
+func (s *sessionProposal) isCommand() bool { return s != nil && s.command.Session != 0 }
 
 // sessionEntry is what an entry with origin zero says.
 type sessionEntry struct {

@@ -44,6 +44,9 @@ func (m *member) try(c SessionCommand, command string) *Proposal {
 // reply says how a command of a session has ended so far.
 func (m *member) reply(p *Proposal) string {
 	outcome := m.outcome(p)
+	if !isClosed(p.Done()) {
+		return outcome
+	}
 	if i, err := m.group.Outcome(p); errors.Is(err, ErrAnswerLost) {
 		return fmt.Sprintf("executed at %d, answer lost", i)
 	}
@@ -361,7 +364,7 @@ func TestUnknownSessionEntries(t *testing.T) {
 	} {
 		c := newCluster(t, 1).startAll()
 		m := c.elect(1)
-		p := &Proposal{Data: slices.Clone(data), mark: sessionMark}
+		p := &Proposal{Data: slices.Clone(data), session: &sessionProposal{}}
 		if len(data) < sessionHead {
 			p.Data = append(p.Data, make([]byte, sessionHead-len(data))...)
 		}
@@ -516,8 +519,8 @@ func TestGoldenSessions(t *testing.T) {
 	command.InSession(of(300, 7, 5))
 	end.EndSession(300)
 	for _, p := range []*Proposal{&register, &command, &end} {
-		binary.LittleEndian.PutUint64(p.Data[p.mark:], 0x1122334455667788)
-		binary.LittleEndian.PutUint64(p.Data[p.mark+8:], 9)
+		binary.LittleEndian.PutUint64(p.Data[sessionMark:], 0x1122334455667788)
+		binary.LittleEndian.PutUint64(p.Data[sessionMark+8:], 9)
 	}
 	table := newSessions()
 	table.register(2, limits)
