@@ -22,7 +22,8 @@ import (
 // used now and then: the one that was used the longest ago is forgotten when there are more than 65,536. Its commands are then refused with
 // ErrSessionExpired, by all members alike.
 //
-// One process uses a session at a time. To go on with it elsewhere, take its State there and call Node.ResumeSession.
+// One process uses a session at a time. To go on with it elsewhere, or after a restart, take its State there and call Node.ResumeSession. A
+// client that must be able to writes State down when it has the ticket, with the command, and before it proposes.
 type Session[C, R any] struct {
 	node *Node[C, R]
 	id   Index
@@ -205,7 +206,7 @@ func (t *Ticket[C, R]) try(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	t.ended, t.result = true, Result[R]{Value: w.value, Index: index}
+	t.ended, t.data, t.result = true, nil, Result[R]{Value: w.value, Index: index}
 	if b, kept, answered := w.Answer(); answered && kept {
 		if t.result.Value, err = n.machine.results.Decode(b); err != nil {
 			t.err = fmt.Errorf("%w: it cannot be read: %w", ErrAnswerLost, err)

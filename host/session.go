@@ -106,7 +106,7 @@ func newSessions() sessions { return sessions{byID: map[raft.Index]*session{}} }
 // register begins a session with the entry at i.
 func (t *sessions) register(i raft.Index, l SessionLimits) {
 	t.limits = l
-	for len(t.byID) > 0 && (len(t.byID) >= int(l.SessionsMax) || t.answers > int(l.AnswersMax)) {
+	for len(t.byID) > 0 && (uint64(len(t.byID)) >= uint64(l.SessionsMax) || uint64(t.answers) > uint64(l.AnswersMax)) {
 		t.forget(t.oldest)
 	}
 	t.add(&session{id: i})
@@ -201,7 +201,7 @@ func (t *sessions) take(i raft.Index, c SessionCommand) (verdict, *Answer) {
 	}
 	a := &Answer{serial: c.Serial, index: i}
 	s.answers = slices.Insert(s.answers, n, a)
-	for t.answers++; t.answers > int(t.limits.AnswersMax) && t.oldest != s; {
+	for t.answers++; uint64(t.answers) > uint64(t.limits.AnswersMax) && t.oldest != s; {
 		t.forget(t.oldest)
 	}
 	return verdictExecute, a

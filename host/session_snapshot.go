@@ -128,7 +128,7 @@ func decodeSessions(b []byte) (sessions, error) {
 	}
 	const sessionBytesMin = 3
 	n := d.count(sessionBytesMin)
-	if n > max(1, int(t.limits.SessionsMax)) {
+	if uint64(n) > max(1, uint64(t.limits.SessionsMax)) {
 		d.fail("%d sessions, and there can be %d", n, t.limits.SessionsMax)
 	}
 	for range n {

@@ -195,6 +195,7 @@ func (r *Raft) becomeLeader() {
 	r.event(EventLeader, r.config.ID, 0)
 	r.proposals.beginTerm(r.log.last + 1)
 	r.inflow.beginTerm(r.currentTerm)
+	r.forwards = forwards{lastStream: r.forwards.lastStream} // of an earlier term
 	r.append(Entry{Term: r.currentTerm, Index: r.log.last + 1, Type: EntryNoop})
 	r.beginLeaseRound()
 }
