@@ -180,6 +180,38 @@ func TestChecker(t *testing.T) {
 			s.replicates()
 			s.checker.wrote(&operation{Operation: Operation{Value: 100, Outcome: OutcomeApplied, Index: 2}})
 		}},
+		{"two answers to one command", "State Machine Safety", func(s stage) {
+			s.checker.replied(100, []byte("a"))
+			s.checker.replied(100, []byte("b"))
+		}},
+		{"another answer told", "Session", func(s stage) {
+			s.replicates()
+			s.checker.replied(100, []byte("a"))
+			s.checker.answered(&command{Operation: Operation{Value: 100}}, &operation{Operation: Operation{Index: 1}}, []byte("b"), true)
+		}},
+		{"an answer told that was lost", "Session", func(s stage) {
+			s.replicates()
+			s.checker.replied(100, []byte("a"))
+			s.checker.answered(&command{Operation: Operation{Value: 100}}, &operation{Operation: Operation{Index: 1}}, nil, false)
+		}},
+		{"an answer lost although there is room", "Session", func(s stage) {
+			s.knobs.sessions.AnswerBytesMax = 0
+			s.checker.tooMuch(&command{})
+		}},
+		{"executed when its session had expired", "Session", func(s stage) {
+			c := &command{Operation: Operation{Value: 100}, session: 3}
+			s.checker.opened(c)
+			s.checker.expired(c)
+			s.checker.replied(100, nil)
+		}},
+		{"refused in its session, and executed", "Outcome", func(s stage) {
+			s.checker.refuse(100)
+			s.replicates()
+		}},
+		{"other sessions in a snapshot", "Snapshot State", func(s stage) {
+			s.checker.sessionsAt(s.member(1), 5, []byte("a"))
+			s.checker.sessionsAt(s.member(2), 5, []byte("b"))
+		}},
 		{"a read of the past", "Read Freshness", func(s stage) {
 			s.replicates()
 			s.checker.fresh(&operation{Operation: Operation{Index: 0}, floor: s.checker.committedTo()}, 1)

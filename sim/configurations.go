@@ -48,6 +48,9 @@ func (c *checker) noteConfiguration(m *member, at place, cfg raft.Configuration)
 // notSent takes in a configuration that a leader has in force, and has neither sent nor saved yet: it counts already. What it says of it must be what
 // it will send.
 func (c *checker) notSent(m *member, term raft.Term) {
+	if m.group == nil {
+		return // of a stage, which has none
+	}
 	cfg, log := m.group.Configuration(), c.logs[term]
 	if _, ok := log[cfg.Index]; !ok {
 		log[cfg.Index] = term
