@@ -46,6 +46,9 @@ type Config struct {
 	Join uint64
 	// Listen is the address to listen on for peers, by default this member's Address in Members.
 	Listen string
+	// Addresses are where members are reached now, whatever the cluster knows: for one whose members have all moved at once, so that none could tell
+	// the others. It holds for this process; ChangeMembers makes it known. None by default.
+	Addresses map[NodeID]string
 	// Advertise is the address that peers that do not know this member yet are told to answer to; by default its Address in Members, or
 	// else Listen, if that names a host.
 	Advertise string
@@ -215,7 +218,7 @@ func (c Config) host() host.Config {
 	}
 	return host.Config{
 		Promise: promise, Lease: lease,
-		FS: c.FS, Dir: c.Dir, ID: c.ID, ClusterID: c.cluster(), Rand: newRand(), Epoch: epoch(),
+		FS: c.FS, Dir: c.Dir, ID: c.ID, Addresses: c.Addresses, ClusterID: c.cluster(), Rand: newRand(), Epoch: epoch(),
 		Tick: c.tick(), CommandBytesMax: c.CommandBytesMax, PendingBytesMax: c.PendingBytesMax, Logger: c.Logger,
 		Compaction: host.CompactionOptions{LogBytes: c.SnapshotLogBytes, TailBytes: c.LogTailBytes},
 	}

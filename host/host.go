@@ -44,10 +44,12 @@ type Config struct {
 	// makes it so.
 	Epoch uint64
 
-	Tick            time.Duration // one unit of the core's time; 10 ms by default
-	Promise, Lease  time.Duration // raft.Config's; none by default, and no leases then
-	CommandBytesMax int           // 8 MiB by default
-	PendingBytesMax int           // of proposals that wait, a group; 64 MiB by default
+	Tick           time.Duration // one unit of the core's time; 10 ms by default
+	Promise, Lease time.Duration // raft.Config's; none by default, and no leases then
+	// Addresses are where members are reached, whatever the configuration says; none by default.
+	Addresses       map[raft.NodeID]string
+	CommandBytesMax int // 8 MiB by default
+	PendingBytesMax int // of proposals that wait, a group; 64 MiB by default
 	Log             wal.Options
 	Compaction      CompactionOptions
 	Logger          *slog.Logger // none by default

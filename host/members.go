@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/balsa-raft/balsa/raft"
@@ -29,7 +30,7 @@ func (h *Host) followMembers() {
 	for _, g := range h.shard.groups {
 		for _, m := range g.configuration.Load().Members {
 			if m.ID != h.config.ID && m.Address != "" {
-				h.setPeer(m.ID, m.Address)
+				h.setPeer(m.ID, cmp.Or(h.config.Addresses[m.ID], m.Address))
 			}
 		}
 	}

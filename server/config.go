@@ -52,6 +52,9 @@ type Config struct {
 	// Join makes this a member of a cluster that exists, instead of Members: the cluster's id as clients see it.
 	Join uint64
 
+	// Moved: the members are reached at their addresses in Members, whatever the cluster knows of before.
+	Moved bool
+
 	// ListenClients are the addresses (host:port) to answer clients on.
 	ListenClients []string
 	// ListenHTTP are addresses (host:port) to answer HTTP alone on, as /health and /metrics for probes; none by default.

@@ -135,7 +135,7 @@ func (d *devCluster) configs(logger *slog.Logger) []server.Config {
 	var configs []server.Config
 	for i, m := range members {
 		configs = append(configs, server.Config{
-			Name: m.Name, Dir: filepath.Join(d.dir, m.Name), ID: m.ID, ClusterID: server.ClusterID(ids), Members: members,
+			Name: m.Name, Dir: filepath.Join(d.dir, m.Name), ID: m.ID, ClusterID: server.ClusterID(ids), Members: members, Moved: true,
 			ListenClients: []string{d.clientAddress(i)}, Version: version, Logger: logger.With("member", m.Name),
 		})
 	}
