@@ -41,7 +41,7 @@ type Config struct {
 	// are peers that were told of others. It stays the same although members come and go: from the first leader on the members are what the log says
 	// (ChangeMembers), and this field says only which cluster it is.
 	Members []Member
-	// Join makes this a member of a cluster that exists, instead of Members: Status.Cluster of any of its members, or FolderCluster of a data
+	// Join makes this a member of a cluster that exists, instead of Members: Status.Cluster of any of its members, or FolderOwner of a data
 	// folder that is there. The member is started before or after it is added with ChangeMembers; it waits until it is.
 	Join uint64
 	// Listen is the address to listen on for peers, by default this member's Address in Members.
@@ -238,7 +238,7 @@ func (c Config) transport(h *host.Host) transport.Config {
 	id := h.Identity()
 	return transport.Config{
 		ID: c.ID, ClusterID: id.ClusterID, Incarnation: id.Incarnation,
-		Listen: c.Listen, Advertise: c.Advertise, Admit: h.Admit, Logger: c.Logger,
+		Listen: c.Listen, Advertise: c.Advertise, Admit: h.Admit, Find: h.Find, Logger: c.Logger,
 	}
 }
 

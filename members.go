@@ -7,6 +7,7 @@ import (
 
 	"github.com/balsa-raft/balsa/host"
 	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/transport"
 	"github.com/balsa-raft/balsa/vfs"
 )
 
@@ -135,9 +136,24 @@ func membersOf(c raft.Configuration) (members []Member) {
 	return members
 }
 
-// FolderCluster returns the cluster that the data folder dir belongs to, for Config.Join, with an error that wraps fs.ErrNotExist if there is no such
-// folder.
-func FolderCluster(dir string) (uint64, error) {
+// FolderOwner returns the cluster and the member that the data folder dir belongs to, for Config.Join and Config.ID, with an error that wraps
+// fs.ErrNotExist if there is no such folder.
+func FolderOwner(dir string) (cluster uint64, member NodeID, err error) {
 	id, err := host.ReadIdentity(vfs.OS(), dir)
-	return id.ClusterID, err
+	return id.ClusterID, id.Member, err
+}
+
+// Place is where an address belongs, as one member knows it.
+type Place struct {
+	Cluster uint64 // for Config.Join
+	Member  NodeID // whose address it is; zero for nobody's
+	// Version is that of the members by which it is so. Of two members that disagree the one with the larger Version is right.
+	Version Index
+}
+
+// FindPlace asks the member that its peers reach at peer, host:port, which cluster it is of, and which member of that is reached at address. So a server
+// that was added under its address, and knows no more than those of others, finds its Config.Join and Config.ID. It waits for two seconds at most.
+func FindPlace(ctx context.Context, peer, address string) (Place, error) {
+	a, err := transport.Ask(ctx, peer, address)
+	return Place{Cluster: a.ClusterID, Member: a.Member, Version: a.At}, err
 }

@@ -194,3 +194,25 @@ func TestUnreachableMajorityIsRefused(t *testing.T) {
 	}
 	c.mustChange(leader, c.members[leader], c.members[up])
 }
+
+// TestFindPlace: who knows addresses alone finds out what Open wants to know.
+func TestFindPlace(t *testing.T) {
+	c := newCluster(t, 3)
+	four := c.newMember()
+	c.mustChange(0, append(slices.Clone(c.members), balsa.Member{ID: four.ID, Address: four.Address, Learner: true})...)
+	place, err := balsa.FindPlace(t.Context(), c.members[c.leader()].Address, four.Address)
+	if err != nil || place.Cluster != c.nodes[0].Status().Cluster || place.Member != four.ID || place.Version == 0 {
+		t.Errorf("%+v, %v", place, err)
+	}
+	for about, want := range map[string]balsa.NodeID{c.members[0].Address: c.members[0].ID, "127.0.0.1:1": 0} {
+		if got, err := balsa.FindPlace(t.Context(), c.members[2].Address, about); err != nil || got.Member != want {
+			t.Errorf("%s: %+v, %v", about, got, err)
+		}
+	}
+	if cluster, member, err := balsa.FolderOwner(c.config(1).Dir); err != nil || cluster != place.Cluster || member != c.members[1].ID {
+		t.Errorf("the folder is of %x, member %d, %v", cluster, member, err)
+	}
+	if _, _, err := balsa.FolderOwner(t.TempDir()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no folder: %v", err)
+	}
+}

@@ -30,6 +30,11 @@
 // Who must not be heard, such as a member whose data folder was wiped, is Config.Admit's to say, for peers and guests,
 // when a connection is made and at each Recheck. Its reason reaches the refused member's handler.
 //
+// # Questions
+//
+// A server that is to join a cluster may know no more of it than addresses. It may ask any member which cluster that is of, and which member others
+// reach at an address (Ask), before it is anybody itself.
+//
 // # Classes
 //
 // Chunks of snapshots, the packets with an InstallSnapshot, travel on a connection of their own, of the class Bulk, and
@@ -50,6 +55,6 @@
 //
 // # What it does not do
 //
-// It does not authenticate: whoever can reach the port and knows the cluster's id can speak as any member, and have
+// It does not authenticate: whoever can reach the port can ask for the cluster's id, speak as any member, and have
 // this one dial an address. Keep the port on a private network. It does not retry: the core, and the sender of a snapshot, repeat what still matters.
 package transport

@@ -142,8 +142,8 @@ func hostOf(conn net.Conn) string {
 
 // turnedAway counts and logs that conn was not let in.
 func (t *Transport) turnedAway(conn net.Conn, why error) {
-	if errors.Is(why, net.ErrClosed) {
-		return // closed here: it gave way, which is told already, or all is closed
+	if errors.Is(why, net.ErrClosed) || errors.Is(why, errAnswered) {
+		return // closed here: it gave way, which is told already, or all is closed; or it wanted no more
 	}
 	t.refused.Add(1)
 	t.log.warn("refused a connection", "from", hostOf(conn), "cause", why)
@@ -157,6 +157,9 @@ func (t *Transport) welcome(conn net.Conn) (wire.Hello, error) {
 	}
 	if err != nil {
 		return h, plain(err)
+	}
+	if h.Question() {
+		return h, t.answer(conn, h)
 	}
 	return h, t.letIn(conn, h)
 }

@@ -16,6 +16,9 @@ const Version = 1
 
 // Hello is the first thing that the dialler of a connection says. The acceptor replies with an Answer; after an
 // accepting one the dialler sends frames.
+//
+// One that is nobody's, with ClusterID and From zero, is a question: which cluster is this, and which of its members is reached at Address?
+// A server that is to join asks it, which knows no more than addresses. It is answered with Told, and the connection ends.
 type Hello struct {
 	ClusterID   uint64
 	From, To    raft.NodeID
@@ -76,6 +79,7 @@ const (
 	WrongMember              // the acceptor is not the member that the dialler wanted
 	UnknownSender            // the acceptor takes no connections from the dialler's id
 	WrongIncarnation         // the acceptor knows the dialler's id with another data folder
+	Told                     // the hello was a question, and this is no refusal but what was asked for
 )
 
 var verdicts = [...]string{
@@ -85,6 +89,7 @@ var verdicts = [...]string{
 	WrongMember:      "wrong member",
 	UnknownSender:    "unknown sender",
 	WrongIncarnation: "wrong incarnation",
+	Told:             "told",
 }
 
 func (v Verdict) String() string {
@@ -101,15 +106,23 @@ type Answer struct {
 	Incarnation   uint64
 	Boot          uint64
 	FrameBytesMax uint32
+	// With Told: the acceptor's cluster, its member at the address of the question, zero if there is none, and the place in the log of the
+	// configuration that says so: of two that disagree the later one is right.
+	ClusterID uint64
+	Member    raft.NodeID
+	At        raft.Index
 	// With any other verdict: why, for people. At most reasonBytesMax bytes are sent.
 	Reason string
 }
+
+// Question reports whether h is a question, and no greeting.
+func (h Hello) Question() bool { return h.ClusterID == 0 && h.From == 0 }
 
 // ErrVersion is wrapped by the error of a hello whose sender speaks another version.
 var ErrVersion = errors.New("another version of the protocol")
 
 // Both greetings have the same outline, in every version, so that members of different versions can tell each
-// other so: the head says how long the body is, and an Answer that is not Accepted has the same body for ever.
+// other so: the head says how long the body is, and an Answer that refuses has the same body for ever.
 //
 //	magic [4] | version u8 | verdict u8 (0 in a Hello) | body length u16 | body | crc32c u32 of all before it
 const (
@@ -120,6 +133,7 @@ const (
 	greetingCRCBytes  = 4
 	helloFixedBytes   = 41 // of a hello's body; the address is the rest
 	acceptedBodyBytes = 20
+	toldBodyBytes     = 24
 	reasonBytesMax    = 512
 	greetingBodyMax   = 1024 // what a reader takes from a stranger, of whatever version
 )
@@ -142,15 +156,21 @@ func AppendHello(b []byte, h Hello) []byte {
 // AppendAnswer appends the bytes of a to b.
 func AppendAnswer(b []byte, a Answer) []byte {
 	start := len(b)
-	if a.Verdict != Accepted {
+	switch a.Verdict {
+	case Accepted:
+		b = greetingHead(b, answerMagic, Accepted, acceptedBodyBytes)
+		b = binary.LittleEndian.AppendUint64(b, a.Incarnation)
+		b = binary.LittleEndian.AppendUint64(b, a.Boot)
+		b = binary.LittleEndian.AppendUint32(b, a.FrameBytesMax)
+	case Told:
+		b = greetingHead(b, answerMagic, Told, toldBodyBytes)
+		for _, v := range [...]uint64{a.ClusterID, uint64(a.Member), uint64(a.At)} {
+			b = binary.LittleEndian.AppendUint64(b, v)
+		}
+	default:
 		reason := a.Reason[:min(len(a.Reason), reasonBytesMax)]
-		b = greetingHead(b, answerMagic, a.Verdict, len(reason))
-		return greetingCRC(append(b, reason...), start)
+		b = append(greetingHead(b, answerMagic, a.Verdict, len(reason)), reason...)
 	}
-	b = greetingHead(b, answerMagic, Accepted, acceptedBodyBytes)
-	b = binary.LittleEndian.AppendUint64(b, a.Incarnation)
-	b = binary.LittleEndian.AppendUint64(b, a.Boot)
-	b = binary.LittleEndian.AppendUint32(b, a.FrameBytesMax)
 	return greetingCRC(b, start)
 }
 
@@ -204,7 +224,7 @@ func ReadAnswer(r io.Reader) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	if g.verdict != Accepted {
+	if g.verdict != Accepted && g.verdict != Told {
 		if len(g.body) > reasonBytesMax {
 			return Answer{}, fmt.Errorf("%w: refusal with a reason of %d bytes", ErrMalformed, len(g.body))
 		}
@@ -213,8 +233,16 @@ func ReadAnswer(r io.Reader) (Answer, error) {
 	if g.version != Version {
 		return Answer{}, fmt.Errorf("%w: %d, this member speaks %d", ErrVersion, g.version, Version)
 	}
-	if len(g.body) != acceptedBodyBytes {
+	if want := map[Verdict]int{Accepted: acceptedBodyBytes, Told: toldBodyBytes}[g.verdict]; len(g.body) != want {
 		return Answer{}, fmt.Errorf("%w: answer with a body of %d bytes", ErrMalformed, len(g.body))
+	}
+	if g.verdict == Told {
+		return Answer{
+			Verdict:   Told,
+			ClusterID: binary.LittleEndian.Uint64(g.body),
+			Member:    raft.NodeID(binary.LittleEndian.Uint64(g.body[8:])),
+			At:        raft.Index(binary.LittleEndian.Uint64(g.body[16:])),
+		}, nil
 	}
 	return Answer{
 		Verdict:       Accepted,

@@ -20,6 +20,7 @@ var hellos = []struct {
 	{"hello", Hello{ClusterID: 0x1122334455667788, From: 1, To: 3, Incarnation: 0xcafe, Boot: 0xb007}},
 	{"hello bulk", Hello{ClusterID: 0x1122334455667788, From: 1, To: 3, Incarnation: 0xcafe, Boot: 0xb007, Class: Bulk}},
 	{"hello with an address", Hello{ClusterID: 0x1122334455667788, From: 1, To: 3, Incarnation: 0xcafe, Boot: 0xb007, Address: "n1.example:7400"}},
+	{"question", Hello{Address: "n1.example:7400"}},
 	{"hello largest", Hello{ClusterID: math.MaxUint64, From: math.MaxUint64, To: math.MaxUint64, Incarnation: math.MaxUint64, Boot: math.MaxUint64,
 		Class: Bulk, Address: strings.Repeat("a", AddressBytesMax-5) + ":7400"}},
 }
@@ -34,6 +35,7 @@ var answers = []struct {
 	{"answer wrong member", Answer{Verdict: WrongMember, Reason: "n2 here"}},
 	{"answer unknown sender", Answer{Verdict: UnknownSender, Reason: "no n9"}},
 	{"answer wrong incarnation", Answer{Verdict: WrongIncarnation, Reason: "wiped"}},
+	{"answer told", Answer{Verdict: Told, ClusterID: 0x1122334455667788, Member: 3, At: 7}},
 	{"answer of a later verdict", Answer{Verdict: 77}},
 }
 
@@ -125,6 +127,15 @@ func TestGreetingRefuses(t *testing.T) {
 	accepted := AppendAnswer(nil, answers[0].a)
 	if _, err := ReadAnswer(bytes.NewReader(patched(accepted, 4, 9))); !errors.Is(err, ErrVersion) {
 		t.Errorf("accepted by a later version: %v", err)
+	}
+	told := AppendAnswer(nil, Answer{Verdict: Told})
+	for _, c := range []struct {
+		b    []byte
+		want error
+	}{{patched(told, 4, 9), ErrVersion}, {patched(accepted, 5, byte(Told)), ErrMalformed}, {patched(told, 5, byte(Accepted)), ErrMalformed}} {
+		if _, err := ReadAnswer(bytes.NewReader(c.b)); !errors.Is(err, c.want) {
+			t.Errorf("%x: %v, want %v", c.b, err, c.want)
+		}
 	}
 	// A refusal must be readable whatever version it comes from: it is how versions tell each other apart.
 	a, err := ReadAnswer(bytes.NewReader(patched(AppendAnswer(nil, answers[1].a), 4, 9)))
