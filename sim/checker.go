@@ -251,8 +251,7 @@ func (c *checker) saved(m *member, batch []wal.Save) {
 }
 
 // observe takes in what a member says of itself after a step.
-func (c *checker) observe(m *member) {
-	s := m.group.Status().Status
+func (c *checker) observe(m *member, s raft.Status) {
 	c.machineAt(m, s.AppliedIndex)
 	c.says(m, s)
 }

@@ -67,6 +67,19 @@ func (s stage) replicates() {
 	s.executes(1, 1, 0, 1, 7, 100)
 }
 
+// leads has n1 say so for some ticks, and send a heartbeat to n2 in each, if it beats.
+func (s stage) leads(ticks int, is raft.Status, beats bool) {
+	is.ID, is.Role, is.Peers = 1, raft.Leader, []raft.PeerStatus{{ID: 2}}
+	for range ticks {
+		m := s.member(1)
+		m.ticks++
+		if beats {
+			m.beat(2)
+		}
+		m.followStall(is)
+	}
+}
+
 // TestChecker plants one fault at a time in what correct members say.
 func TestChecker(t *testing.T) {
 	tests := []struct {
@@ -211,6 +224,20 @@ func TestChecker(t *testing.T) {
 		{"other sessions in a snapshot", "Snapshot State", func(s stage) {
 			s.checker.sessionsAt(s.member(1), 5, []byte("a"))
 			s.checker.sessionsAt(s.member(2), 5, []byte("b"))
+		}},
+		{"a leader that goes on although its disk is stuck", "Liveness", func(s stage) {
+			s.leads(4*s.knobs.raft.ElectionTicks, raft.Status{Term: 1, CommitIndex: 2, DurableIndex: 1}, true)
+		}},
+		{"a leader whose disk moves on", "", func(s stage) {
+			for i := raft.Index(1); i < 9; i++ {
+				s.leads(s.knobs.raft.ElectionTicks, raft.Status{Term: 1, CommitIndex: i + 1, DurableIndex: i}, true)
+			}
+		}},
+		{"a leader that waits because all disks are stuck", "", func(s stage) {
+			s.leads(40*s.knobs.raft.ElectionTicks, raft.Status{Term: 1, CommitIndex: 2, DurableIndex: 2}, true)
+		}},
+		{"a leader that is silent", "Liveness", func(s stage) {
+			s.leads(s.knobs.heartbeatTicks()+4, raft.Status{Term: 1}, false)
 		}},
 		{"a read of the past", "Read Freshness", func(s stage) {
 			s.replicates()

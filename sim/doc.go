@@ -19,6 +19,7 @@
 //	nemesis   what goes wrong, and when
 //	snapshots what the checker knows of compaction and snapshots
 //	transfer  an operator's calls to hand the lead over
+//	stall     disks that are stuck, and what leaders do then
 //	checker   what is known of the whole cluster, and the properties that no member can check alone
 //	recovery  the end of a run: everything is mended, and progress is demanded
 //
@@ -30,7 +31,8 @@
 // applied indexes, each index once; what a disk holds after a crash is what was acknowledged; a member stops for good when its disk
 // failed. A log begins behind entry i only where a durable snapshot reaches to i; every snapshot, taken or received, and every machine that
 // continues from one, is in the state that all are in at its index; what is at or before the newest durable snapshot counts as held.
-// A transfer of the lead ends within bounded time, and succeeds where nothing is wrong. For clients: an applied proposal is where its outcome says, a refused one never takes effect, none takes effect
+// A transfer of the lead ends within bounded time, and succeeds where nothing is wrong. A leader is heard at its intervals whatever its disk does, and
+// one whose disk is stuck hands over within two election timeouts, to one that serves clients then, without a storm of elections. For clients: an applied proposal is where its outcome says, a refused one never takes effect, none takes effect
 // twice, and a read reflects everything that was committed before it began. At the end: a leader is elected and stays, every call
 // ends, and all members reach the same state.
 package sim

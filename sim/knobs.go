@@ -92,6 +92,11 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 		ids = append(ids, raft.NodeID(id))
 	}
 	k.raft.Configuration = raft.NewConfiguration(ids...)
+	if r.IntN(2) == 0 {
+		for i := range k.raft.Configuration.Members {
+			k.raft.Configuration.Members[i].Priority = pick[uint8](r, 0, 0, 1, 2)
+		}
+	}
 	return k
 }
 
@@ -155,6 +160,9 @@ func (k *knobs) log(m *member) wal.Options {
 func (k *knobs) electionTimeout() time.Duration {
 	return 2 * time.Duration(k.raft.ElectionTicks) * tick
 }
+
+// heartbeatTicks is the interval of heartbeats by default.
+func (k *knobs) heartbeatTicks() int { return max(1, k.raft.ElectionTicks/10) }
 
 func (k *knobs) String() string {
 	c := k.raft

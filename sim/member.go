@@ -38,6 +38,7 @@ type member struct {
 	waits   []*operation
 
 	pausedUntil time.Duration
+	stall       stall
 	slowMachine time.Duration // its state machine is slow until then
 	strike      *strike
 	diskFailed  bool // an operation of this incarnation was made to fail
@@ -94,7 +95,7 @@ func (m *member) start() {
 	m.up, m.diskFailed, m.stopped, m.commit, m.pausedUntil = true, false, false, 0, 0
 	m.started = m.w.now
 	m.drift = 1000 - m.w.knobs.drift + m.w.rand.Int64N(2*m.w.knobs.drift+1)
-	m.ticks, m.handovers, m.wishes = 0, nil, nil
+	m.ticks, m.handovers, m.wishes, m.stall = 0, nil, nil, stall{}
 	m.due, m.nested = [host.PartCount]bool{}, false
 	m.disk.fs.SetHook(m.hook)
 	m.w.report.Starts++

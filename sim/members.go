@@ -88,7 +88,7 @@ func (w *world) drawMembers(m *member) []raft.Member {
 			}
 		case 3:
 			of := &want[w.rand.IntN(len(want))]
-			of.Suffrage = pick(w.rand, raft.Learner, raft.Voter)
+			of.Suffrage, of.Priority = pick(w.rand, raft.Learner, raft.Voter), pick[uint8](w.rand, 0, of.Priority, 1)
 		}
 	}
 	if !slices.ContainsFunc(want, func(m raft.Member) bool { return m.Suffrage == raft.Voter }) {
@@ -251,7 +251,7 @@ func (w *world) repairMembers() {
 		if slices.Contains(lost, known.ID) && known.Target != raft.NonMember {
 			missing = true
 		} else if known.Target != raft.NonMember {
-			want = append(want, raft.Member{ID: known.ID, Suffrage: known.Target})
+			want = append(want, raft.Member{ID: known.ID, Suffrage: known.Target, Priority: known.Priority})
 		}
 	}
 	if missing && len(leader.wishes) == 0 {
@@ -282,6 +282,7 @@ func (w *world) settleMembers() {
 		w.repairMembers()
 		w.run(w.now+100*time.Millisecond, settled)
 	}
+	w.endWishes() // of a leader that has handed over since
 }
 
 // cluster is the members of the configuration in force, as the leader has it; all but spares if there is no leader.

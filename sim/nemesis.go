@@ -36,6 +36,7 @@ func (w *world) harm() {
 		{FaultTransfer, w.harmTransfer},
 		{FaultMembers, w.harmMembers},
 		{FaultWipe, w.harmWipe},
+		{FaultStall, w.harmStall},
 	}
 	n := 0
 	for _, h := range harms {

@@ -16,6 +16,9 @@ func (m *member) Event(_ raft.GroupID, e raft.Event) {
 	m.w.mix(uint64(m.id), uint64(e.Kind), uint64(e.Term), uint64(e.Node), uint64(e.Index))
 	m.tell("%v", e)
 	m.w.checker.event(m, e)
+	if e.Kind == raft.EventStalled {
+		m.stall.seen++
+	}
 	if e.Kind == raft.EventLeader || e.Kind == raft.EventQuorumLost {
 		m.w.clients.unrest()
 	}
@@ -48,6 +51,9 @@ func (s sender) Send(to raft.NodeID, p wire.Packet) {
 	m := s.m
 	if m.strike != nil && m.strike.death != nil {
 		m.struck()
+	}
+	if _, ok := p.Message.(raft.AppendEntries); ok {
+		m.beat(to)
 	}
 	m.w.network.send(m, to, p)
 }

@@ -70,6 +70,8 @@ const (
 	FaultMembers
 	// FaultWipe takes the data folder from a member, which must then be replaced.
 	FaultWipe
+	// FaultStall leaves a member's writes and syncs without an answer, for seconds.
+	FaultStall
 	// FaultNone lets nothing go wrong.
 	FaultNone
 
@@ -81,7 +83,7 @@ const AllFaults = FaultNone - 1
 
 var faultNames = [...]string{
 	"power", "kill", "blackout", "partition", "cut", "pause", "slow-disk", "disk-error", "slow-machine", "rumour",
-	"loss", "duplicate", "delay", "reorder", "transfer", "members", "wipe", "none",
+	"loss", "duplicate", "delay", "reorder", "transfer", "members", "wipe", "stall", "none",
 }
 
 func (f Faults) has(one Faults) bool { return f&one != 0 }

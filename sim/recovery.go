@@ -24,7 +24,7 @@ func (w *world) mend() {
 
 func (m *member) mend() {
 	m.strike = nil
-	m.disk.slowUntil, m.slowMachine = 0, 0
+	m.disk.slowUntil, m.slowMachine, m.stall.until = 0, 0, 0
 	m.pausedUntil = min(m.pausedUntil, m.w.now)
 	m.restart()
 }
@@ -106,6 +106,7 @@ func (w *world) demandProgress() {
 	if problem := w.converged(); problem != "" {
 		w.fail("Liveness", "everything is mended for %v, and %s", recoveryMax, problem)
 	}
+	w.demandPreferred()
 }
 
 // probe writes on m again and again until a write is applied there, or enough says that it is not needed any more.

@@ -56,6 +56,18 @@ func (w *world) live() {
 			w.demandProgress()
 		}
 	}
+	if w.failure == nil && len(w.voters()) > 2 && w.chance(300) {
+		w.demandHandover()
+		if w.failure == nil {
+			w.demandProgress()
+		}
+	}
+	if w.failure == nil && len(w.voters()) > 2 && w.chance(200) {
+		w.demandQuiet()
+		if w.failure == nil {
+			w.demandProgress()
+		}
+	}
 	if w.failure == nil {
 		w.demandPeace()
 	}
@@ -87,6 +99,8 @@ type Counts struct {
 	DeathsInside               int // of them, those in the middle of a step
 	Partitions, Pauses         int
 	DiskErrors, Audits         int
+	Stalls, DeathsStuck        int // of disks, and of members whose disk was
+	Handovers                  int // because of them, that were demanded
 	Messages, Lost, Duplicated int
 	Saves, Loads               int
 	Committed, Applied         int

@@ -33,7 +33,7 @@ func (m *member) scheduleRest() {
 	incarnation := m.incarnation
 	m.w.after(between(m.w.rand, 0, 2*time.Second), func() {
 		if m.up && m.incarnation == incarnation {
-			if !m.paused() {
+			if !m.paused() && !m.stuck(host.PartRest) {
 				m.step(host.PartRest)
 			}
 			if m.up {
@@ -65,6 +65,8 @@ func (m *member) schedule(p host.Part, delay time.Duration) {
 		case !m.up || m.incarnation != incarnation:
 		case m.paused():
 			m.schedule(p, m.pausedUntil-m.w.now)
+		case m.stuck(p):
+			m.schedule(p, stallPoll)
 		default:
 			m.due[p] = false
 			m.step(p)
@@ -101,7 +103,7 @@ func (m *member) step(p host.Part) {
 		return
 	}
 	if p == host.PartShard {
-		m.w.checker.observe(m)
+		m.observe()
 	}
 	if p == host.PartReceiver && m.dieBetween() {
 		return
@@ -113,6 +115,15 @@ func (m *member) step(p host.Part) {
 	m.followWishes()
 	m.w.clients.poll(m)
 	m.wake()
+}
+
+// observe takes in what the member says of itself.
+func (m *member) observe() {
+	s := m.group.Status().Status
+	m.w.checker.observe(m, s)
+	if m.group.Err() == nil { // one that has stopped publishes nothing any more
+		m.followStall(s)
+	}
 }
 
 // checkStopped looks for a member that has stopped by itself.
