@@ -102,6 +102,8 @@ func TestProcessRollingRestart(t *testing.T) {
 		p.start(t)
 		p.awaitReady(t)
 	}
+	r.stopped.Store(true)
+	clients.Wait() // what they have counted is theirs until then
 	for _, all := range [][]time.Duration{gaps, idle, ends} {
 		slices.Sort(all)
 	}
