@@ -196,9 +196,10 @@ func (c Config) configuration() raft.Configuration {
 	return first
 }
 
-// cluster is the mark of the data folder and of connections, made of ClusterID and the members' ids: a member of three that started as
+// Cluster names the cluster, as Status.Cluster does; so FolderOwner tells whether a data folder was made with this configuration. It is
+// the mark of the data folder and of connections, made of ClusterID and the members' ids: a member of three that started as
 // the only one would be a majority of its own, and acknowledge what the others do not have.
-func (c Config) cluster() uint64 {
+func (c Config) Cluster() uint64 {
 	if c.Join != 0 {
 		return c.Join
 	}
@@ -218,7 +219,7 @@ func (c Config) host() host.Config {
 	}
 	return host.Config{
 		Promise: promise, Lease: lease,
-		FS: c.FS, Dir: c.Dir, ID: c.ID, Addresses: c.Addresses, ClusterID: c.cluster(), Rand: newRand(), Epoch: epoch(),
+		FS: c.FS, Dir: c.Dir, ID: c.ID, Addresses: c.Addresses, ClusterID: c.Cluster(), Rand: newRand(), Epoch: epoch(),
 		Tick: c.tick(), CommandBytesMax: c.CommandBytesMax, PendingBytesMax: c.PendingBytesMax, Logger: c.Logger,
 		Compaction: host.CompactionOptions{LogBytes: c.SnapshotLogBytes, TailBytes: c.LogTailBytes},
 	}

@@ -25,6 +25,7 @@ func (s *clusterService) MemberList(ctx context.Context, r *pb.MemberListRequest
 	if err != nil {
 		return nil, err
 	}
+	s.tellChange(ctx)
 	return &pb.MemberListResponse{Header: s.header(), Members: s.roster().members}, nil
 }
 
@@ -48,12 +49,16 @@ func (s *clusterService) MemberAdd(ctx context.Context, r *pb.MemberAddRequest) 
 	return &pb.MemberAddResponse{Header: s.header(), Member: added, Members: members}, nil
 }
 
-// add returns as soon as the new server is a member. A voter is not waited for: it has not even started.
+// add returns as soon as the new server is a member, and the one that it replaces is none. A voter is not waited for: it has not even started.
 func (s *clusterService) add(ctx context.Context, r *pb.MemberAddRequest) (*pb.Member, error) {
 	if err := s.mayChange(ctx); err != nil {
 		return nil, err
 	}
 	urls, err := parsePeerURLs(r.PeerURLs)
+	if err != nil {
+		return nil, err
+	}
+	old, err := replaced(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -67,16 +72,23 @@ func (s *clusterService) add(ctx context.Context, r *pb.MemberAddRequest) (*pb.M
 			return balsa.Change{}, nil
 		case now.find(id) != nil:
 			return balsa.Change{}, rpctypes.ErrGRPCMemberExist
-		case now.anyAt(urls, 0):
+		case old != 0 && now.find(old) == nil:
+			return balsa.Change{}, rpctypes.ErrGRPCMemberNotFound
+		case now.anyAt(urls, old):
 			return balsa.Change{}, rpctypes.ErrGRPCPeerURLExist
-		case voter && !now.mayAdd():
-			return balsa.Change{}, errNotEnoughStarted
+		case old != 0 && !now.find(old).IsLearner && !now.mayRemove(old), old == 0 && voter && !now.mayAdd():
+			if err := s.notEnoughStarted(ctx, now); err != nil {
+				return balsa.Change{}, err
+			}
 		case !voter && now.learners() >= s.config.MaxLearners:
 			return balsa.Change{}, rpctypes.ErrGRPCTooManyLearners
 		}
 		joining := balsa.Member{ID: balsa.NodeID(id), Address: address, Learner: r.IsLearner}
-		return balsa.Change{Members: append(now.want, joining)}, nil
+		return balsa.Change{Members: append(now.without(old), joining)}, nil
 	})
+	if err == nil && old != 0 {
+		err = s.awaitRemoved(ctx, old)
+	}
 	if err == nil {
 		err = s.recordPeerURLs(ctx, id, urls)
 	}
@@ -103,13 +115,20 @@ func (s *clusterService) remove(ctx context.Context, id uint64) error {
 		case m == nil && !again:
 			return balsa.Change{}, rpctypes.ErrGRPCMemberNotFound
 		case m != nil && !m.IsLearner && !now.mayRemove(id):
-			return balsa.Change{}, errNotEnoughStarted
+			if err := s.notEnoughStarted(ctx, now); err != nil {
+				return balsa.Change{}, err
+			}
 		}
-		return balsa.Change{Members: slices.DeleteFunc(now.want, func(m balsa.Member) bool { return uint64(m.ID) == id })}, nil
+		return balsa.Change{Members: now.without(id)}, nil
 	})
 	if err != nil {
 		return err
 	}
+	return s.awaitRemoved(ctx, id)
+}
+
+// awaitRemoved waits until the member is none any more, and forgets what it has published.
+func (s *clusterService) awaitRemoved(ctx context.Context, id uint64) error {
 	if err := s.awaitMember(ctx, id, func(m balsa.Member) bool { return m.ID == 0 }); err != nil {
 		return err
 	}
@@ -143,7 +162,9 @@ func (s *clusterService) promote(ctx context.Context, id uint64) error {
 		case !m.IsLearner:
 			return balsa.Change{}, rpctypes.ErrGRPCMemberNotLearner
 		case !now.mayPromote():
-			return balsa.Change{}, errNotEnoughStarted
+			if err := s.notEnoughStarted(ctx, now); err != nil {
+				return balsa.Change{}, err
+			}
 		}
 		return balsa.Change{Members: now.with(id, func(m *balsa.Member) { m.Learner = false }), Ready: true}, nil
 	})

@@ -163,6 +163,11 @@ func (c Config) member(id uint64) (Member, bool) {
 	return Member{}, false
 }
 
+// Cluster names the cluster, as clients see it and balsa.FolderOwner finds it in a data folder.
+func (c Config) Cluster() uint64 {
+	return balsa.Config{ClusterID: c.ClusterID, Members: c.peers(), Join: c.Join}.Cluster()
+}
+
 // peers returns Members as the root wants them.
 func (c Config) peers() []balsa.Member {
 	var ms []balsa.Member

@@ -14,8 +14,13 @@
 // answered "request timed out" whenever its outcome is unknown, and with no other retryable error; every other error
 // means that it had no effect. A transaction without operations is linearizable.
 //
+// # What etcd cannot say
+//
+// What etcd's messages have no field for is in the metadata of the calls: that a change of members is forced, that a new member takes the place
+// of an old one, why a change was refused, and what one under way waits for. See MetadataForce and the others.
+//
 // # What is not here
 //
-// Watches, leases, authentication, locks, elections, member changes, snapshots and TLS are answered with
+// Watches, leases, authentication, locks, elections, snapshots and TLS are answered with
 // Unimplemented and a text that says so.
 package server

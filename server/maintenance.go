@@ -36,6 +36,7 @@ func (s *maintenanceService) Status(ctx context.Context, _ *pb.StatusRequest) (*
 		RaftIndex: uint64(st.CommitIndex), RaftAppliedIndex: uint64(st.AppliedIndex),
 		DowngradeInfo: &pb.DowngradeInfo{}, IsLearner: slices.ContainsFunc(st.Members, func(m balsa.Member) bool { return m.ID == st.ID && isLearner(m) }),
 	}
+	s.tellChange(ctx)
 	response.Header.RaftTerm = response.RaftTerm // the header's may be older by viewAgeMax
 	if st.Leader == 0 {
 		response.Errors = append(response.Errors, "etcdserver: no leader")

@@ -124,6 +124,20 @@ func (r roster) mayRemove(id uint64) bool {
 	return started > voters/2
 }
 
+// notEnoughStarted is the error of a change that those rules forbid, unless the client wants it at any rate.
+func (s *member) notEnoughStarted(ctx context.Context, now roster) error {
+	if forced(ctx) {
+		return nil
+	}
+	s.tellReason(ctx, "not started yet: "+now.names(func(m balsa.Member) bool { return now.find(uint64(m.ID)).Name == "" }))
+	return errNotEnoughStarted
+}
+
+// without returns the wish without the member id.
+func (r roster) without(id uint64) []balsa.Member {
+	return slices.DeleteFunc(slices.Clone(r.want), func(m balsa.Member) bool { return uint64(m.ID) == id })
+}
+
 // with returns the wish with what set does to the member id.
 func (r roster) with(id uint64, set func(*balsa.Member)) []balsa.Member {
 	want := slices.Clone(r.want)
@@ -152,13 +166,16 @@ func (s *member) changeMembers(ctx context.Context, decide func(r roster, again 
 		}
 		change.Base = r.version
 		// Every call changes one member, and none is to wait for another's server, which may never start.
-		change.Begin, change.Apart = true, true
+		change.Begin, change.Apart, change.Force = true, true, forced(ctx)
 		if err = s.node.ChangeMembers(waiting, change); err == nil {
 			return nil
 		}
 		var refused *balsa.ChangeError
 		stale := errors.As(err, &refused) && refused.Reason == balsa.ChangeStale
 		if !stale && !errors.Is(err, balsa.ErrSuperseded) {
+			if refused != nil {
+				s.tellReason(ctx, refused.Detail)
+			}
 			return changeError(ctx, err)
 		}
 	}
