@@ -574,3 +574,38 @@ func FuzzDecodeSessions(f *testing.F) {
 		}
 	})
 }
+
+// TestSameSessions: tables are compared but for answers that were lost.
+func TestSameSessions(t *testing.T) {
+	table := func(wanted uint64, answers ...func(*Answer)) []byte {
+		s := newSessions()
+		s.register(1, SessionLimits{}.withDefaults())
+		for i, answer := range answers {
+			_, a := s.take(raft.Index(2+i), of(1, wanted+uint64(i), wanted))
+			answer(a)
+			s.answered(a)
+		}
+		return s.pin().encode()[sessionsHead:]
+	}
+	keep := func(b string) func(*Answer) { return func(a *Answer) { a.Keep([]byte(b)) } }
+	none, lost := func(*Answer) {}, (*Answer).Lose
+	for name, c := range map[string]struct {
+		other []byte
+		want  bool
+	}{
+		"itself":         {table(1, keep("a"), keep("b")), true},
+		"one is lost":    {table(1, lost, keep("b")), true},
+		"both are lost":  {table(1, lost, lost), true},
+		"another answer": {table(1, keep("a"), keep("c")), false},
+		"lost, another":  {table(1, lost, keep("c")), false},
+		"no answer":      {table(1, none, keep("b")), false},
+		"fewer":          {table(1, keep("a")), false},
+		"other numbers":  {table(2, keep("a"), keep("b")), false},
+		"no sessions":    {new(sessions).pin().encode()[sessionsHead:], false},
+		"rot":            {[]byte{1}, false},
+	} {
+		if got := SameSessions(table(1, keep("a"), keep("b")), c.other); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}

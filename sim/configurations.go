@@ -54,7 +54,10 @@ func (c *checker) notSent(m *member, term raft.Term) {
 	cfg, log := m.group.Configuration(), c.logs[term]
 	if _, ok := log[cfg.Index]; !ok {
 		log[cfg.Index] = term
-		c.noteConfiguration(m, place{cfg.Index, term}, cfg.Configuration)
+	}
+	at := place{cfg.Index, log[cfg.Index]}
+	if _, ok := c.configurations.at[at]; !ok && cfg.Index > 0 { // its index and term may have been sent already, before a probe
+		c.noteConfiguration(m, at, cfg.Configuration)
 	}
 }
 

@@ -132,9 +132,9 @@ func (m *member) followWishes() {
 	})
 }
 
-// endWishes lets no change of the members begin any more: it could make those count that a majority does without.
-func (w *world) endWishes() {
-	w.network.losesChanges = true
+// endWishes ends the operator's patience. No change that was asked for before that time begins any more.
+func (w *world) endWishes(before time.Duration) {
+	w.network.changesFrom = before
 	for _, m := range w.members {
 		for _, ch := range m.wishes {
 			m.group.AbandonChange(ch.MembersChange)

@@ -16,14 +16,15 @@ type network struct {
 	sent          [][]packet // to, the last ones of all senders
 	losesForwards bool       // some of them, for as long as this is set
 
-	losesChanges bool // nobody is to change the members any more
-	cuts         int  // how often links were cut: what is to be mended later may have been cut again
+	changesFrom time.Duration // who was asked before to change the members does not hear of it any more
+	cuts        int           // how often links were cut: what is to be mended later may have been cut again
 }
 
 // packet is one that was sent.
 type packet struct {
 	from        raft.NodeID
-	incarnation uint64 // of its data folder
+	incarnation uint64        // of its data folder
+	at          time.Duration // when it was sent
 	bytes       []byte
 }
 
@@ -81,7 +82,7 @@ func (n *network) remember(from *member, to raft.NodeID, b []byte) {
 	if len(*sent) == 2*echoMax {
 		*sent = append((*sent)[:0], (*sent)[echoMax:]...)
 	}
-	*sent = append(*sent, packet{from: from.id, incarnation: from.identity.Incarnation, bytes: b})
+	*sent = append(*sent, packet{from: from.id, incarnation: from.identity.Incarnation, at: n.w.now, bytes: b})
 }
 
 // echo delivers some of the last packets to a member once more, perhaps to its next incarnation.
@@ -150,7 +151,7 @@ func (n *network) carry(from, to raft.NodeID, b []byte, late bool) {
 		l.free = max(l.free, w.now+delay)
 		delay = l.free - w.now
 	}
-	p := packet{from: from, incarnation: w.member(from).identity.Incarnation, bytes: b}
+	p := packet{from: from, incarnation: w.member(from).identity.Incarnation, at: w.now, bytes: b}
 	w.after(delay, func() { n.arrive(p, to) })
 }
 
@@ -169,7 +170,7 @@ func (n *network) arrive(sent packet, to raft.NodeID) {
 	if w.options.Story != nil {
 		w.tell("n%d <- n%d %s", to, from, describeMessage(p.Message))
 	}
-	if _, change := p.Message.(raft.ForwardChange); change && n.losesChanges {
+	if _, change := p.Message.(raft.ForwardChange); change && sent.at < n.changesFrom {
 		return
 	}
 	m.host.Receive(from, []wire.Packet{p})

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -19,7 +20,7 @@ func (w *world) mend() {
 	for _, m := range w.members {
 		m.mend()
 	}
-	w.endWishes()
+	w.endWishes(w.now)
 }
 
 func (m *member) mend() {
@@ -44,7 +45,7 @@ func (w *world) demandService() {
 		return // there is nobody else, or a change is under way that may need more than a majority, or make another one count
 	}
 	w.chaos, w.clients.stopped = false, true
-	w.endWishes()
+	w.endWishes(math.MaxInt64) // another change could make those count that a majority does without
 	w.network.cutBeyond(core)
 	for _, m := range w.members {
 		if m.up && !core[m.id] && w.chance(300) {

@@ -306,9 +306,10 @@ func (c *checker) refuse(value uint64) {
 	}
 }
 
-// sessionsAt compares the tables of sessions in all snapshots of an index.
+// sessionsAt compares the tables of sessions in all snapshots of an index. Answers may be lost for lack of room alone.
 func (c *checker) sessionsAt(m *member, i raft.Index, table []byte) {
-	if was, ok := c.tables[i]; ok && !bytes.Equal(was, table) {
+	room := c.w.knobs.sessions.AnswerBytesMax == 0
+	if was, ok := c.tables[i]; ok && !bytes.Equal(was, table) && (room || !host.SameSessions(was, table)) {
 		c.w.fail("Snapshot State", "the snapshot of n%d at %d has the sessions %x, and elsewhere it has %x", m.id, i, table, was)
 	}
 	c.tables[i] = table
