@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -77,6 +78,8 @@ func TestMessagesThatWaitAreBounded(t *testing.T) {
 		{"empty entries", raft.AppendEntries{Term: 1, LeaderID: 2, Entries: make([]raft.Entry, 1<<14)}, 32 << 14},
 		{"commands", raft.ForwardProposals{Term: 1, Commands: [][]byte{make([]byte, 1<<20)}}, 1 << 20},
 		{"empty commands", raft.ForwardProposals{Term: 1, Commands: make([][]byte, 1<<14)}, 32 << 14},
+		{"changes", raft.ForwardChange{Term: 1, Change: raft.Change{Members: make([]raft.Member, raft.MembersMax)}}, 64 * raft.MembersMax},
+		{"refused changes", raft.ForwardChangeReply{Term: 1, Detail: strings.Repeat("x", 4<<10)}, 4 << 10},
 	} {
 		for range 2 * inboxBytesMax / test.bytes {
 			m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: test.message}})
@@ -93,6 +96,59 @@ func TestMessagesThatWaitAreBounded(t *testing.T) {
 	}
 	m.host.Receive(2, []wire.Packet{{Group: testGroup + 1, Message: raft.ReadIndex{Term: 1}}})
 	expect(t, "messages for a group that is not here", len(m.host.shard.inbox.items), 0)
+}
+
+// TestChunksThatWaitAreBounded: not even empty ones fill the memory of a member whose disk is stuck.
+func TestChunksThatWaitAreBounded(t *testing.T) {
+	m := newCluster(t, 3).startAll().member(1)
+	for _, chunk := range []raft.InstallSnapshot{
+		{Term: 1, LeaderID: 2, Data: make([]byte, 256<<10)},
+		{Term: 1, LeaderID: 2, Configuration: make([]byte, 16<<10)},
+		{Term: 1, LeaderID: 2},
+	} {
+		bytes := max(len(chunk.Data)+len(chunk.Configuration), 112)
+		for range 2 * receiveBytesMax / bytes {
+			m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: chunk}})
+			m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.InstallSnapshotReply{Term: 1}}})
+		}
+		if n := len(m.host.receiver.inbox.items); n == 0 || n*bytes > receiveBytesMax+bytes {
+			t.Errorf("%d chunks of %d bytes wait", n, bytes)
+		}
+		if n := len(m.host.sender.inbox.items); n == 0 || n*200 > receiveBytesMax {
+			t.Errorf("%d answers wait", n)
+		}
+		m.host.receiver.inbox.take(nil)
+		m.host.sender.inbox.take(nil)
+	}
+}
+
+// TestProposalsThatWaitAreBounded: one more is refused at once, by its size and what it occupies besides, and the error says what the limit is.
+func TestProposalsThatWaitAreBounded(t *testing.T) {
+	for _, size := range []int{0, 1000, 20_000} {
+		c := newCluster(t, 3)
+		c.startAll()
+		m := c.isolate(3) // it knows no leader, so they wait
+		m.host.config.PendingBytesMax = 10_000
+		var waiting []*Proposal
+		var err error
+		for err == nil && len(waiting) < 1000 {
+			p := &Proposal{Data: make([]byte, HeaderBytes+size)}
+			if err = m.group.Propose(p); err == nil {
+				waiting = append(waiting, p)
+			}
+		}
+		if !errors.Is(err, ErrOverloaded) || !errors.Is(err, ErrNotCommitted) || !strings.Contains(err.Error(), "the limit is 10000") {
+			t.Errorf("%d bytes: after %d proposals the next one ends with %v", size, len(waiting), err)
+		}
+		// One is taken in any case, however large.
+		if n := len(waiting); n < 1 || n > 1 && n*(size+proposalOverhead) > 10_000 {
+			t.Errorf("%d proposals of %d bytes wait", n, size)
+		}
+		m.group.Abandon(waiting[0])
+		if err := m.group.Propose(&Proposal{Data: make([]byte, HeaderBytes+size)}); err != nil {
+			t.Errorf("%d bytes: when one has left: %v", size, err)
+		}
+	}
 }
 
 // TestAStuckMachineHoldsABoundedNumberOfEntries: the log goes on, and the entries behind stay on disk.
@@ -188,6 +244,14 @@ func TestInbox(t *testing.T) {
 	q.put(6, 0, 1)
 	expect(t, "wakes", wakes(), 1)
 	expect(t, "all", fmt.Sprint(q.take(nil)), "[6]")
+	for range spareMax + 1 {
+		q.put(7, 0, 0)
+	}
+	burst := q.take(nil)
+	q.take(burst)
+	expect(t, "room kept after a burst", cap(q.items), 0)
+	q.take(make([]int, 3, spareMax))
+	expect(t, "room kept", cap(q.items), spareMax)
 	q.close()
 	expect(t, "closed", q.put(7, 0, 0), false)
 }

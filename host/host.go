@@ -227,9 +227,9 @@ func (h *Host) receive(g *Group, from raft.NodeID, m raft.Message) {
 	switch m := m.(type) {
 	case raft.InstallSnapshot:
 		// The core gets it from the receiver, once it is whole.
-		h.receiver.inbox.put(receiveWork{group: g, from: from, chunk: m}, len(m.Data), receiveBytesMax)
+		h.receiver.inbox.put(receiveWork{group: g, from: from, chunk: m}, messageBytes(m), receiveBytesMax)
 	case raft.InstallSnapshotReply:
-		h.sender.inbox.put(sendWork{group: g, peer: from, reply: &m}, 64, receiveBytesMax)
+		h.sender.inbox.put(sendWork{group: g, peer: from, reply: &m}, messageBytes(m), receiveBytesMax)
 	default:
 		h.shard.inbox.put(input{kind: inputMessage, group: g, from: from, message: m}, messageBytes(m), inboxBytesMax)
 	}
@@ -248,6 +248,14 @@ func messageBytes(m raft.Message) int {
 		for i := range m.Commands {
 			size += uint64(len(m.Commands[i])) + 32
 		}
+	case raft.ForwardChange:
+		for i := range m.Change.Members {
+			size += uint64(len(m.Change.Members[i].Address)) + 64
+		}
+	case raft.ForwardChangeReply:
+		size += uint64(len(m.Detail) + 8*len(m.Unreachable))
+	case raft.InstallSnapshot:
+		size += uint64(len(m.Data) + len(m.Configuration))
 	}
 	return int(size)
 }

@@ -43,8 +43,14 @@ func (q *inbox[T]) poke() {
 	}
 }
 
+// spareMax is for how many items room is kept. A burst should not hold memory for ever.
+const spareMax = 1 << 12
+
 // take returns all items and keeps spare, emptied, for the next ones.
 func (q *inbox[T]) take(spare []T) []T {
+	if cap(spare) > spareMax {
+		spare = nil
+	}
 	clear(spare) // or what the items point to would live until the slots are used again
 	q.mu.Lock()
 	items := q.items

@@ -37,7 +37,11 @@ type Proposal struct {
 	err      error
 }
 
-func (p *Proposal) size() int { return len(p.Data) }
+// proposalOverhead is about what a proposal occupies besides its data. Without it, empty commands could fill the memory within the limit.
+const proposalOverhead = 256
+
+// size is about what the proposal occupies while it waits.
+func (p *Proposal) size() int { return len(p.Data) + proposalOverhead }
 
 // Propose hands in a proposal. Without an error the outcome comes with Wait or Abandon.
 func (g *Group) Propose(p *Proposal) error {
