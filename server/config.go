@@ -165,7 +165,11 @@ func (c Config) member(id uint64) (Member, bool) {
 
 // Cluster names the cluster, as clients see it and balsa.FolderOwner finds it in a data folder.
 func (c Config) Cluster() uint64 {
-	return balsa.Config{ClusterID: c.ClusterID, Members: c.peers(), Join: c.Join}.Cluster()
+	first := balsa.Config{ClusterID: c.ClusterID, Join: c.Join}
+	for _, m := range c.Members {
+		first.Members = append(first.Members, balsa.Member{ID: balsa.NodeID(m.ID)})
+	}
+	return first.Cluster()
 }
 
 // peers returns Members as the root wants them.

@@ -185,6 +185,17 @@ func (s *Server) Ready() <-chan struct{} { return s.ready }
 // Status is this member's view of the cluster.
 func (s *Server) Status() balsa.Status { return s.node.Status() }
 
+// Others are the client URLs of the other members, as far as this member knows them.
+func (s *Server) Others() (urls []string) {
+	for _, m := range s.store.Members() {
+		if m.ID != s.config.ID {
+			urls = append(urls, m.ClientURLs...)
+		}
+	}
+	slices.Sort(urls)
+	return urls
+}
+
 // Done is closed when the member has stopped, by Close or by itself; Err says why.
 func (s *Server) Done() <-chan struct{} { return s.node.Done() }
 

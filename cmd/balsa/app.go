@@ -12,12 +12,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The exit codes, which are etcdctl's.
+// The exit codes. The first are etcdctl's.
 const (
 	exitOK      = 0
 	exitError   = 1 // the cluster refused, or something failed
 	exitConnect = 2 // no server could be reached
 	exitInput   = 3 // a flag, an argument or the input is wrong
+
+	// Of a server, which ends in the same way until somebody does something.
+	exitRemoved  = 20 // it was removed from the cluster
+	exitReplaced = 21 // its data folder was lost
 )
 
 // exitCodeError is an error that says how the program ends.
@@ -106,7 +110,9 @@ func (a *app) command() *cobra.Command {
 
   balsa dev            a cluster of three on this machine, to try it
   balsa server         one member of a cluster, with etcd's own flags
-  balsa put, get, ...  write and read`,
+  balsa put, get, ...  write and read
+  balsa status         how the cluster is
+  balsa members        who is in it; add, remove, replace and others change that`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noSuchCommand,
@@ -124,7 +130,7 @@ func (a *app) command() *cobra.Command {
 	root.Flags().BoolVar(&version, "version", false, "print the version and exit")
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(a.devCommand(), a.serverCommand(), a.versionCommand(),
-		a.putCommand(), a.getCommand(), a.delCommand(), a.txnCommand(), a.statusCommand(), a.membersCommand())
+		a.putCommand(), a.getCommand(), a.delCommand(), a.txnCommand(), a.statusCommand(), a.membersCommand(), a.moveLeaderCommand())
 	return root
 }
 

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -26,7 +28,7 @@ type client struct {
 	endpoints            []string
 	dialTimeout, timeout time.Duration
 	write                string // output format
-	callRecv             int
+	hint                 string // what to do if no server can be reached; for --endpoints if it is empty
 }
 
 // addClientFlags adds the flags that all commands of clients share.
@@ -176,6 +178,9 @@ func (c *client) call(ctx context.Context, repeatable bool, do func(ctx context.
 	defer cancel()
 	var failures []error
 	reached := false
+	if len(c.endpoints) == 0 {
+		return errors.New("no server to ask is known")
+	}
 	for _, endpoint := range c.endpoints {
 		conn, err := c.dial(ctx, endpoint)
 		if err != nil {
@@ -196,44 +201,63 @@ func (c *client) call(ctx context.Context, repeatable bool, do func(ctx context.
 	if reached {
 		return errors.Join(failures...)
 	}
-	return &exitCodeError{exitConnect, &unreachableError{failures}}
+	return &exitCodeError{exitConnect, &unreachableError{failures, cmp.Or(c.hint, "is it running? \"balsa dev\" starts a cluster, --endpoints names another")}}
 }
 
 // tryNext reports whether another endpoint may do better.
 func tryNext(err error, repeatable bool) bool {
 	s := status.Convert(err)
+	if is(s.Message(), rpctypes.ErrGRPCNotSupportedForLearner) {
+		return true
+	}
 	if s.Code() != codes.Unavailable {
 		return false
 	}
-	return repeatable || s.Message() == rpctypes.ErrorDesc(rpctypes.ErrGRPCNoLeader)
+	return repeatable || is(s.Message(), rpctypes.ErrGRPCNoLeader)
 }
 
-// callError is an error of a call, without gRPC's words around it.
+// is reports whether a server's message is that of one of etcd's errors.
+func is(message string, errs ...error) bool {
+	return slices.ContainsFunc(errs, func(e error) bool { return message == rpctypes.ErrorDesc(e) })
+}
+
+// callFailure is an error of a call, without gRPC's words around it.
+type callFailure struct {
+	message string // the server's
+	text    string // for people
+	unknown bool   // what was asked for may have been done
+}
+
+func (e *callFailure) Error() string { return e.text }
+
 func callError(err error, repeatable bool) error {
 	s := status.Convert(err)
+	f := &callFailure{message: s.Message(), text: s.Message()}
+	f.unknown = !repeatable && (s.Code() == codes.DeadlineExceeded || s.Code() == codes.Unavailable && !refused(s.Message()))
+	var change *changeError
 	switch {
-	case s.Code() == codes.Unimplemented:
-		return fmt.Errorf("%s", s.Message())
+	case is(s.Message(), rpctypes.ErrGRPCNotSupportedForLearner):
+		f.text = "this server is a learner, which answers little: name a voter with --endpoints"
+	case errors.As(err, &change):
+		f.text = change.text(s.Message(), f.unknown)
 	case s.Code() == codes.DeadlineExceeded && repeatable:
-		return errors.New("no answer in time: see \"balsa status\", or wait longer with --command-timeout")
-	case !repeatable && (s.Code() == codes.DeadlineExceeded || s.Code() == codes.Unavailable && !refused(s.Message())):
-		return fmt.Errorf("%s: the write may or may not have happened, read before you write again", s.Message())
+		f.text = "no answer in time: see \"balsa status\", or wait longer with --command-timeout"
+	case f.unknown:
+		f.text += ": the write may or may not have happened, read before you write again"
 	}
-	return errors.New(s.Message())
+	return f
 }
 
 // refused reports whether an error of a write that says Unavailable still means that nothing was written.
 func refused(message string) bool {
-	for _, e := range []error{rpctypes.ErrGRPCNoLeader, rpctypes.ErrGRPCStopped, rpctypes.ErrGRPCLeaderChanged} {
-		if message == rpctypes.ErrorDesc(e) {
-			return true
-		}
-	}
-	return false
+	return is(message, rpctypes.ErrGRPCNoLeader, rpctypes.ErrGRPCStopped, rpctypes.ErrGRPCLeaderChanged, rpctypes.ErrGRPCUnhealthy)
 }
 
 // unreachableError says in one line that no endpoint could be reached, and what to do.
-type unreachableError struct{ failures []error }
+type unreachableError struct {
+	failures []error
+	hint     string
+}
 
 func (e *unreachableError) Unwrap() []error { return e.failures }
 
@@ -242,5 +266,5 @@ func (e *unreachableError) Error() string {
 	for _, f := range e.failures {
 		all = append(all, f.Error())
 	}
-	return fmt.Sprintf("cannot reach %s (is it running? \"balsa dev\" starts a cluster, --endpoints names another)", strings.Join(all, "; "))
+	return fmt.Sprintf("cannot reach %s (%s)", strings.Join(all, "; "), e.hint)
 }

@@ -30,7 +30,7 @@ var etcdFlags = map[string]bool{
 	// features
 	"corrupt-check-time": false, "compact-hash-check-time": false, "compaction-batch-limit": false, "compaction-sleep-interval": false,
 	"watch-progress-notify-interval": false, "downgrade-check-time": false, "warning-apply-duration": false,
-	"warning-unary-request-duration": false, "memory-mlock": true, "bootstrap-defrag-threshold-megabytes": false, "max-learners": false,
+	"warning-unary-request-duration": false, "memory-mlock": true, "bootstrap-defrag-threshold-megabytes": false,
 	"snapshot-catchup-entries": false, "unsafe-no-fsync": true,
 
 	// before 3.7

@@ -27,6 +27,8 @@ type serverSettings struct {
 	peerURLs     []string
 	cluster      string
 	token, state string
+	join         []string // host:port of servers of a cluster to join
+	begun        bool     // the data folder must be of a cluster that has begun: see checkBegun
 	logLevel     slog.Level
 	logFormat    string
 	logOutputs   []string
@@ -68,6 +70,19 @@ var settings = []setting{
 		c.state = v
 		return nil
 	}},
+	{"join", "", "servers of a cluster to join, where they answer clients: this server is added to it, as far as it is not a member already", "urls", func(c *serverSettings, v string) error {
+		if v == "" {
+			return nil
+		}
+		for _, e := range strings.Split(v, ",") {
+			address, err := endpointAddress(strings.TrimSpace(e))
+			if err != nil {
+				return fmt.Errorf("contains %w", err)
+			}
+			c.join = append(c.join, address)
+		}
+		return nil
+	}},
 	{"heartbeat-interval", "100", "how often a leader speaks, in milliseconds", "ms", func(c *serverSettings, v string) (err error) {
 		c.config.HeartbeatInterval, err = milliseconds(v)
 		return err
@@ -89,8 +104,19 @@ var settings = []setting{
 		return err
 	}},
 	{"max-request-bytes", "1572864", "how large a write may be", "bytes", func(c *serverSettings, v string) error {
-		n, err := count(v, 512<<20)
+		n, err := count(v, math.MaxInt64)
+		if n > server.MaxRequestBytesLimit {
+			return fmt.Errorf("is more than %d (%d MiB), which is what members can send each other at once", server.MaxRequestBytesLimit, server.MaxRequestBytesLimit>>20)
+		}
 		c.config.MaxRequestBytes = int(n)
+		return err
+	}},
+	{"max-learners", "1", "how many learners there may be, as far as they are added at this member", "n", func(c *serverSettings, v string) error {
+		n, err := count(v, 1<<10)
+		if n == 0 && err == nil {
+			return errors.New("must not be 0")
+		}
+		c.config.MaxLearners = int(n)
 		return err
 	}},
 	{"max-concurrent-streams", "4294967295", "how many calls one connection may have open", "n", func(c *serverSettings, v string) error {
@@ -144,7 +170,13 @@ func (a *app) serverCommand() *cobra.Command {
 		Use:   "server",
 		Short: "Run one member of a cluster",
 		Long: `Run one member of a cluster. The flags are etcd's; each can also be given as ETCD_NAME or BALSA_NAME in the environment,
-or in a configuration file under its own name. A flag wins over the environment, that over the file.`,
+or in a configuration file under its own name. A flag wins over the environment, that over the file.
+
+--initial-cluster begins a cluster; all its members are started with the same. --join adds this server to a cluster that runs. To start
+a server again, give the same flags again: its data folder knows who it is.
+
+Exit codes: 1 something failed, 2 no server of the cluster could be reached, 3 a setting is wrong, 20 this server was removed from the cluster,
+21 its data folder was lost. After 20 and 21 a start with the same flags ends in the same way until somebody has done what the error says.`,
 		Args: argCount(0, 0, "server [flags]"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if showVersion {
@@ -203,13 +235,10 @@ func (a *app) readSettings(cmd *cobra.Command) (*serverSettings, []string, error
 
 // doubts returns warnings of what is allowed and seldom meant.
 func (c *serverSettings) doubts() (warnings []string) {
-	for _, address := range addresses(c.advertise) {
-		host, _, _ := net.SplitHostPort(address) // parsed before
-		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-			warnings = append(warnings, fmt.Sprintf("clients are told to reach this member at %s, which is no address to reach: set --advertise-client-urls", address))
-		}
+	for _, address := range c.doubtful(c.advertise) {
+		warnings = append(warnings, fmt.Sprintf("clients are told to reach this member at %s, which is no address to reach: set --advertise-client-urls", address))
 	}
-	if n := len(c.config.Members); n%2 == 0 {
+	if n := len(c.config.Members); n%2 == 0 && n > 0 && c.state == "new" {
 		warnings = append(warnings, fmt.Sprintf("a cluster of %d survives no more failures than one of %d", n, n-1))
 	}
 	return warnings
@@ -239,7 +268,36 @@ func (c *serverSettings) finish(values map[string]given) error {
 		return inputError("%s: Balsa listens for members on one address", values["listen-peer-urls"].where)
 	}
 	c.config.ListenPeer = addresses(c.listenPeer)[0]
+	if c.join != nil {
+		return c.finishJoin(values)
+	}
 	return c.finishCluster(values)
+}
+
+// finishJoin checks what a server that joins says of itself.
+func (c *serverSettings) finishJoin(values map[string]given) error {
+	if g := values["initial-cluster"]; g.value != "" {
+		return inputError("%s and %s exclude each other: one begins a cluster, the other asks one that runs who its members are", g.where, values["join"].where)
+	}
+	if values["initial-advertise-peer-urls"].origin != fromDefault {
+		return nil
+	}
+	if len(c.doubtful(c.listenPeer)) > 0 || values["listen-peer-urls"].origin == fromDefault {
+		return inputError("--initial-advertise-peer-urls is missing: say where the other members reach this one")
+	}
+	c.peerURLs = c.listenPeer
+	return nil
+}
+
+// doubtful returns the addresses of URLs that nobody reaches.
+func (c *serverSettings) doubtful(urls []string) (all []string) {
+	for _, address := range addresses(urls) {
+		host, _, _ := net.SplitHostPort(address) // parsed before
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			all = append(all, address)
+		}
+	}
+	return all
 }
 
 func (c *serverSettings) finishCluster(values map[string]given) error {
@@ -276,7 +334,7 @@ func (c *serverSettings) finishCluster(values map[string]given) error {
 
 // runServer runs the member until ctx ends or it stops by itself.
 func (a *app) runServer(ctx context.Context, c *serverSettings, warnings []string) error {
-	if err := checkDataDir(c.config.Dir, c.state); err != nil {
+	if err := checkDataDir(c.config.Dir); err != nil {
 		return err
 	}
 	out, err := a.openLogs(c.logOutputs)
@@ -290,11 +348,19 @@ func (a *app) runServer(ctx context.Context, c *serverSettings, warnings []strin
 	for _, w := range warnings {
 		c.config.Logger.Warn(w)
 	}
-	s, err := server.Open(ctx, c.config)
+	err = c.findPlace(ctx, c.config.Logger)
+	var s *server.Server
+	if err == nil {
+		s, err = server.Open(ctx, c.config)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // stopped before it was open
 		}
+		return err
+	}
+	if err := c.checkBegun(s); err != nil {
+		s.Close()
 		return err
 	}
 	select {
@@ -304,21 +370,16 @@ func (a *app) runServer(ctx context.Context, c *serverSettings, warnings []strin
 		c.config.Logger.Info("stopped")
 		return err
 	case <-s.Done():
-		err = fmt.Errorf("this member has stopped: %w", s.Err())
+		err = c.stopped(s)
 		s.Close()
 		return err
 	}
 }
 
-// checkDataDir refuses what would be taken for an empty folder and is not, and a member that would have to join.
-func checkDataDir(dir, state string) error {
+// checkDataDir refuses what would be taken for an empty folder and is not.
+func checkDataDir(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, "member")); err == nil {
 		return inputError("%s holds the data of etcd, which Balsa cannot read: choose another folder with --data-dir", dir)
-	}
-	if state == "existing" {
-		if names, _ := os.ReadDir(dir); len(names) == 0 {
-			return inputError("%s is empty, and a member cannot join an existing cluster yet: start the cluster with all its members and --initial-cluster-state new", dir)
-		}
 	}
 	return nil
 }

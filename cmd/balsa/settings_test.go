@@ -214,13 +214,12 @@ func TestCheckDataDir(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(used, "x"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, test := range []struct{ dir, state, want string }{
-		{empty, "new", ""}, {used, "new", ""}, {used, "existing", ""}, {empty + "/none", "new", ""},
-		{etcd, "new", "holds the data of etcd"}, {empty, "existing", "cannot join"}, {empty + "/none", "existing", "cannot join"},
+	for _, test := range []struct{ dir, want string }{
+		{empty, ""}, {used, ""}, {empty + "/none", ""}, {etcd, "holds the data of etcd"},
 	} {
-		err := checkDataDir(test.dir, test.state)
+		err := checkDataDir(test.dir)
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s %s: %v", test.dir, test.state, err)
+			t.Errorf("%s: %v", test.dir, err)
 		}
 	}
 }

@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
 
+	"github.com/balsa-raft/balsa/server"
 	"github.com/spf13/cobra"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 // memberStatus is what one member says of itself, or why it says nothing.
@@ -18,7 +23,11 @@ type memberStatus struct {
 	Endpoint string             `json:"Endpoint"`
 	Name     string             `json:"Name,omitempty"`
 	Status   *pb.StatusResponse `json:"Status,omitempty"`
-	Error    string             `json:"Error,omitempty"`
+	// CatchingUp are the ids, in hexadecimal, of those that are to become voters, and Pending what a change of the members waits for, as this one knows.
+	CatchingUp []string   `json:"CatchingUp,omitempty"`
+	Pending    string     `json:"Pending,omitempty"`
+	Error      string     `json:"Error,omitempty"`
+	unstarted  *pb.Member // it was added, and nothing was heard of it yet
 }
 
 func (a *app) statusCommand() *cobra.Command {
@@ -45,6 +54,9 @@ func (a *app) runStatus(ctx context.Context, c *client) error {
 	}
 	var wait sync.WaitGroup
 	for _, m := range all {
+		if m.unstarted != nil {
+			continue
+		}
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
@@ -52,12 +64,17 @@ func (a *app) runStatus(ctx context.Context, c *client) error {
 		}()
 	}
 	wait.Wait()
+	for _, m := range all {
+		if m.unstarted != nil {
+			m.Error = "not started"
+		}
+	}
 	if err := (&printer{w: a.stdout, format: c.write}).status(all); err != nil {
 		return err
 	}
 	var down []string
 	for _, m := range all {
-		if m.Error != "" {
+		if m.Error != "" && m.unstarted == nil {
 			down = append(down, strings.TrimSpace(m.Name+" "+m.Endpoint))
 		}
 	}
@@ -80,10 +97,16 @@ func (c *client) discover(ctx context.Context) ([]*memberStatus, error) {
 	}
 	err := c.call(ctx, true, func(ctx context.Context, conn *grpc.ClientConn) error {
 		r, err := pb.NewClusterClient(conn).MemberList(ctx, &pb.MemberListRequest{})
+		if is(status.Convert(err).Message(), rpctypes.ErrGRPCNotSupportedForLearner) {
+			return nil // it answers for itself
+		}
 		if err != nil {
 			return err
 		}
 		for _, m := range r.Members {
+			if m.Name == "" && len(m.ClientURLs) == 0 {
+				all = append(all, &memberStatus{unstarted: m})
+			}
 			for _, u := range m.ClientURLs {
 				if address, err := endpointAddress(u); err == nil {
 					add(address, m.Name)
@@ -96,7 +119,7 @@ func (c *client) discover(ctx context.Context) ([]*memberStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(all) == 0 { // nobody has published yet
+	if !slices.ContainsFunc(all, func(m *memberStatus) bool { return m.unstarted == nil }) { // nobody has published yet
 		for _, e := range c.endpoints {
 			add(e, "")
 		}
@@ -109,8 +132,9 @@ func (c *client) askStatus(ctx context.Context, m *memberStatus) {
 	one := *c
 	one.endpoints = []string{m.Endpoint}
 	err := one.call(ctx, true, func(ctx context.Context, conn *grpc.ClientConn) error {
-		r, err := pb.NewMaintenanceClient(conn).Status(ctx, &pb.StatusRequest{})
-		m.Status = r
+		var header metadata.MD
+		r, err := pb.NewMaintenanceClient(conn).Status(ctx, &pb.StatusRequest{}, grpc.Header(&header))
+		m.Status, m.CatchingUp, m.Pending = r, header.Get(server.MetadataCatchingUp), strings.Join(header.Get(server.MetadataPending), "; ")
 		return err
 	})
 	if err != nil {
@@ -134,18 +158,48 @@ func (p *printer) status(all []*memberStatus) error {
 	var rows [][]string
 	for _, m := range all {
 		if m.Status == nil {
-			rows = append(rows, []string{m.Endpoint, "", m.Name, "", "", "", "", "", "", m.Error})
+			id := ""
+			if m.unstarted != nil {
+				id = fmt.Sprintf("%x", m.unstarted.ID)
+			}
+			rows = append(rows, []string{m.Endpoint, id, m.Name, "", "", "", learner(all, id, false), "", "", "", m.Error})
 			continue
 		}
 		s := m.Status
 		rows = append(rows, []string{
-			m.Endpoint, fmt.Sprintf("%x", s.GetHeader().GetMemberId()), m.Name, s.Version, bytesText(s.DbSize),
-			fmt.Sprint(s.Leader != 0 && s.Leader == s.GetHeader().GetMemberId()), fmt.Sprint(s.RaftTerm),
+			m.Endpoint, m.id(), m.Name, s.Version, bytesText(s.DbSize),
+			fmt.Sprint(m.leads()), learner(all, m.id(), s.IsLearner), fmt.Sprint(s.RaftTerm),
 			fmt.Sprint(s.RaftIndex), fmt.Sprint(s.RaftAppliedIndex), strings.Join(s.Errors, ", "),
 		})
 	}
-	p.rows([]string{"endpoint", "id", "name", "version", "db size", "is leader", "raft term", "raft index", "applied", "errors"}, rows)
+	p.rows([]string{"endpoint", "id", "name", "version", "db size", "is leader", "is learner", "raft term", "raft index", "applied", "errors"}, rows)
+	if pending := pending(all); pending != "" && p.format == "table" {
+		fmt.Fprintf(p.w, "A change of the members is under way. It waits: %s\n", pending)
+	}
 	return nil
+}
+
+func (m *memberStatus) id() string { return fmt.Sprintf("%x", m.Status.GetHeader().GetMemberId()) }
+func (m *memberStatus) leads() bool {
+	return m.Status.GetLeader() != 0 && m.Status.GetLeader() == m.Status.GetHeader().GetMemberId()
+}
+
+// learner says whether a member is a learner, or is one only until it has caught up, which others say of it.
+func learner(all []*memberStatus, id string, isLearner bool) string {
+	if slices.ContainsFunc(all, func(m *memberStatus) bool { return slices.Contains(m.CatchingUp, id) }) {
+		return "catching up"
+	}
+	return fmt.Sprint(isLearner)
+}
+
+// pending is what a change of the members waits for: as the leader says, if there is one.
+func pending(all []*memberStatus) (waits string) {
+	for _, m := range all {
+		if m.Pending != "" && (waits == "" || m.leads()) {
+			waits = m.Pending
+		}
+	}
+	return waits
 }
 
 // bytesText writes a size for people, in etcdctl's units.
