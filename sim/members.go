@@ -282,7 +282,7 @@ func (w *world) settleMembers() {
 		w.repairMembers()
 		w.run(w.now+100*time.Millisecond, settled)
 	}
-	w.endWishes() // of a leader that has handed over since
+	w.endWishes(w.now) // of a leader that has handed over since
 }
 
 // cluster is the members of the configuration in force, as the leader has it; all but spares if there is no leader.
