@@ -147,6 +147,8 @@ func FolderOwner(dir string) (cluster uint64, member NodeID, err error) {
 type Place struct {
 	Cluster uint64 // for Config.Join
 	Member  NodeID // whose address it is; zero for nobody's
+	// Incarnation is that of its data folder, zero if it has not shown one. If it has, it must not start with an empty one: see ErrReplaced.
+	Incarnation uint64
 	// Version is that of the members by which it is so. Of two members that disagree the one with the larger Version is right.
 	Version Index
 }
@@ -155,5 +157,5 @@ type Place struct {
 // that was added under its address, and knows no more than those of others, finds its Config.Join and Config.ID. It waits for two seconds at most.
 func FindPlace(ctx context.Context, peer, address string) (Place, error) {
 	a, err := transport.Ask(ctx, peer, address)
-	return Place{Cluster: a.ClusterID, Member: a.Member, Version: a.At}, err
+	return Place{Cluster: a.ClusterID, Member: a.Member, Incarnation: a.Incarnation, Version: a.At}, err
 }

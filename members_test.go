@@ -220,11 +220,11 @@ func TestFindPlace(t *testing.T) {
 	four := c.newMember()
 	c.mustChange(0, append(slices.Clone(c.members), balsa.Member{ID: four.ID, Address: four.Address, Learner: true})...)
 	place, err := balsa.FindPlace(t.Context(), c.members[c.leader()].Address, four.Address)
-	if err != nil || place.Cluster != c.nodes[0].Status().Cluster || place.Member != four.ID || place.Version == 0 {
+	if err != nil || place.Cluster != c.nodes[0].Status().Cluster || place.Member != four.ID || place.Incarnation != 0 || place.Version == 0 {
 		t.Errorf("%+v, %v", place, err)
 	}
 	for about, want := range map[string]balsa.NodeID{c.members[0].Address: c.members[0].ID, "127.0.0.1:1": 0} {
-		if got, err := balsa.FindPlace(t.Context(), c.members[2].Address, about); err != nil || got.Member != want {
+		if got, err := balsa.FindPlace(t.Context(), c.members[2].Address, about); err != nil || got.Member != want || got.Member == 0 && got.Incarnation != 0 {
 			t.Errorf("%s: %+v, %v", about, got, err)
 		}
 	}

@@ -53,7 +53,7 @@ var errAnswered = errors.New("a question was answered")
 func (t *Transport) answer(conn net.Conn, h wire.Hello) error {
 	a := wire.Answer{Verdict: wire.Told, ClusterID: t.config.ClusterID}
 	if t.config.Find != nil {
-		a.Member, a.At = t.config.Find(h.Address)
+		a.Member, a.Incarnation, a.At = t.config.Find(h.Address)
 	}
 	conn.Write(wire.AppendAnswer(nil, a)) // if that fails there is nobody to tell
 	return errAnswered

@@ -15,16 +15,17 @@ import (
 func TestAsk(t *testing.T) {
 	t.Parallel()
 	m := start1(t, 2, func(c *Config) {
-		c.Find = func(address string) (raft.NodeID, raft.Index) {
+		c.Find = func(address string) (raft.NodeID, uint64, raft.Index) {
 			if address == "n9:1" {
-				return 9, 77
+				return 9, 5, 77
 			}
-			return 0, 77
+			return 0, 0, 77
 		}
 	})
-	for about, want := range map[string]raft.NodeID{"n9:1": 9, "n8:1": 0, "": 0} {
+	for about, want := range map[string]wire.Answer{"n9:1": {Member: 9, Incarnation: 5}, "n8:1": {}, "": {}} {
+		want.Verdict, want.ClusterID, want.At = wire.Told, cluster, 77
 		a, err := Ask(t.Context(), m.Addr(), about)
-		if err != nil || a != (wire.Answer{Verdict: wire.Told, ClusterID: cluster, Member: want, At: 77}) {
+		if err != nil || a != want {
 			t.Errorf("about %q: %+v, %v", about, a, err)
 		}
 	}

@@ -39,9 +39,9 @@ type Config struct {
 	// the other side if that dialled: it should say what to do. Admit is called from several goroutines, may be asked
 	// more than once about one connection, and must not call the transport. See Recheck.
 	Admit func(peer raft.NodeID, incarnation uint64) error
-	// Find, if it is set, is asked by those who ask this member (see Ask): which member others reach at address, zero for none, and the place in the
-	// log of the configuration that says so. It is called from several goroutines.
-	Find func(address string) (raft.NodeID, raft.Index)
+	// Find, if it is set, is asked for those who ask this member (see Ask): which member others reach at address, zero for none, the incarnation of its
+	// data folder, zero if it has not shown one, and the place in the log of the configuration that says so. It is called from several goroutines.
+	Find func(address string) (member raft.NodeID, incarnation uint64, at raft.Index)
 	// Logger receives what operators should know; slog.Default by default.
 	Logger *slog.Logger
 

@@ -102,12 +102,12 @@ func (v Verdict) String() string {
 // Answer is the acceptor's reply to a Hello.
 type Answer struct {
 	Verdict Verdict
-	// With Accepted: who the acceptor is, and how many bytes it takes in a frame's payload.
+	// With Accepted: the acceptor's data folder and process, and how many bytes it takes in a frame's payload.
 	Incarnation   uint64
 	Boot          uint64
 	FrameBytesMax uint32
 	// With Told: the acceptor's cluster, its member at the address of the question, zero if there is none, and the place in the log of the
-	// configuration that says so: of two that disagree the later one is right.
+	// configuration that says so: of two that disagree the later one is right. Incarnation is that of the member's data folder, if it has shown one.
 	ClusterID uint64
 	Member    raft.NodeID
 	At        raft.Index
@@ -133,7 +133,7 @@ const (
 	greetingCRCBytes  = 4
 	helloFixedBytes   = 41 // of a hello's body; the address is the rest
 	acceptedBodyBytes = 20
-	toldBodyBytes     = 24
+	toldBodyBytes     = 32
 	reasonBytesMax    = 512
 	greetingBodyMax   = 1024 // what a reader takes from a stranger, of whatever version
 )
@@ -164,7 +164,7 @@ func AppendAnswer(b []byte, a Answer) []byte {
 		b = binary.LittleEndian.AppendUint32(b, a.FrameBytesMax)
 	case Told:
 		b = greetingHead(b, answerMagic, Told, toldBodyBytes)
-		for _, v := range [...]uint64{a.ClusterID, uint64(a.Member), uint64(a.At)} {
+		for _, v := range [...]uint64{a.ClusterID, uint64(a.Member), a.Incarnation, uint64(a.At)} {
 			b = binary.LittleEndian.AppendUint64(b, v)
 		}
 	default:
@@ -238,10 +238,11 @@ func ReadAnswer(r io.Reader) (Answer, error) {
 	}
 	if g.verdict == Told {
 		return Answer{
-			Verdict:   Told,
-			ClusterID: binary.LittleEndian.Uint64(g.body),
-			Member:    raft.NodeID(binary.LittleEndian.Uint64(g.body[8:])),
-			At:        raft.Index(binary.LittleEndian.Uint64(g.body[16:])),
+			Verdict:     Told,
+			ClusterID:   binary.LittleEndian.Uint64(g.body),
+			Member:      raft.NodeID(binary.LittleEndian.Uint64(g.body[8:])),
+			Incarnation: binary.LittleEndian.Uint64(g.body[16:]),
+			At:          raft.Index(binary.LittleEndian.Uint64(g.body[24:])),
 		}, nil
 	}
 	return Answer{

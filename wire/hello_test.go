@@ -35,7 +35,7 @@ var answers = []struct {
 	{"answer wrong member", Answer{Verdict: WrongMember, Reason: "n2 here"}},
 	{"answer unknown sender", Answer{Verdict: UnknownSender, Reason: "no n9"}},
 	{"answer wrong incarnation", Answer{Verdict: WrongIncarnation, Reason: "wiped"}},
-	{"answer told", Answer{Verdict: Told, ClusterID: 0x1122334455667788, Member: 3, At: 7}},
+	{"answer told", Answer{Verdict: Told, ClusterID: 0x1122334455667788, Member: 3, Incarnation: 0xcafe, At: 7}},
 	{"answer of a later verdict", Answer{Verdict: 77}},
 }
 

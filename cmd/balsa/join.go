@@ -58,7 +58,23 @@ func (c *serverSettings) findPlace(ctx context.Context, log *slog.Logger) error 
 	case c.state == "existing":
 		return c.patiently(ctx, log, c.joinByPeers)
 	}
-	return nil // a new cluster
+	return c.begin(ctx)
+}
+
+// begin lets a new cluster begin, unless one of its members is one of a cluster that exists, or knows this server with data that it does not have.
+func (c *serverSettings) begin(ctx context.Context) error {
+	for _, p := range c.askPeers(ctx, checkTimeout) {
+		switch {
+		case p.err != nil: // most likely it has not started yet
+		case p.place.Cluster != c.config.Cluster():
+			return inputError("the member at %s is of cluster %x already, and these settings begin another one: to add this server to that cluster use --join, "+
+				"or add it with \"balsa members add\" and set --initial-cluster-state existing; to begin a new one, give all its members the same "+
+				"--initial-cluster and --initial-cluster-token, and empty data folders", p.peer, p.place.Cluster)
+		case p.place.Incarnation != 0:
+			return c.lostFolder(&pb.Member{ID: uint64(p.place.Member), Name: c.config.Name, PeerURLs: c.peerURLs})
+		}
+	}
+	return nil
 }
 
 // belongTo makes the configuration that of a member of a cluster that exists.
@@ -106,7 +122,7 @@ func (c *serverSettings) joinByClient(ctx context.Context, log *slog.Logger) err
 	}
 	if m := all.at(c.peerURLs); m != nil {
 		if m.Name != "" {
-			return c.lostFolder(all, m)
+			return c.lostFolder(m)
 		}
 		log.Info("this server is a member already, and starts for the first time", "member-id", fmt.Sprintf("%x", m.ID))
 		c.belongTo(all.cluster, m.ID)
@@ -146,11 +162,15 @@ func (c *serverSettings) mayWait(ctx context.Context, err error) error {
 }
 
 // lostFolder is the error of a server without data that the cluster knows as one that has had some.
-func (c *serverSettings) lostFolder(all roster, m *pb.Member) error {
-	return &exitCodeError{exitReplaced, fmt.Errorf("%s is empty, and the cluster knows the member at %s, %s, as one that has started before. "+
-		"If its data folder was lost, put a new member in its place, and start this one again:\n  balsa members replace %x %s --endpoints %s\n"+
-		"If it was not, name it with --data-dir; if another server uses this URL, give this one its own with --initial-advertise-peer-urls",
-		c.config.Dir, strings.Join(m.PeerURLs, ","), memberText(m), m.ID, c.peerURLs[0], strings.Join(c.join, ","))}
+func (c *serverSettings) lostFolder(m *pb.Member) error {
+	again := "start this server again"
+	if c.join == nil {
+		again = "start this server again with --join or --initial-cluster-state existing"
+	}
+	return &exitCodeError{exitReplaced, fmt.Errorf("%s is empty, and the cluster knows the member at %s, %s, as one that has started before.\n"+
+		"If its data folder was lost, put a new member in its place:\n  balsa members replace %x %s --endpoints %s\nand %s.\n"+
+		"If it was not, name it with --data-dir. If another server uses this URL, give this one its own with --initial-advertise-peer-urls",
+		c.config.Dir, strings.Join(m.PeerURLs, ","), memberText(m), m.ID, c.peerURLs[0], c.endpoints(nil), again)}
 }
 
 // rejoin goes on with the data folder, if the cluster that is to be joined does not say that it is the wrong one.
@@ -266,6 +286,9 @@ func (c *serverSettings) joinByPeers(ctx context.Context, log *slog.Logger) erro
 		return &waitError{inputError("cluster %x has no member at %s: add it with \"balsa members add\" or \"etcdctl member add\" first, or use --join, which does that too",
 			best.Cluster, strings.Join(c.peerURLs, ",")), strangerPatience}
 	}
+	if best.Incarnation != 0 {
+		return c.lostFolder(&pb.Member{ID: uint64(best.Member), Name: c.config.Name, PeerURLs: c.peerURLs})
+	}
 	log.Info("this server is a member, and starts for the first time", "member-id", fmt.Sprintf("%x", uint64(best.Member)), "cluster-id", fmt.Sprintf("%x", best.Cluster))
 	c.belongTo(best.Cluster, uint64(best.Member))
 	return nil
@@ -296,8 +319,8 @@ func (c *serverSettings) stopped(s *server.Server) error {
 		return c.removed(c.config.ID, s.Others())
 	case errors.Is(err, balsa.ErrReplaced):
 		return &exitCodeError{exitReplaced, fmt.Errorf("%s has lost what this server, %s (%x), had acknowledged: the cluster knows it with another data folder, "+
-			"and this one is empty. If the other one is still there, name it with --data-dir. If not, put a new member in its place:\n"+
-			"  balsa members replace %x %s --endpoints %s\nThen delete %s, and start this server with --join %s (or --initial-cluster-state existing)",
+			"and this one is empty.\nIf the other one is still there, name it with --data-dir. If not, put a new member in its place:\n"+
+			"  balsa members replace %x %s --endpoints %s\nthen delete %s, and start this server with --join %s or --initial-cluster-state existing",
 			c.config.Dir, c.config.Name, c.config.ID, c.config.ID, c.peerURLs[0], c.endpoints(s.Others()), c.config.Dir, c.endpoints(s.Others()))}
 	}
 	return fmt.Errorf("this member has stopped: %w", err)

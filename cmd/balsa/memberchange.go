@@ -111,7 +111,7 @@ func (c *client) members(ctx context.Context) (r roster, err error) {
 	return r, err
 }
 
-// find returns the member of that name or id.
+// find returns the member of that name, id or peer URL.
 func (r roster) find(nameOrID string) (*pb.Member, error) {
 	var found []*pb.Member
 	var known []string
@@ -120,7 +120,7 @@ func (r roster) find(nameOrID string) (*pb.Member, error) {
 		if idErr == nil && m.ID == id {
 			return m, nil
 		}
-		if m.Name == nameOrID && nameOrID != "" {
+		if nameOrID != "" && m.Name == nameOrID || slices.Contains(m.PeerURLs, nameOrID) {
 			found = append(found, m)
 		}
 		known = append(known, memberText(m))
