@@ -2,6 +2,7 @@ package sim
 
 import (
 	"testing"
+	"time"
 
 	"github.com/balsa-raft/balsa/host"
 	"github.com/balsa-raft/balsa/raft"
@@ -11,7 +12,13 @@ import (
 // stage is a cluster of three that only says what a test has it say.
 type stage struct{ *world }
 
-func newStage() stage { return stage{newWorld(Options{Seed: 1, Members: 3})} }
+func newStage() stage {
+	s := stage{newWorld(Options{Seed: 1, Members: 3})}
+	for _, m := range s.members {
+		m.clocks = []clockSegment{{rate: 1000}}
+	}
+	return s
+}
 
 func entry(i raft.Index, t raft.Term, data string) raft.Entry {
 	return raft.Entry{Index: i, Term: t, Data: []byte(data)}
@@ -78,6 +85,15 @@ func (s stage) leads(ticks int, is raft.Status, beats bool) {
 		}
 		m.followStall(is)
 	}
+}
+
+// answers has a member answer a read that was just asked, as of entry i. n1 has executed entry 1, the others nothing.
+func (s stage) answers(id raft.NodeID, a ask, i raft.Index) {
+	m := s.member(id)
+	if m.machine = newRegister(m); id == 1 {
+		m.machine.applied = 1
+	}
+	s.checker.fresh(&operation{Operation: Operation{Index: i, Member: id}, m: m, ask: a, floor: s.checker.floor(m, a)}, i)
 }
 
 // TestChecker plants one fault at a time in what correct members say.
@@ -241,11 +257,65 @@ func TestChecker(t *testing.T) {
 		}},
 		{"a read of the past", "Read Freshness", func(s stage) {
 			s.replicates()
-			s.checker.fresh(&operation{Operation: Operation{Index: 0}, floor: s.checker.committedTo()}, 1)
+			s.answers(1, ask{level: linearizable}, 0)
 		}},
 		{"a read of the future", "Read Freshness", func(s stage) {
 			s.replicates()
-			s.checker.fresh(&operation{Operation: Operation{Index: 2}}, 1)
+			s.answers(1, ask{level: linearizable}, 2)
+		}},
+		{"a read under a lease that misses something", "Read Freshness", func(s stage) {
+			s.replicates()
+			s.answers(1, ask{level: lease}, 0)
+		}},
+		{"a read of what the machine has not executed", "Read Freshness", func(s stage) {
+			s.replicates()
+			s.answers(2, ask{level: linearizable}, 1)
+		}},
+		{"a read before the index that was asked for", "Read Freshness", func(s stage) {
+			s.replicates()
+			s.answers(1, ask{level: atLeast, index: 2}, 1)
+		}},
+		{"a read that is as old as it may be", "", func(s stage) {
+			s.now = time.Millisecond
+			s.replicates()
+			s.now = time.Second
+			s.answers(2, ask{level: atMostOld, age: 2 * time.Second}, 0)
+		}},
+		{"a read that is too old", "Read Freshness", func(s stage) {
+			s.now = time.Millisecond
+			s.replicates()
+			s.now = time.Second
+			s.answers(1, ask{level: atMostOld, age: time.Second / 2}, 0)
+		}},
+		{"a read that is too old by a clock that is slow", "Read Freshness", func(s stage) {
+			s.now = time.Millisecond
+			s.replicates()
+			s.now = time.Second
+			s.member(2).clocks[0].rate = 600
+			s.answers(2, ask{level: atMostOld, age: 590 * time.Millisecond}, 0)
+		}},
+		{"a read that is not too old by a clock that is slow", "", func(s stage) {
+			s.now = time.Millisecond
+			s.replicates()
+			s.now = time.Second
+			s.member(2).clocks[0].rate = 600
+			s.answers(2, ask{level: atMostOld, age: 610 * time.Millisecond}, 0)
+		}},
+		{"a read that is too old because the machine has slept", "Read Freshness", func(s stage) {
+			s.replicates()
+			s.member(2).suspend(time.Second)
+			s.now = time.Second
+			s.answers(2, ask{level: atMostOld, age: time.Second / 2}, 0)
+		}},
+		{"local reads that miss something", "", func(s stage) {
+			s.replicates()
+			s.answers(2, ask{level: local}, 0)
+			s.answers(1, ask{level: local}, 1)
+		}},
+		{"local reads that go back", "Read Freshness", func(s stage) {
+			s.replicates()
+			s.answers(1, ask{level: local}, 1)
+			s.answers(1, ask{level: local}, 0)
 		}},
 	}
 	for _, test := range tests {

@@ -44,7 +44,10 @@ type operation struct {
 	Operation
 	m           *member
 	incarnation int
-	floor       raft.Index // of a read: what was committed when it began
+	ask         ask        // of a read
+	floor       raft.Index // of a read: what it must reflect
+	plight      plight     // of its member when it began
+	shardSteps  uint64     // that its member's shard had done then
 	proposal    *host.Proposal
 	read        *host.Read
 	patient     bool // it waits for as long as it takes
@@ -91,7 +94,7 @@ func (c *clients) act(client int) {
 	}
 	key := w.rand.IntN(w.knobs.keys)
 	if w.rand.IntN(100) < w.knobs.readPart {
-		c.next(c.read(client, m, key))
+		c.next(c.read(client, m, key, c.drawAsk()))
 		return
 	}
 	for range w.rand.IntN(w.knobs.burstMax) {
@@ -108,6 +111,30 @@ func (c *clients) unrest() {
 	}
 }
 
+// doubt asks a member that still believes to lead, while clients of others write.
+func (c *clients) doubt(m *member) {
+	incarnation := m.incarnation
+	for range 8 {
+		c.w.after(between(c.w.rand, 0, c.w.knobs.electionTimeout()/4), func() {
+			if m.up && m.incarnation == incarnation && !c.stopped && m.group.Status().Role == raft.Leader {
+				c.begin(c.read(-1, m, c.w.rand.IntN(c.w.knobs.keys), c.drawAsk()))
+			}
+			if o := c.choose(); o != m && o.up && !c.stopped {
+				c.begin(c.write(-1, o, c.w.rand.IntN(c.w.knobs.keys)))
+			}
+		})
+	}
+}
+
+// elected takes in that a leader was: others may still believe to lead.
+func (c *clients) elected(leader *member) {
+	for _, m := range c.w.members {
+		if m != leader && m.up && m.group.Status().Role == raft.Leader && m.group.Err() == nil {
+			c.doubt(m)
+		}
+	}
+}
+
 // rush makes some calls to the others, so that something is under way when a member dies.
 func (c *clients) rush(victim *member) {
 	for range 6 {
@@ -121,7 +148,7 @@ func (c *clients) rush(victim *member) {
 
 func (c *clients) call(m *member) {
 	if key := c.w.rand.IntN(c.w.knobs.keys); c.w.chance(400) {
-		c.begin(c.read(-1, m, key))
+		c.begin(c.read(-1, m, key, c.drawAsk()))
 	} else {
 		c.begin(c.write(-1, m, key))
 	}
@@ -206,7 +233,7 @@ func (c *clients) begin(op *operation) {
 	}
 	c.w.after(limit, func() {
 		// In a mended cluster everything ends by itself. While only a majority is, a follower may hear a leader that does not hear it.
-		if !op.ended && !c.calm && (op.Write || !c.stopped) {
+		if !op.ended && (op.ask.hopeless || !c.calm && (op.Write || !c.stopped)) {
 			c.abandon(op)
 		}
 	})
@@ -217,7 +244,6 @@ func (c *clients) operation(client int, m *member, key int) *operation {
 		Operation:   Operation{Client: client, Member: m.id, Key: key, Call: c.w.steps, Return: never},
 		m:           m,
 		incarnation: m.incarnation,
-		floor:       c.w.checker.committedTo(),
 	}
 }
 
@@ -236,20 +262,6 @@ func (c *clients) write(client int, m *member, key int) *operation {
 	m.tell("is asked by client %d to put %d=%d (%d bytes)", client, key, op.Value, len(data))
 	if err := m.group.Propose(op.proposal); err != nil {
 		c.endWrite(op, 0, err)
-	}
-	return op
-}
-
-func (c *clients) read(client int, m *member, key int) *operation {
-	c.w.report.Reads++
-	op := c.operation(client, m, key)
-	if m.group.Status().Role == raft.Leader && m.commit < op.floor {
-		c.w.report.ReadsOfDeposed++
-	}
-	m.tell("is asked by client %d to read %d, at least as of %d", client, key, op.floor)
-	var err error
-	if op.read, err = m.group.Read(host.Linearizable); err != nil {
-		c.endRead(op, 0, err)
 	}
 	return op
 }
@@ -346,18 +358,6 @@ func (c *clients) endWrite(op *operation, i raft.Index, err error) {
 	}
 }
 
-func (c *clients) endRead(op *operation, i raft.Index, err error) {
-	op.ended = true
-	if err != nil {
-		op.m.tell("has no answer for client %d: %v", op.Client, err)
-		return
-	}
-	op.Outcome, op.Index, op.Return = OutcomeApplied, i, c.w.steps
-	op.Value = op.m.machine.values[op.Key]
-	op.m.tell("tells client %d that %d is %d, as of %d", op.Client, op.Key, op.Value, i)
-	c.w.checker.read(op)
-}
-
 // finished enters an operation in the history and lets its client go on.
 func (c *clients) finished(op *operation) {
 	w := c.w
@@ -376,7 +376,7 @@ func (c *clients) finished(op *operation) {
 	case op.Write && op.Outcome == OutcomeUnknown:
 		w.report.Unknown++
 	}
-	if op.Write || op.Outcome == OutcomeApplied {
+	if op.Write || op.Outcome == OutcomeApplied && op.ask.level.strict() {
 		c.history = append(c.history, op.Operation)
 	}
 	if op.done != nil {

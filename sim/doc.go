@@ -20,6 +20,8 @@
 //	snapshots what the checker knows of compaction and snapshots
 //	transfer  an operator's calls to hand the lead over
 //	stall     disks that are stuck, and what leaders do then
+//	reads     of all levels, on members in any state
+//	clock     members' clocks, which differ, and stand still
 //	checker   what is known of the whole cluster, and the properties that no member can check alone
 //	recovery  the end of a run: everything is mended, and progress is demanded
 //
@@ -33,6 +35,7 @@
 // continues from one, is in the state that all are in at its index; what is at or before the newest durable snapshot counts as held.
 // A transfer of the lead ends within bounded time, and succeeds where nothing is wrong. A leader is heard at its intervals whatever its disk does, and
 // one whose disk is stuck hands over within two election timeouts, to one that serves clients then, without a storm of elections. For clients: an applied proposal is where its outcome says, a refused one never takes effect, none takes effect
-// twice, and a read reflects everything that was committed before it began. At the end: a leader is elected and stays, every call
+// twice, and a read reflects what its level promises: everything that was committed before it began, with a lease or without; the entry that it
+// names; everything until its age before, by the clock of the member; or never less than a local read before it on that member. At the end: a leader is elected and stays, every call
 // ends, and all members reach the same state.
 package sim

@@ -34,6 +34,8 @@ type knobs struct {
 	patrons  int // clients with sessions
 	sessions host.SessionLimits
 
+	leases leases
+
 	faultEvery time.Duration // on average
 	onLeader   int           // of 100 faults, those that are aimed at the leader
 	drift      int64         // of 1000, how far the members' clocks go too fast or too slow, at most
@@ -75,6 +77,7 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 		lateCopies:   pick(r, 50, 200, 800),
 		kinds:        drawMishaps(r),
 	}
+	k.leases = drawLeases(r, k.raft.ElectionTicks)
 	k.compaction, k.padding = drawCompaction(r), pick(r, 0, 10, 100, 400)
 	k.patrons, k.sessions = drawSessions(r)
 	k.lateMax = pick(r, k.electionTimeout()/4, 2*k.electionTimeout(), 5*time.Second)
@@ -142,7 +145,9 @@ const clusterID = 0xba15a
 
 // host is the configuration of one incarnation of a member.
 func (k *knobs) host(m *member) host.Config {
+	promise, lease := k.promises(m.w.rand)
 	return host.Config{
+		Promise: promise, Lease: lease,
 		FS: m.disk.fs, Dir: dataDir, ID: m.id, ClusterID: clusterID,
 		Rand: rand.New(rand.NewPCG(m.w.rand.Uint64(), m.w.rand.Uint64())),
 		// The wall clock in nanoseconds, which has moved on since the last start.
@@ -168,9 +173,9 @@ func (k *knobs) String() string {
 	c := k.raft
 	return fmt.Sprintf("members %d and %d spare, %v, faults %v every %v (%d%% on the leader), clocks off by %d of 1000; "+
 		"election %d ticks, append %d, inflight %d, uncommitted %d, apply %d, cache %d, segment %d, pending %d bytes; compaction %+v, padding %d; "+
-		"clients %d, keys %d, think %v, %d%% to leaders, reads %d%%, burst %d, value %d bytes; latency %v, late by %v, of 1000 messages %v, of 1000 copies %d late",
+		"leases %+v; clients %d, keys %d, think %v, %d%% to leaders, reads %d%%, burst %d, value %d bytes; latency %v, late by %v, of 1000 messages %v, of 1000 copies %d late",
 		k.members, k.spares, k.duration, k.faults, k.faultEvery, k.onLeader, k.drift,
 		c.ElectionTicks, c.AppendBytesMax, c.InflightBytesMax, c.UncommittedBytesMax, c.ApplyBytesMax, c.CacheBytesMax,
-		k.segmentBytes, k.pendingBytes, k.compaction, k.padding, k.clients, k.keys, k.think, k.toLeaders, k.readPart, k.burstMax, k.valueBytes,
+		k.segmentBytes, k.pendingBytes, k.compaction, k.padding, k.leases, k.clients, k.keys, k.think, k.toLeaders, k.readPart, k.burstMax, k.valueBytes,
 		k.latency, k.lateMax, k.kinds, k.lateCopies)
 }

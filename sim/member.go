@@ -31,7 +31,9 @@ type member struct {
 	group   *host.Group
 	machine *register
 	started time.Duration
-	drift   int64 // how fast its clock goes, of 1000
+	rate    int64          // how fast its clock goes, of 1000
+	clocks  []clockSegment // what it has shown in this incarnation
+	asleep  bool           // its clock has stood still, and the process was not told yet
 	due     [host.PartCount]bool
 	part    host.Part // that is being stepped
 	nested  bool      // the shard is stepped while another part waits for the disk
@@ -41,8 +43,10 @@ type member struct {
 	stall       stall
 	slowMachine time.Duration // its state machine is slow until then
 	strike      *strike
-	diskFailed  bool // an operation of this incarnation was made to fail
-	stopped     bool // it has stopped by itself and will be restarted
+	diskFailed  bool       // an operation of this incarnation was made to fail
+	stopped     bool       // it has stopped by itself and will be restarted
+	local       raft.Index // what the last local read of this incarnation has reflected
+	stepsShard  uint64     // of this incarnation
 	commit      raft.Index
 	ticks       uint64 // of this incarnation
 	handovers   []*handover
@@ -94,8 +98,9 @@ func (m *member) start() {
 	m.incarnation++
 	m.up, m.diskFailed, m.stopped, m.commit, m.pausedUntil = true, false, false, 0, 0
 	m.started = m.w.now
-	m.drift = 1000 - m.w.knobs.drift + m.w.rand.Int64N(2*m.w.knobs.drift+1)
+	m.startClock()
 	m.ticks, m.handovers, m.wishes, m.stall = 0, nil, nil, stall{}
+	m.local, m.stepsShard = 0, 0
 	m.due, m.nested = [host.PartCount]bool{}, false
 	m.disk.fs.SetHook(m.hook)
 	m.w.report.Starts++

@@ -140,6 +140,7 @@ func (w *world) endWishes(before time.Duration) {
 			m.group.AbandonChange(ch.MembersChange)
 		}
 		if m.up {
+			m.resume()
 			m.step(host.PartShard)
 		}
 	}

@@ -37,6 +37,7 @@ func (w *world) harm() {
 		{FaultMembers, w.harmMembers},
 		{FaultWipe, w.harmWipe},
 		{FaultStall, w.harmStall},
+		{FaultClock, w.harmClock},
 	}
 	n := 0
 	for _, h := range harms {
@@ -169,8 +170,13 @@ func (w *world) harmPause(m *member) {
 	}
 	w.report.Pauses++
 	delay := between(w.rand, 0, pick(w.rand, 50*time.Millisecond, w.knobs.electionTimeout(), 3*w.knobs.electionTimeout()))
+	m.resume() // or its clock could stand still while it goes on
 	m.pausedUntil = w.now + delay
-	m.tell("is paused until %v", m.pausedUntil)
+	if w.chance(400) {
+		w.report.Suspensions++
+		m.suspend(m.pausedUntil)
+	}
+	m.tell("is paused until %v, suspended: %v", m.pausedUntil, m.asleep)
 	if w.knobs.faults.has(FaultPartition) && w.chance(500) {
 		// So that it hears nothing of what it has missed when it goes on.
 		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})

@@ -19,6 +19,9 @@ func (m *member) Event(_ raft.GroupID, e raft.Event) {
 	if e.Kind == raft.EventStalled {
 		m.stall.seen++
 	}
+	if e.Kind == raft.EventLeader {
+		m.w.clients.elected(m)
+	}
 	if e.Kind == raft.EventLeader || e.Kind == raft.EventQuorumLost {
 		m.w.clients.unrest()
 	}

@@ -46,7 +46,7 @@ const (
 	FaultPartition
 	// FaultCut cuts single directions of single links.
 	FaultCut
-	// FaultPause stops a member's process and lets it go on later, as if no time had passed.
+	// FaultPause stops a member's process and lets it go on later, as if no time had passed; or suspends its machine, whose clock stands still meanwhile.
 	FaultPause
 	// FaultSlowDisk makes a member's writes and reads take long.
 	FaultSlowDisk
@@ -72,6 +72,8 @@ const (
 	FaultWipe
 	// FaultStall leaves a member's writes and syncs without an answer, for seconds.
 	FaultStall
+	// FaultClock lets members' clocks go faster or slower than before, within what the others are told of it.
+	FaultClock
 	// FaultNone lets nothing go wrong.
 	FaultNone
 
@@ -83,7 +85,7 @@ const AllFaults = FaultNone - 1
 
 var faultNames = [...]string{
 	"power", "kill", "blackout", "partition", "cut", "pause", "slow-disk", "disk-error", "slow-machine", "rumour",
-	"loss", "duplicate", "delay", "reorder", "transfer", "members", "wipe", "stall", "none",
+	"loss", "duplicate", "delay", "reorder", "transfer", "members", "wipe", "stall", "clock", "none",
 }
 
 func (f Faults) has(one Faults) bool { return f&one != 0 }

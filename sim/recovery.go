@@ -26,7 +26,7 @@ func (w *world) mend() {
 func (m *member) mend() {
 	m.strike = nil
 	m.disk.slowUntil, m.slowMachine, m.stall.until = 0, 0, 0
-	m.pausedUntil = min(m.pausedUntil, m.w.now)
+	m.resume()
 	m.restart()
 }
 

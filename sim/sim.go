@@ -56,6 +56,9 @@ func (w *world) live() {
 			w.demandProgress()
 		}
 	}
+	if w.failure == nil && w.chance(500) {
+		w.demandReads()
+	}
 	if w.failure == nil && len(w.voters()) > 2 && w.chance(300) {
 		w.demandHandover()
 		if w.failure == nil {
@@ -88,8 +91,11 @@ type Report struct {
 
 	Counts
 	Events map[raft.EventKind]int
+	// ReadsBy counts reads by level and by the state of the member that was asked.
+	ReadsBy readCounts
 
-	// History is what the clients did, in the order in which it ended. Reads without an answer are left out.
+	// History is what the clients did, in the order in which it ended. Reads without an answer are left out, and
+	// those that may be old.
 	History []Operation
 }
 
@@ -98,6 +104,7 @@ type Counts struct {
 	Starts, PowerCuts, Kills   int
 	DeathsInside               int // of them, those in the middle of a step
 	Partitions, Pauses         int
+	Suspensions                int // of them, those in which the clock stands still
 	DiskErrors, Audits         int
 	Stalls, DeathsStuck        int // of disks, and of members whose disk was
 	Handovers                  int // because of them, that were demanded
@@ -123,6 +130,8 @@ type Counts struct {
 	TransfersFailed            int
 	Changes, ChangesDone       int // of the members
 	Removals, Wipes, Refusals  int // members that stopped because they were removed; folders lost; members that were told so
+	ReadsUnderLease            int // answered by a lease
+	ReadsNotOld                int // and because an earlier one was not too old
 	ReadsOfDeposed             int // those that began at a member that believed to lead, when a later leader had committed
 }
 

@@ -54,9 +54,11 @@ func TestSeeds(t *testing.T) {
 		})
 	}
 	workers.Wait()
-	t.Logf("%d seeds in %v, slowest recovery %v: %+v, events %v", total.runs, time.Since(start), total.recovery, total.counts, total.events)
+	t.Logf("%d seeds in %v, slowest recovery %v: %+v, events %v; reads answered of those asked:%v",
+		total.runs, time.Since(start), total.recovery, total.counts, total.events, &total.reads)
 	if total.runs >= 100 && !t.Failed() {
 		total.checkCoverage(t)
+		total.checkReads(t)
 	}
 }
 
@@ -80,6 +82,7 @@ type total struct {
 	runs     int
 	counts   Counts
 	events   map[raft.EventKind]int
+	reads    readCounts
 	recovery time.Duration // the slowest
 }
 
@@ -92,6 +95,7 @@ func (s *total) add(r *Report) {
 	for i := range sum.NumField() {
 		sum.Field(i).SetInt(sum.Field(i).Int() + more.Field(i).Int())
 	}
+	s.reads.add(&r.ReadsBy)
 	for k, n := range r.Events {
 		s.events[k] += n
 	}
@@ -109,6 +113,19 @@ func (s *total) checkCoverage(t *testing.T) {
 	for k := raft.EventFollower; k <= raft.EventReplicating; k++ {
 		if s.events[k] == 0 {
 			t.Errorf("event %d never happened", k)
+		}
+	}
+}
+
+// checkReads demands that every level was asked of members in every state, and answered by leaders and followers.
+func (s *total) checkReads(t *testing.T) {
+	t.Helper()
+	for l := range s.reads {
+		for p, n := range s.reads[l] {
+			answers := plight(p) == leads || plight(p) == follows
+			if n.Asked == 0 && s.runs >= 1000 || n.Answered == 0 && answers {
+				t.Errorf("of reads %v at a member that is %v %d were asked, and %d answered", level(l), plight(p), n.Asked, n.Answered)
+			}
 		}
 	}
 }

@@ -141,7 +141,6 @@ func (w *world) demandHandover() {
 	for _, m := range voters {
 		switch {
 		case m == old:
-			m.stuckForGood()
 		case spare > 0 && w.chance(500):
 			spare--
 			m.stuckForGood()
@@ -149,12 +148,15 @@ func (w *world) demandHandover() {
 			at = m
 		}
 	}
-	before, start := w.latestTerm(), w.now
+	before := w.latestTerm()
 	deposed := func() bool { l := w.leader(); return l != nil && l != old }
+	w.stuckShortly(old, at)
+	start := w.now
+	old.stuckForGood()
 	w.probe(at, false, deposed, func() {}) // without work nobody notices
 	served := false
 	w.after(0, func() { w.probeOf(at, deposed, &served) })
-	limit := time.Duration(patience)*tick*1000/time.Duration(old.drift) + handoverSlack
+	limit := time.Duration(patience)*tick*1000/time.Duration(old.rate) + handoverSlack
 	w.run(start+limit, func() bool { return served })
 	if w.failure == nil && !served {
 		w.fail("Liveness", "n%d's disk is stuck for %v, and a client of n%d is not served by another leader: %v; %v", old.id, limit, at.id, old, at)
@@ -167,6 +169,18 @@ func (w *world) demandHandover() {
 	}
 	for _, m := range voters {
 		m.stall.until = 0
+	}
+}
+
+// stuckShortly checks that a leader stays whose disk is stuck for less than an election timeout.
+func (w *world) stuckShortly(leader, at *member) {
+	before := w.latestTerm()
+	leader.stall.until = w.now + time.Duration(w.knobs.raft.ElectionTicks-3)*tick*1000/time.Duration(leader.rate)
+	leader.tell("has a disk that is stuck until %v", leader.stall.until)
+	w.probe(at, false, func() bool { return false }, func() {})
+	w.run(leader.stall.until+w.knobs.electionTimeout(), nil)
+	if w.failure == nil && w.latestTerm() != before {
+		w.fail("Liveness", "n%d's disk was stuck for less than an election timeout, and it leads no longer: %v", leader.id, leader)
 	}
 }
 

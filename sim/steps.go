@@ -9,13 +9,10 @@ import (
 
 func (m *member) paused() bool { return m.w.now < m.pausedUntil }
 
-// clock is the time that the process sees.
-func (m *member) clock() time.Duration { return (m.w.now - m.started) * time.Duration(m.drift) / 1000 }
-
 // scheduleTick steps the shard whenever its clock has gone on by a tick.
 func (m *member) scheduleTick() {
 	incarnation := m.incarnation
-	m.w.after(tick*1000/time.Duration(m.drift)+1, func() {
+	m.w.after(tick*1000/time.Duration(m.rate)+1, func() {
 		if m.up && m.incarnation == incarnation {
 			if !m.paused() {
 				m.ticks++
@@ -66,7 +63,7 @@ func (m *member) schedule(p host.Part, delay time.Duration) {
 		case m.paused():
 			m.schedule(p, m.pausedUntil-m.w.now)
 		case m.stuck(p):
-			m.schedule(p, stallPoll)
+			m.schedule(p, min(stallPoll, m.stall.until-m.w.now))
 		default:
 			m.due[p] = false
 			m.step(p)
@@ -98,6 +95,10 @@ func (m *member) step(p host.Part) {
 		m.w.report.Loads++
 	}
 	m.part = p
+	if p == host.PartShard {
+		m.stepsShard++
+		m.wakeUp()
+	}
 	m.guard(func() { m.host.Step(p, m.clock()) })
 	if !m.up || m.w.failure != nil {
 		return

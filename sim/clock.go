@@ -1,0 +1,129 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/balsa-raft/balsa/raft"
+)
+
+// Clocks go at speeds of their own, which change, within what members are told of each other's (raft.Config.Lease). They go on while a process is paused, and
+// stand still while its machine is suspended, of which it is told when it goes on.
+
+// clockSegment is a stretch in which a clock goes at one speed.
+type clockSegment struct {
+	at, shown time.Duration // from then on, and what it showed
+	rate      int64         // of 1000
+}
+
+func (m *member) startClock() {
+	m.clocks, m.asleep = nil, false
+	m.rate = m.w.drawRate()
+	m.clocks = append(m.clocks, clockSegment{at: m.w.now, rate: m.rate})
+}
+
+// drawRate is often the fastest or the slowest that there is: a bound is seen to hold at its ends.
+func (w *world) drawRate() int64 {
+	drift := w.knobs.drift
+	return pick(w.rand, 1000-drift, 1000+drift, 1000-drift+w.rand.Int64N(2*drift+1))
+}
+
+// clock is the time that the process sees.
+func (m *member) clock() time.Duration {
+	last := m.clocks[len(m.clocks)-1]
+	if m.w.now < last.at {
+		return last.shown
+	}
+	return last.shown + (m.w.now-last.at)*time.Duration(last.rate)/1000
+}
+
+// lastShown is the last moment at which the clock showed t or less.
+func (m *member) lastShown(t time.Duration) time.Duration {
+	for i := len(m.clocks) - 1; i >= 0; i-- {
+		if c := m.clocks[i]; c.shown <= t {
+			return c.at + (t-c.shown)*1000/time.Duration(c.rate)
+		}
+	}
+	return m.started
+}
+
+func (m *member) setRate(rate int64) {
+	m.clocks = append(m.clocks, clockSegment{at: max(m.w.now, m.clocks[len(m.clocks)-1].at), shown: m.clock(), rate: rate})
+	m.rate = rate
+}
+
+// suspend lets the clock stand still.
+func (m *member) suspend(until time.Duration) {
+	m.clocks = append(m.clocks, clockSegment{at: until, shown: m.clock(), rate: m.rate})
+	m.asleep = true
+}
+
+// wokeAt is when the clock went on again that had stood still last, before t; zero: it never has.
+func (m *member) wokeAt(t time.Duration) time.Duration {
+	for i := len(m.clocks) - 1; i > 0; i-- {
+		c, before := m.clocks[i], m.clocks[i-1]
+		if stood := before.shown+(c.at-before.at)*time.Duration(before.rate)/1000 > c.shown; stood && c.at <= t {
+			return c.at
+		}
+	}
+	return 0
+}
+
+// resume ends a pause before its time.
+func (m *member) resume() {
+	m.pausedUntil = min(m.pausedUntil, m.w.now)
+	if n := len(m.clocks); m.up && n > 0 {
+		m.clocks[n-1].at = min(m.clocks[n-1].at, m.w.now)
+	}
+}
+
+// wakeUp tells the process that its clock has stood still. While it still does, the process is told again later.
+func (m *member) wakeUp() {
+	if m.asleep {
+		m.asleep = m.w.now < m.clocks[len(m.clocks)-1].at
+		m.host.Slept()
+	}
+}
+
+// harmClock lets a clock go at another speed, or makes it hard for the leader: its clock goes as slow as can be and those of the others as fast, it is
+// cut off or paused, and clients ask it while they write to the others. That is when a lease must have ended that rests on a clock.
+func (w *world) harmClock(m *member) {
+	if leader := w.leader(); leader != nil && w.knobs.faults.has(FaultPartition) && w.chance(500) {
+		w.usurp(leader)
+		return
+	}
+	if m.up && !m.asleep {
+		m.setRate(w.drawRate())
+		m.tell("has a clock that goes at %d of 1000", m.rate)
+	}
+}
+
+func (w *world) usurp(leader *member) {
+	w.tell("n%d is made to hold on to its office", leader.id)
+	for _, m := range w.members {
+		switch {
+		case !m.up || m.asleep:
+		case m == leader:
+			m.setRate(1000 - w.knobs.drift)
+		default:
+			m.setRate(1000 + w.knobs.drift)
+		}
+	}
+	if w.knobs.faults.has(FaultPause) && w.chance(500) {
+		w.harmPause(leader)
+	}
+	w.network.cutBetween(map[raft.NodeID]bool{leader.id: true})
+	long := 2 * w.knobs.electionTimeout()
+	w.mendAfter(long)
+	for range 20 {
+		w.after(between(w.rand, 0, long), func() {
+			if leader.up && !w.clients.stopped {
+				w.clients.begin(w.clients.read(-1, leader, w.rand.IntN(w.knobs.keys), w.clients.drawAsk()))
+			}
+		})
+		w.after(between(w.rand, 0, long), func() {
+			if m := w.clients.choose(); m != leader && m.up && !w.clients.stopped {
+				w.clients.begin(w.clients.write(-1, m, w.rand.IntN(w.knobs.keys)))
+			}
+		})
+	}
+}
