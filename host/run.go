@@ -19,6 +19,7 @@ func (h *Host) Start() {
 	h.shells.stopped.Go(func() { h.loop(h.applier.inbox.wake, h.applier.Step) })
 	h.shells.stopped.Go(func() { h.loop(h.reader.inbox.wake, h.reader.Step) })
 	h.shells.stopped.Go(h.preparer.run)
+	h.snapshotter.rest = (&rest{host: h, since: time.Now()}).take
 	h.shells.stopped.Go(func() { h.loop(h.snapshotter.inbox.wake, h.snapshotter.Step) })
 	h.shells.stopped.Go(h.sender.run)
 	h.shells.stopped.Go(func() { h.loop(h.receiver.inbox.wake, h.receiver.Step) })
@@ -122,5 +123,31 @@ func (s *Sender) run() {
 			}
 		}
 		s.Step(time.Since(start))
+	}
+}
+
+// rest is taken by a part that has much to do and for whose work nobody waits, between two pieces of it. The disk and the processors are then
+// free for those that are waited for; and where these are slow, or busy, the pieces take longer, and so do the rests.
+type rest struct {
+	host  *Host
+	since time.Time // when the last one ended
+}
+
+const (
+	// restShare is how much longer a rest is than the piece before it.
+	restShare = 2
+	restMax   = 100 * time.Millisecond // or a piece in which the machine stood still would hold up the next
+)
+
+// take rests. It fails with ErrClosed once the host is closing: what is not finished by then never will be.
+func (r *rest) take() error {
+	timer := time.NewTimer(min(restShare*time.Since(r.since), restMax))
+	defer timer.Stop()
+	defer func() { r.since = time.Now() }()
+	select {
+	case <-timer.C:
+		return nil
+	case <-r.host.shells.stop:
+		return ErrClosed
 	}
 }

@@ -181,3 +181,38 @@ func TestE26_TransferEnds(t *testing.T) {
 		t.Errorf("the command that waited: %v", err)
 	}
 }
+
+// TestSnapshotsAreWrittenInPieces: between them the disk is the log's; and a member that closes does not wait for the rest of them.
+func TestSnapshotsAreWrittenInPieces(t *testing.T) {
+	c := newCluster(t, 1)
+	c.compaction = CompactionOptions{LogBytes: 4*pieceBytes + 1}
+	c.startAll()
+	m := c.elect(1)
+	var rests []int64
+	m.host.snapshotter.rest = func() error {
+		rests = append(rests, 0)
+		return nil
+	}
+	for range 5 {
+		c.fill(m, 0, 1)
+		m.propose(strings.Repeat("x", pieceBytes))
+		c.settle()
+	}
+	expect(t, "rests within a snapshot of four pieces and more", len(rests), 4)
+	latest, _, err := m.host.snapshots.Latest(testGroup)
+	if err != nil || latest.Index == 0 {
+		t.Fatalf("the newest is %v: %v", latest, err)
+	}
+
+	m.host.snapshotter.rest = func() error { return ErrClosed }
+	for range 5 {
+		m.propose(strings.Repeat("x", pieceBytes))
+		c.settle()
+	}
+	again, _, err := m.host.snapshots.Latest(testGroup)
+	expect(t, "the newest after one that was given up", again.Index, latest.Index)
+	if err != nil {
+		t.Error(err)
+	}
+	expect(t, "being written", m.group.compaction.busy.Load(), false)
+}

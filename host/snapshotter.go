@@ -13,6 +13,7 @@ type Snapshotter struct {
 	host  *Host
 	inbox *inbox[snapshotWork]
 	batch []snapshotWork // scratch
+	rest  func() error   // taken between two pieces of a snapshot; nil if there is none. It fails once the host is closing
 }
 
 type snapshotWork struct {
@@ -52,6 +53,9 @@ func (s *Snapshotter) write(work *snapshotWork) {
 		size = 0
 	}
 	g.compaction.done(size)
+	if errors.Is(err, ErrClosed) {
+		return
+	}
 	if err != nil {
 		s.host.logger.Warn("a snapshot could not be written; the log is kept", "group", uint64(g.id), "index", uint64(m.Index), "error", err)
 		return
@@ -85,7 +89,7 @@ func (s *Snapshotter) store(m snapshot.Meta, write func(io.Writer) error) (size 
 	if err != nil {
 		return 0, errors.Join(err, write(failingWriter{err}))
 	}
-	counted := countingWriter{w: w}
+	counted := pieceWriter{w: w, rest: s.rest}
 	if err := write(&counted); err != nil {
 		w.Abort()
 		return 0, err
@@ -93,15 +97,32 @@ func (s *Snapshotter) store(m snapshot.Meta, write func(io.Writer) error) (size 
 	return counted.n, w.Commit()
 }
 
-type countingWriter struct {
-	w io.Writer
-	n int64
+// pieceBytes is how much of a snapshot is written between two rests.
+const pieceBytes = 256 << 10
+
+// pieceWriter counts what is written, and takes a rest behind each piece.
+type pieceWriter struct {
+	w      io.Writer
+	n      int64
+	rest   func() error
+	rested int64 // n at the last rest
 }
 
-func (c *countingWriter) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
-	c.n += int64(n)
-	return n, err
+func (p *pieceWriter) Write(b []byte) (written int, err error) {
+	for len(b) > 0 && err == nil {
+		if p.n-p.rested >= pieceBytes && p.rest != nil {
+			if err := p.rest(); err != nil {
+				return written, err
+			}
+			p.rested = p.n
+		}
+		var n int
+		n, err = p.w.Write(b[:min(len(b), pieceBytes)])
+		p.n += int64(n)
+		written += n
+		b = b[n:]
+	}
+	return written, err
 }
 
 // failingWriter lets a machine give up what it has pinned when there is nowhere to write it.

@@ -79,6 +79,9 @@ func (w *Writer) writeBlock() error {
 	return w.writeBuf()
 }
 
+// writtenBytes is how much a Writer lets gather before it syncs. While it does, the log's own syncs wait, and with them all callers.
+const writtenBytes = 1 << 20
+
 // writeBuf writes buf, and makes it an empty block.
 func (w *Writer) writeBuf() error {
 	if _, err := w.file.WriteAt(w.buf, w.offset); err != nil {
@@ -87,7 +90,7 @@ func (w *Writer) writeBuf() error {
 	w.offset += int64(len(w.buf))
 	w.sum = crc32.Update(w.sum, crc32.IEEETable, w.buf)
 	// In parts: one sync of everything at the end would keep the disk from the log for as long as it takes.
-	if w.offset-w.synced >= w.store.syncBytes {
+	if w.offset-w.synced >= min(writtenBytes, w.store.syncBytes) {
 		if err := w.sync(); err != nil {
 			return err
 		}
