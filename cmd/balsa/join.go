@@ -227,16 +227,15 @@ type answer struct {
 	err   error
 }
 
-// askPeers asks the other members of --initial-cluster for the member at this server's first URL.
+// askPeers asks the other members of --initial-cluster for the member at this server's URLs.
 func (c *serverSettings) askPeers(ctx context.Context, timeout time.Duration) []answer {
+	return c.ask(ctx, c.others, timeout)
+}
+
+// ask asks servers for the member at this server's URLs.
+func (c *serverSettings) ask(ctx context.Context, peers []string, timeout time.Duration) []answer {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	var peers []string
-	for _, m := range c.config.Members {
-		if m.ID != c.config.ID {
-			peers = append(peers, addresses(m.PeerURLs)...)
-		}
-	}
 	answers := make(chan answer, len(peers))
 	for _, peer := range peers {
 		go func() {
@@ -277,7 +276,7 @@ func (c *serverSettings) joinByPeers(ctx context.Context, log *slog.Logger) erro
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case len(c.config.Members) < 2:
+	case len(c.others) == 0:
 		return inputError("--initial-cluster-state existing needs --initial-cluster with the members that there are, or use --join")
 	case answered == "":
 		slices.Sort(failures)
@@ -298,6 +297,50 @@ func (c *serverSettings) joinByPeers(ctx context.Context, log *slog.Logger) erro
 func (c *serverSettings) removed(id uint64, others []string) error {
 	return &exitCodeError{exitRemoved, fmt.Errorf("this server, %s (%x), was removed from the cluster, and its data folder is of no use any more. "+
 		"To bring it back as a new member, delete %s and start it with --join %s", c.config.Name, id, c.config.Dir, c.endpoints(others))}
+}
+
+// removalInterval is how often a server that hears no leader, and is not among the members that it knows of, asks whether it is one.
+const removalInterval = 2 * time.Second
+
+// awaitRemoval returns true when this server finds that it is no member any more, and false when ctx has ended. One that hears of its removal stops
+// by itself. But one that has stopped, or was stopped, and is started again would hear no more: nobody speaks to it, and it does not know whether
+// the last configuration in its log was agreed on.
+func (c *serverSettings) awaitRemoval(ctx context.Context, s *server.Server) bool {
+	tick := time.NewTicker(removalInterval)
+	defer tick.Stop()
+	silent := 0
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+		st := s.Status()
+		if silent++; st.Leader != 0 || slices.ContainsFunc(st.Members, func(m balsa.Member) bool { return m.ID == st.ID }) {
+			silent = 0
+		}
+		if silent > 1 && c.mostSayRemoved(ctx, st) {
+			return true
+		}
+	}
+}
+
+// mostSayRemoved reports whether most of the members that this server knows of say that it is none.
+func (c *serverSettings) mostSayRemoved(ctx context.Context, st balsa.Status) bool {
+	peers := c.others
+	if len(st.Members) > 0 {
+		peers = nil
+		for _, m := range st.Members {
+			peers = append(peers, m.Address)
+		}
+	}
+	no := 0
+	for _, p := range c.ask(ctx, peers, checkTimeout) {
+		if p.err == nil && p.place.Cluster == st.Cluster && p.place.Version > 0 && p.place.Member != st.ID {
+			no++
+		}
+	}
+	return no > len(peers)/2
 }
 
 // endpoints are those that people are told to use.

@@ -28,6 +28,7 @@ type serverSettings struct {
 	cluster      string
 	token, state string
 	join         []string // host:port of servers of a cluster to join
+	others       []string // host:port of the other members of --initial-cluster, where peers reach them
 	begun        bool     // the data folder must be of a cluster that has begun: see checkBegun
 	logLevel     slog.Level
 	logFormat    string
@@ -317,6 +318,7 @@ func (c *serverSettings) finishCluster(values map[string]given) error {
 	for _, m := range members {
 		ids = append(ids, m.ID)
 		if m.Name != c.config.Name {
+			c.others = append(c.others, addresses(m.PeerURLs)...)
 			continue
 		}
 		c.config.ID = m.ID
@@ -363,7 +365,17 @@ func (a *app) runServer(ctx context.Context, c *serverSettings, warnings []strin
 		s.Close()
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	removed := make(chan struct{})
+	go func() {
+		if c.awaitRemoval(ctx, s) {
+			close(removed)
+		}
+	}()
 	select {
+	case <-removed:
+		return errors.Join(c.removed(c.config.ID, s.Others()), s.Close())
 	case <-ctx.Done():
 		c.config.Logger.Info("stopping")
 		err = s.Close()
