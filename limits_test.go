@@ -107,13 +107,14 @@ func TestAMemberThatIsDownCostsNoMemory(t *testing.T) {
 		}
 		writers.Wait()
 	}
-	write(80) // more than the caches of both members that are up
+	write(96) // more than the caches of both members that are up
 	before := heap()
 	write(120)
 	after := heap()
-	t.Logf("heap after 80 MB: %d MiB, after 200 MB: %d MiB", before>>20, after>>20)
-	if grown := after - before; grown > 32<<20 || after > 160<<20 {
-		t.Errorf("120 MB more written while a member is down take %d MiB of memory, %d in all", grown>>20, after>>20)
+	t.Logf("heap after 96 MiB: %d MiB, after 216: %d", before>>20, after>>20)
+	// A cache is 32 MiB, and with what has just left it up to twice that.
+	if grown := after - before; grown > 80<<20 || after > 200<<20 {
+		t.Errorf("120 MiB more written while a member is down take %d MiB of memory, %d in all", grown>>20, after>>20)
 	}
 }
 
