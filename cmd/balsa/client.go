@@ -238,6 +238,8 @@ func callError(err error, repeatable bool) error {
 	switch {
 	case is(s.Message(), rpctypes.ErrGRPCNotSupportedForLearner):
 		f.text = "this server is a learner, which answers little: name a voter with --endpoints"
+	case is(s.Message(), rpctypes.ErrGRPCStopped):
+		f.text = "this server has stopped, which may be because it was removed: its log says why. Name another one with --endpoints"
 	case errors.As(err, &change):
 		f.text = change.text(s.Message(), f.unknown)
 	case s.Code() == codes.DeadlineExceeded && repeatable:

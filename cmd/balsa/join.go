@@ -163,14 +163,14 @@ func (c *serverSettings) mayWait(ctx context.Context, err error) error {
 
 // lostFolder is the error of a server without data that the cluster knows as one that has had some.
 func (c *serverSettings) lostFolder(m *pb.Member) error {
-	again := "start this server again"
-	if c.join == nil {
-		again = "start this server again with --join or --initial-cluster-state existing"
+	again := "with --join " + c.endpoints(nil) + " or --initial-cluster-state existing"
+	if c.join != nil {
+		again = "as now"
 	}
-	return &exitCodeError{exitReplaced, fmt.Errorf("%s is empty, and the cluster knows the member at %s, %s, as one that has started before.\n"+
-		"If its data folder was lost, put a new member in its place:\n  balsa members replace %x %s --endpoints %s\nand %s.\n"+
+	return &exitCodeError{exitReplaced, fmt.Errorf("the data folder %s is empty, and the cluster knows the member at %s, %s, with another one.\n"+
+		"If that was lost, put a new member in its place:\n  balsa members replace %x %s --endpoints %s\nthen delete %s, and start this server again %s.\n"+
 		"If it was not, name it with --data-dir. If another server uses this URL, give this one its own with --initial-advertise-peer-urls",
-		c.config.Dir, strings.Join(m.PeerURLs, ","), memberText(m), m.ID, c.peerURLs[0], c.endpoints(nil), again)}
+		c.config.Dir, strings.Join(m.PeerURLs, ","), memberText(m), m.ID, c.peerURLs[0], c.endpoints(nil), c.config.Dir, again)}
 }
 
 // rejoin goes on with the data folder, if the cluster that is to be joined does not say that it is the wrong one.
@@ -361,10 +361,7 @@ func (c *serverSettings) stopped(s *server.Server) error {
 	case errors.Is(err, balsa.ErrRemoved):
 		return c.removed(c.config.ID, s.Others())
 	case errors.Is(err, balsa.ErrReplaced):
-		return &exitCodeError{exitReplaced, fmt.Errorf("%s has lost what this server, %s (%x), had acknowledged: the cluster knows it with another data folder, "+
-			"and this one is empty.\nIf the other one is still there, name it with --data-dir. If not, put a new member in its place:\n"+
-			"  balsa members replace %x %s --endpoints %s\nthen delete %s, and start this server with --join %s or --initial-cluster-state existing",
-			c.config.Dir, c.config.Name, c.config.ID, c.config.ID, c.peerURLs[0], c.endpoints(s.Others()), c.config.Dir, c.endpoints(s.Others()))}
+		return c.lostFolder(&pb.Member{ID: c.config.ID, Name: c.config.Name, PeerURLs: c.peerURLs})
 	}
 	return fmt.Errorf("this member has stopped: %w", err)
 }
