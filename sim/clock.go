@@ -1,10 +1,6 @@
 package sim
 
-import (
-	"time"
-
-	"github.com/balsa-raft/balsa/raft"
-)
+import "time"
 
 // Clocks go at speeds of their own, which change, within what members are told of each other's (raft.Config.Lease). They go on while a process is paused, and
 // stand still while its machine is suspended, of which it is told when it goes on.
@@ -84,46 +80,9 @@ func (m *member) wakeUp() {
 	}
 }
 
-// harmClock lets a clock go at another speed, or makes it hard for the leader: its clock goes as slow as can be and those of the others as fast, it is
-// cut off or paused, and clients ask it while they write to the others. That is when a lease must have ended that rests on a clock.
 func (w *world) harmClock(m *member) {
-	if leader := w.leader(); leader != nil && w.knobs.faults.has(FaultPartition) && w.chance(500) {
-		w.usurp(leader)
-		return
-	}
 	if m.up && !m.asleep {
 		m.setRate(w.drawRate())
 		m.tell("has a clock that goes at %d of 1000", m.rate)
-	}
-}
-
-func (w *world) usurp(leader *member) {
-	w.tell("n%d is made to hold on to its office", leader.id)
-	for _, m := range w.members {
-		switch {
-		case !m.up || m.asleep:
-		case m == leader:
-			m.setRate(1000 - w.knobs.drift)
-		default:
-			m.setRate(1000 + w.knobs.drift)
-		}
-	}
-	if w.knobs.faults.has(FaultPause) && w.chance(500) {
-		w.harmPause(leader)
-	}
-	w.network.cutBetween(map[raft.NodeID]bool{leader.id: true})
-	long := 2 * w.knobs.electionTimeout()
-	w.mendAfter(long)
-	for range 20 {
-		w.after(between(w.rand, 0, long), func() {
-			if leader.up && !w.clients.stopped {
-				w.clients.begin(w.clients.read(-1, leader, w.rand.IntN(w.knobs.keys), w.clients.drawAsk()))
-			}
-		})
-		w.after(between(w.rand, 0, long), func() {
-			if m := w.clients.choose(); m != leader && m.up && !w.clients.stopped {
-				w.clients.begin(w.clients.write(-1, m, w.rand.IntN(w.knobs.keys)))
-			}
-		})
 	}
 }

@@ -22,6 +22,7 @@
 //	stall     disks that are stuck, and what leaders do then
 //	reads     of all levels, on members in any state
 //	clock     members' clocks, which differ, and stand still
+//	usurp     leaders that are kept from learning that they lead no longer
 //	checker   what is known of the whole cluster, and the properties that no member can check alone
 //	recovery  the end of a run: everything is mended, and progress is demanded
 //

@@ -38,6 +38,7 @@ func (w *world) harm() {
 		{FaultWipe, w.harmWipe},
 		{FaultStall, w.harmStall},
 		{FaultClock, w.harmClock},
+		{FaultUsurp, w.harmUsurp},
 	}
 	n := 0
 	for _, h := range harms {

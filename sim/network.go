@@ -17,7 +17,12 @@ type network struct {
 	losesForwards bool       // some of them, for as long as this is set
 
 	changesFrom time.Duration // who was asked before to change the members does not hear of it any more
-	cuts        int           // how often links were cut: what is to be mended later may have been cut again
+	// What is sent to lateTo before lateUntil arrives so much later.
+	lateTo    raft.NodeID
+	lateBy    time.Duration
+	lateUntil time.Duration
+
+	cuts int // how often links were cut: what is to be mended later may have been cut again
 }
 
 // packet is one that was sent.
@@ -59,6 +64,9 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	w.trace = mixBytes(w.trace, b)
 	w.report.Messages++
 	n.remember(from, to, b)
+	if _, ok := p.Message.(raft.TimeoutNow); ok {
+		defer n.handsOver(from)
+	}
 	mishap, faults := w.knobs.kinds[kindOf(p.Message)], w.knobs.faults
 	if !w.chaos {
 		faults = 0
@@ -144,6 +152,9 @@ func (n *network) carry(from, to raft.NodeID, b []byte, late bool) {
 		latency = min(latency, latencyCalm)
 	}
 	delay := between(w.rand, latency/10, latency)
+	if to == n.lateTo && w.chaos && w.now < n.lateUntil {
+		delay += n.lateBy
+	}
 	switch {
 	case late:
 		delay += between(w.rand, 0, w.knobs.lateMax)

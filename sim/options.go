@@ -74,6 +74,8 @@ const (
 	FaultStall
 	// FaultClock lets members' clocks go faster or slower than before, within what the others are told of it.
 	FaultClock
+	// FaultUsurp makes it hard for a leader to learn that it leads no longer.
+	FaultUsurp
 	// FaultNone lets nothing go wrong.
 	FaultNone
 
@@ -85,7 +87,7 @@ const AllFaults = FaultNone - 1
 
 var faultNames = [...]string{
 	"power", "kill", "blackout", "partition", "cut", "pause", "slow-disk", "disk-error", "slow-machine", "rumour",
-	"loss", "duplicate", "delay", "reorder", "transfer", "members", "wipe", "stall", "clock", "none",
+	"loss", "duplicate", "delay", "reorder", "transfer", "members", "wipe", "stall", "clock", "usurp", "none",
 }
 
 func (f Faults) has(one Faults) bool { return f&one != 0 }

@@ -104,6 +104,7 @@ type Counts struct {
 	Starts, PowerCuts, Kills   int
 	DeathsInside               int // of them, those in the middle of a step
 	Partitions, Pauses         int
+	Usurpations                int // leaders that are kept from learning of the next one
 	Suspensions                int // of them, those in which the clock stands still
 	DiskErrors, Audits         int
 	Stalls, DeathsStuck        int // of disks, and of members whose disk was

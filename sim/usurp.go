@@ -1,0 +1,104 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/balsa-raft/balsa/raft"
+)
+
+// What makes it hard for a leader to learn that it leads no longer, while clients ask it and write to the others. By chance alone it hears of the next
+// leader before a client can ask.
+
+// harmUsurp has the leader's clock go as slow as can be and those of the others as fast, and lets it hear of the others no more, or late.
+func (w *world) harmUsurp(m *member) {
+	if leader := w.leader(); leader != nil {
+		m = leader
+	}
+	if !m.up {
+		return
+	}
+	w.report.Usurpations++
+	w.tell("n%d is made to hold on to its office", m.id)
+	for _, o := range w.members {
+		switch {
+		case !o.up || o.asleep:
+		case o == m:
+			o.setRate(1000 - w.knobs.drift)
+		default:
+			o.setRate(1000 + w.knobs.drift)
+		}
+	}
+	long := 2 * w.knobs.electionTimeout()
+	switch w.rand.IntN(4) {
+	case 0:
+		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+	case 1: // its machine goes on when others lead
+		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+		w.report.Suspensions++
+		m.resume()
+		m.pausedUntil = w.now + between(w.rand, 0, w.knobs.electionTimeout())
+		m.suspend(m.pausedUntil)
+	case 2: // who has promised dies, and has forgotten all that is not on its disk
+		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+		for _, o := range w.members {
+			if o != m && o.up {
+				o.die(death{})
+				w.after(between(w.rand, 0, 20*time.Millisecond), o.restart)
+			}
+		}
+	case 3: // answers come so late that the next leader is there before them
+		late := between(w.rand, 0, w.knobs.electionTimeout())
+		w.network.lateTo, w.network.lateBy, w.network.lateUntil = m.id, late, w.now+long
+		incarnation := m.incarnation
+		w.after(between(w.rand, 0, late), func() {
+			if w.chaos && m.up && m.incarnation == incarnation {
+				w.network.mute(m)
+			}
+		})
+	}
+	w.mendAfter(long)
+	w.askBoth(m, long)
+}
+
+// askBoth has clients ask a leader that may have lost its office, and write to the others.
+func (w *world) askBoth(m *member, long time.Duration) {
+	c := w.clients
+	for range 20 {
+		w.after(between(w.rand, 0, long), func() {
+			if a := c.drawAsk(); m.up && !c.stopped {
+				if w.chance(500) {
+					a = ask{level: lease}
+				}
+				c.begin(c.read(-1, m, w.rand.IntN(w.knobs.keys), a))
+			}
+		})
+		w.after(between(w.rand, 0, long), func() {
+			if o := c.choose(); o != m && o.up && !c.stopped {
+				c.begin(c.write(-1, o, w.rand.IntN(w.knobs.keys)))
+			}
+		})
+	}
+}
+
+// mute cuts the links from a member.
+func (n *network) mute(m *member) {
+	for _, o := range n.w.members {
+		n.link(m.id, o.id).cut = o != m
+	}
+}
+
+// handsOver takes in that a leader asks another one to stand for election. Sometimes that is the last that it hears of it.
+func (n *network) handsOver(from *member) {
+	w := n.w
+	if !w.chaos || !w.knobs.faults.has(FaultUsurp) || !w.chance(500) {
+		return
+	}
+	w.report.Usurpations++
+	w.tell("n%d is to hear nothing of who follows it", from.id)
+	for _, o := range w.members {
+		n.link(o.id, from.id).cut = o != from
+	}
+	long := w.knobs.electionTimeout()
+	w.mendAfter(between(w.rand, 0, long))
+	w.askBoth(from, long/4)
+}
