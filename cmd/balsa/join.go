@@ -300,7 +300,7 @@ func (c *serverSettings) removed(id uint64, others []string) error {
 }
 
 // removalInterval is how often a server that hears no leader, and is not among the members that it knows of, asks whether it is one.
-const removalInterval = 2 * time.Second
+const removalInterval = time.Second
 
 // awaitRemoval returns true when this server finds that it is no member any more, and false when ctx has ended. One that hears of its removal stops
 // by itself. But one that has stopped, or was stopped, and is started again would hear no more: nobody speaks to it, and it does not know whether

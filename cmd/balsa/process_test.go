@@ -61,52 +61,100 @@ func (p *process) kill() {
 	p.cmd.Wait()
 }
 
-// cluster is three processes.
-type cluster struct {
-	processes []*process
-	conns     []*grpc.ClientConn
+// binary builds the program, once for all tests.
+func binary(t *testing.T) string {
+	t.Helper()
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
-func startCluster(t *testing.T) *cluster {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "balsa")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+var buildDir string // removed by TestMain
+
+var built = sync.OnceValues(func() (path string, err error) {
+	if buildDir, err = os.MkdirTemp("", "balsa-test"); err != nil {
+		return "", err
 	}
-	port, dir := freePorts(t, 3), t.TempDir()
+	path = filepath.Join(buildDir, "balsa")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if buildDir != "" {
+		os.RemoveAll(buildDir)
+	}
+	os.Exit(code)
+}
+
+// cluster is processes that are members, of which some may be added and removed while others write.
+type cluster struct {
+	processes []*process
+
+	mu    sync.Mutex
+	conns []*grpc.ClientConn // of each process
+}
+
+// conn returns a connection to one of the processes.
+func (c *cluster) conn(i int) *grpc.ClientConn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conns[i%len(c.conns)]
+}
+
+// connect makes p one of the cluster's processes.
+func (c *cluster) connect(t *testing.T, p *process) {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+p.client, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 100 * time.Millisecond}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.processes, c.conns = append(c.processes, p), append(c.conns, conn)
+}
+
+func startCluster(t *testing.T, more ...string) *cluster {
+	t.Helper()
+	binary, port, dir := binary(t), freePorts(t, 3), t.TempDir()
 	c := &cluster{}
 	var initial []string
+	var all []*process
 	for i := range 3 {
 		p := &process{
 			name: fmt.Sprintf("m%d", i), binary: binary, log: &syncBuffer{},
 			client: fmt.Sprintf("127.0.0.1:%d", port+devPortStep*i), peer: fmt.Sprintf("http://127.0.0.1:%d", port+devPortStep*i+1),
 		}
 		initial = append(initial, p.name+"="+p.peer)
-		c.processes = append(c.processes, p)
+		all = append(all, p)
 	}
-	for _, p := range c.processes {
+	for _, p := range all {
 		p.args = []string{
 			"server", "--name", p.name, "--data-dir", filepath.Join(dir, p.name),
 			"--listen-client-urls", "http://" + p.client, "--advertise-client-urls", "http://" + p.client,
 			"--listen-peer-urls", p.peer, "--initial-advertise-peer-urls", p.peer, "--initial-cluster", strings.Join(initial, ","),
 			"--initial-cluster-state", "new", "--initial-cluster-token", "process-test",
 		}
+		p.args = append(p.args, more...)
 		p.start(t)
-		conn, err := grpc.NewClient("passthrough:///"+p.client, grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 100 * time.Millisecond}}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.conns = append(c.conns, conn)
+		c.connect(t, p)
 	}
-	t.Cleanup(func() {
-		for i, p := range c.processes {
-			c.conns[i].Close()
-			p.kill()
-		}
-	})
+	t.Cleanup(c.close)
 	c.awaitReady(t)
 	return c
+}
+
+func (c *cluster) close() {
+	for i, p := range c.processes {
+		c.conns[i].Close()
+		p.kill()
+	}
 }
 
 func (c *cluster) awaitReady(t *testing.T) {
@@ -161,7 +209,9 @@ func startLoad(c *cluster, writers int) *load {
 		go func() {
 			defer l.wait.Done()
 			for i := 0; ctx.Err() == nil; i++ {
-				l.put(w+i, fmt.Sprintf("writer/%02d/%06d", w, i))
+				if !l.put(w+i, fmt.Sprintf("writer/%02d/%06d", w, i)) {
+					time.Sleep(5 * time.Millisecond) // the machine has better to do than to try again where nobody listens
+				}
 			}
 		}()
 	}
@@ -182,23 +232,24 @@ func startLoad(c *cluster, writers int) *load {
 	return l
 }
 
-// put writes one key at one member and never again: a write whose outcome is unknown may still happen.
-func (l *load) put(member int, key string) {
+// put writes one key at one member and never again: a write whose outcome is unknown may still happen. It reports whether it was acknowledged.
+func (l *load) put(member int, key string) bool {
 	value := key + strings.Repeat("-", 200)
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	_, err := pb.NewKVClient(l.cluster.conns[member%3]).Put(ctx, &pb.PutRequest{Key: []byte(key), Value: []byte(value)})
+	_, err := pb.NewKVClient(l.cluster.conn(member)).Put(ctx, &pb.PutRequest{Key: []byte(key), Value: []byte(value)})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
 		l.failed[err.Error()]++
-		return
+		return false
 	}
 	l.acked[key] = value
 	if l.first.IsZero() && begin.After(l.mark) {
 		l.first = time.Now()
 	}
+	return true
 }
 
 // from marks now, and returns a function that waits until a write that was begun since is acknowledged and says
@@ -320,10 +371,7 @@ func TestProcessStops(t *testing.T) {
 		t.Skip("starts processes")
 	}
 	t.Parallel()
-	binary := filepath.Join(t.TempDir(), "balsa")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	binary := binary(t)
 	port, dir := freePorts(t, 1), filepath.Join(t.TempDir(), "data")
 	urls := []string{fmt.Sprintf("http://127.0.0.1:%d", port), fmt.Sprintf("http://127.0.0.1:%d", port+1)}
 	args := []string{"server", "--data-dir", dir, "--listen-client-urls", urls[0], "--listen-peer-urls", urls[1],
