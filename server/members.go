@@ -129,7 +129,11 @@ func (s *member) notEnoughStarted(ctx context.Context, now roster) error {
 	if forced(ctx) {
 		return nil
 	}
-	s.tellReason(ctx, "not started yet: "+now.names(func(m balsa.Member) bool { return now.find(uint64(m.ID)).Name == "" }))
+	why := "there would be no voter"
+	if waiting := now.names(func(m balsa.Member) bool { return now.find(uint64(m.ID)).Name == "" }); waiting != "" {
+		why = "too few of the voters would have started; not started yet: " + waiting
+	}
+	s.tellReason(ctx, why)
 	return errNotEnoughStarted
 }
 

@@ -33,7 +33,7 @@ func TestForce(t *testing.T) {
 	s.node.change.Store(&f)
 	var trailer metadata.MD
 	add := &pb.MemberAddRequest{PeerURLs: []string{"http://b:1"}}
-	if _, err := cluster.MemberAdd(t.Context(), add, grpc.Trailer(&trailer)); err == nil || !strings.HasPrefix(trailer.Get(MetadataReason)[0], "not started yet: ") {
+	if _, err := cluster.MemberAdd(t.Context(), add, grpc.Trailer(&trailer)); err == nil || !strings.HasPrefix(trailer.Get(MetadataReason)[0], "too few of the voters would have started; not started yet: ") {
 		t.Errorf("%v, because %v", err, trailer)
 	}
 	if _, err := cluster.MemberAdd(with(t, MetadataForce, "true"), add); err != nil || len(seen) != 1 || !seen[0] {

@@ -19,7 +19,11 @@ func TestTranscripts(t *testing.T) {
 		ports := strings.NewReplacer(fmt.Sprint(d.port), "PORT1", fmt.Sprint(d.port+1), "PEER1")
 		return func(cmd script.Command) string {
 			env := append([]string{"BALSA_ENDPOINTS=" + d.endpoints()}, cmd.List("env")...)
-			got := tryWith(t, env, cmd.Text("stdin", ""), append([]string{cmd.Name}, cmd.Args...)...)
+			args := []string{cmd.Name}
+			for _, arg := range cmd.Args {
+				args = append(args, strings.ReplaceAll(arg, "PEER1", fmt.Sprint(d.port+1)))
+			}
+			got := tryWith(t, env, cmd.Text("stdin", ""), args...)
 			text := got.out + got.err
 			if got.code != exitOK {
 				text += fmt.Sprintf("exit code %d\n", got.code)
@@ -32,11 +36,18 @@ func TestTranscripts(t *testing.T) {
 // What differs from run to run, in the places where it stands.
 var (
 	jsonSizes = regexp.MustCompile(`"(dbSize|dbSizeInUse|raftIndex|raftAppliedIndex)":\d+`)
+	memberIDs = regexp.MustCompile(`\b[0-9a-f]{10,16}\b`)
 	goVersion = regexp.MustCompile(`(?m)^(Go Version|Go OS/Arch|Git SHA): .*$`)
 )
 
 func steady(text string) string {
 	text = jsonSizes.ReplaceAllString(text, `"$1":N`)
+	text = memberIDs.ReplaceAllStringFunc(text, func(id string) string {
+		if id == "3ffc10ea47b3dffa" { // n1
+			return id
+		}
+		return "ID"
+	})
 	return goVersion.ReplaceAllString(text, "$1: ...")
 }
 

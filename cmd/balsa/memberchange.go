@@ -81,8 +81,11 @@ func (e *changeError) text(message string, unknown bool) string {
 		return "the members are not changed: " + why("the voters that are heard from would be no majority") +
 			`. Start those members, or remove first the ones that are lost for good ("balsa status" shows which answer). With --force it is done all the same, and nothing can be written until there is a majority`
 	case is(message, rpctypes.ErrGRPCMemberNotEnoughStarted):
-		return "the members are not changed: too few of the voters would have started (" + why("see \"balsa members\"") +
-			`). Start those first, or remove them with "balsa members remove"; with --force it is done all the same`
+		if e.reason != "" && !strings.Contains(e.reason, "not started") {
+			return "the members are not changed: " + e.reason
+		}
+		return "the members are not changed: " + why("too few of the voters would have started") +
+			`. Start those first, or remove them with "balsa members remove"; with --force it is done all the same`
 	case is(message, rpctypes.ErrGRPCLearnerNotReady):
 		return "the learner has not caught up yet" + strings.TrimSuffix(" ("+e.reason+")", " ()") + `: try again later; "balsa status" shows how far it is`
 	case is(message, rpctypes.ErrGRPCPeerURLExist):
@@ -220,7 +223,11 @@ func (a *app) memberRemoveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.changed(ctx, c, fmt.Sprintf("Member %s is removed. Its server stops by itself; delete its data folder.", memberText(m)),
+			done := fmt.Sprintf("Member %s is removed.", memberText(m))
+			if m.Name != "" {
+				done += " Its server stops by itself; delete its data folder."
+			}
+			return a.changed(ctx, c, done,
 				func(ctx context.Context, cluster pb.ClusterClient, reason grpc.CallOption) (any, error) {
 					return cluster.MemberRemove(ctx, &pb.MemberRemoveRequest{ID: m.ID}, reason)
 				})

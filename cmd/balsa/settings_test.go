@@ -74,6 +74,10 @@ func TestSettings(t *testing.T) {
 		{name: "clients' variables", env: "BALSA_ENDPOINTS=x BALSA_WRITE_OUT=json"},
 		{name: "an address that nobody reaches", args: "--listen-client-urls http://0.0.0.0:2379", warn: "clients are told to reach this member at 0.0.0.0:2379, which is no address to reach: set --advertise-client-urls"},
 		{name: "an even cluster", args: "--initial-cluster default=http://localhost:2380,b=http://b:2380", warn: "a cluster of 2 survives no more failures than one of 1"},
+		{name: "an even cluster that this one joins", args: "--initial-cluster-state existing --initial-cluster default=http://localhost:2380,b=http://b:2380", want: "default"},
+		{name: "join", args: "--join http://a:2379,b:2379 --listen-peer-urls http://c:2380", want: "peer c:2380 join [a:2379 b:2379] others [] at [http://c:2380]"},
+		{name: "join in the environment", env: "BALSA_JOIN=a:2379 BALSA_INITIAL_ADVERTISE_PEER_URLS=http://c:1", want: "peer localhost:2380 join [a:2379] others [] at [http://c:1]"},
+		{name: "other members", args: "--initial-cluster default=http://localhost:2380,b=http://b:2380,b=http://b:2381,c=http://c:1", want: "join [] others [b:2380 b:2381 c:1]"},
 		{name: "what may be refused, switched off", args: "--force-new-cluster=false --discovery=", want: "default"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -108,18 +112,19 @@ func show(c *serverSettings) string {
 	for _, m := range c.config.Members {
 		members = append(members, m.Name+" "+strings.Join(m.PeerURLs, ","))
 	}
-	return fmt.Sprintf("%s %s client %v advertise %v peer %s id %x of %x %v %v %v", c.config.Name, c.config.Dir, c.config.ListenClients,
-		c.config.AdvertiseClientURLs, c.config.ListenPeer, c.config.ID, c.config.ClusterID, members, c.config.HeartbeatInterval, c.config.ElectionTimeout)
+	return fmt.Sprintf("%s %s client %v advertise %v peer %s id %x of %x %v %v %v join %v others %v at %v", c.config.Name, c.config.Dir, c.config.ListenClients,
+		c.config.AdvertiseClientURLs, c.config.ListenPeer, c.config.ID, c.config.ClusterID, members, c.config.HeartbeatInterval, c.config.ElectionTimeout,
+		c.join, c.others, c.peerURLs)
 }
 
 func TestSettingsNumbers(t *testing.T) {
-	c, _, err := read(t, strings.Fields("--max-txn-ops 7 --max-request-bytes 8 --quota-backend-bytes -1 --max-concurrent-streams 9 "+
+	c, _, err := read(t, strings.Fields("--max-txn-ops 7 --max-request-bytes 8 --max-learners 3 --quota-backend-bytes -1 --max-concurrent-streams 9 "+
 		"--grpc-keepalive-min-time 1s --grpc-keepalive-interval 0 --enable-pprof --log-level debug --log-format console"), nil, "grpc-keepalive-timeout: 3000000000")
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := c.config
-	if got.MaxTxnOps != 7 || got.MaxRequestBytes != 8 || got.QuotaBackendBytes != 0 || got.MaxConcurrentStreams != 9 || !got.Pprof {
+	if got.MaxTxnOps != 7 || got.MaxRequestBytes != 8 || got.MaxLearners != 3 || got.QuotaBackendBytes != 0 || got.MaxConcurrentStreams != 9 || !got.Pprof {
 		t.Errorf("%+v", got)
 	}
 	if got.KeepAliveMinTime != time.Second || got.KeepAliveInterval >= 0 || got.KeepAliveTimeout != 3*time.Second {
@@ -158,6 +163,14 @@ func TestSettingsWrong(t *testing.T) {
 		{args: "--initial-cluster-state old", want: `--initial-cluster-state "old" must be new or existing`},
 		{args: "--max-txn-ops 0", want: "--max-txn-ops and --max-request-bytes must not be 0"},
 		{args: "--max-txn-ops many", want: `--max-txn-ops "many" is no number between 0 and 1048576`},
+		{args: "--max-request-bytes 25165825", want: `--max-request-bytes "25165825" is more than 25165824 (24 MiB), which is what members can send each other at once`},
+		{args: "--max-learners 0", want: `--max-learners "0" must not be 0`},
+		{args: "--join a", want: `--join "a" contains "a": write HOST:PORT`},
+		{args: "--join https://a:1", want: `TLS is not supported yet`},
+		{args: "--join a:1", want: "--initial-advertise-peer-urls is missing: say where the other members reach this one"},
+		{args: "--join a:1 --listen-peer-urls http://0.0.0.0:2380", want: "--initial-advertise-peer-urls is missing"},
+		{args: "--join a:1 --initial-cluster default=http://localhost:2380", want: "--initial-cluster and --join exclude each other"},
+		{args: "--join a:1", env: "ETCD_INITIAL_CLUSTER=default=http://localhost:2380", want: "ETCD_INITIAL_CLUSTER and --join exclude each other"},
 		{args: "--log-level loud", want: `--log-level "loud" is no log level: choose debug, info, warn or error`},
 		{args: "--log-format xml", want: `--log-format "xml" must be json or console`},
 		{args: "--enable-pprof=maybe", want: `--enable-pprof "maybe" must be true or false`},
