@@ -16,8 +16,10 @@ type CompactionOptions struct {
 	TailBytes int64
 	// ChunkBytes is how much of a snapshot one message carries; 256 KiB by default.
 	ChunkBytes int
-	// BytesPerSecond bounds what is sent of snapshots; 128 MiB by default.
+	// BytesPerSecond bounds what is sent of snapshots; 32 MiB by default.
 	BytesPerSecond int64
+	// EntryBytesPerSecond bounds what is read back from the log for members that lag, unless the log grows more than half as fast; 16 MiB by default.
+	EntryBytesPerSecond int64
 }
 
 func (o CompactionOptions) withDefaults() CompactionOptions {
@@ -31,7 +33,10 @@ func (o CompactionOptions) withDefaults() CompactionOptions {
 		o.ChunkBytes = 256 << 10
 	}
 	if o.BytesPerSecond == 0 {
-		o.BytesPerSecond = 128 << 20
+		o.BytesPerSecond = 32 << 20
+	}
+	if o.EntryBytesPerSecond == 0 {
+		o.EntryBytesPerSecond = 16 << 20
 	}
 	return o
 }

@@ -10,22 +10,26 @@ import (
 	"github.com/balsa-raft/balsa/wire"
 )
 
-// Sender streams snapshots to members that need them, in chunks. A stream that breaks goes on where it broke.
+// Sender gives members what they lack: it streams snapshots, in chunks, and has old entries read back from the log. Both at a bounded rate, or those who
+// are served meanwhile would notice. A stream that breaks goes on where it broke.
 type Sender struct {
 	host    *Host
 	inbox   *inbox[sendWork]
 	batch   []sendWork // scratch
 	streams []*stream
+	loads   []loadWork // to be read: at most one a member and group
 
-	credit   int64         // bytes that may be sent now
-	credited time.Duration // when it was last raised
+	chunks  allowance
+	entries allowance
+	growth  growth // of the log
 }
 
-// sendWork is a member that needs a snapshot, or an answer to a chunk.
+// sendWork is a member that needs a snapshot, or an answer to a chunk, or entries that a member needs.
 type sendWork struct {
 	group *Group
 	peer  raft.NodeID
 	reply *raft.InstallSnapshotReply
+	load  *raft.Load
 }
 
 // stream is a snapshot on its way to a member.
@@ -55,13 +59,20 @@ func (s *Sender) Step(now time.Duration) (more bool) {
 	s.batch = s.inbox.take(s.batch)
 	for i := range s.batch {
 		work := &s.batch[i]
-		if work.reply == nil {
+		switch {
+		case work.load != nil:
+			s.loads = append(s.loads, loadWork{group: work.group, load: *work.load})
+		case work.reply == nil:
 			s.begin(work.group, work.peer, now)
-		} else if st := s.find(work.group, work.peer); st != nil {
-			s.answered(st, work.reply, now)
+		default:
+			if st := s.find(work.group, work.peer); st != nil {
+				s.answered(st, work.reply, now)
+			}
 		}
 	}
-	s.raiseCredit(now)
+	s.loadEntries(now)
+	options := &s.host.config.Compaction
+	s.chunks.raise(options.BytesPerSecond, streamWindow*int64(options.ChunkBytes), now)
 	if n := len(s.streams); n > 1 { // each is the first to have credit now and then
 		s.streams = append(s.streams[1:n:n], s.streams[0])
 	}
@@ -69,8 +80,21 @@ func (s *Sender) Step(now time.Duration) (more bool) {
 	return !s.inbox.empty()
 }
 
-// Busy reports whether there are streams: then Step has to be called now and then, because time passes.
-func (s *Sender) Busy() bool { return len(s.streams) > 0 }
+// loadEntries has entries read, as many as may be sent by now.
+func (s *Sender) loadEntries(now time.Duration) {
+	rate := max(s.host.config.Compaction.EntryBytesPerSecond, growthLead*s.growth.rate(s.host.writer.appended.Load(), now))
+	s.entries.raise(rate, 0, now)
+	n := 0
+	for n < len(s.loads) && s.entries.bytes > 0 {
+		s.entries.bytes -= int64(s.loads[n].load.MaxBytes)
+		s.host.reader.inbox.put(s.loads[n], 0, 0)
+		n++
+	}
+	s.loads = slices.Delete(s.loads, 0, n)
+}
+
+// Busy reports whether there is something to send: then Step has to be called now and then, because time passes.
+func (s *Sender) Busy() bool { return len(s.streams) > 0 || len(s.loads) > 0 }
 
 func (s *Sender) find(g *Group, peer raft.NodeID) *stream {
 	for _, st := range s.streams {
@@ -131,15 +155,6 @@ func (s *Sender) answered(st *stream, r *raft.InstallSnapshotReply, now time.Dur
 	}
 }
 
-// raiseCredit keeps to the rate. An idle second saves up no more than a tenth of one.
-func (s *Sender) raiseCredit(now time.Duration) {
-	rate := s.host.config.Compaction.BytesPerSecond
-	passed := min(now-s.credited, time.Second/10)
-	s.credited = now
-	chunk := int64(s.host.config.Compaction.ChunkBytes)
-	s.credit = min(s.credit+rate*int64(passed)/int64(time.Second), max(rate/10, streamWindow*chunk))
-}
-
 // move sends chunks within the window and the rate. It reports false when the stream has ended.
 func (s *Sender) move(st *stream, now time.Duration) bool {
 	g := st.group
@@ -153,7 +168,7 @@ func (s *Sender) move(st *stream, now time.Duration) bool {
 		st.sent, st.retried = st.there, now
 	}
 	window := uint64(streamWindow * s.host.config.Compaction.ChunkBytes)
-	for st.sent < st.size() && st.sent-st.there < window && s.credit > 0 {
+	for st.sent < st.size() && st.sent-st.there < window && s.chunks.bytes > 0 {
 		if !s.sendChunk(st) {
 			return s.end(st)
 		}
@@ -174,7 +189,7 @@ func (s *Sender) sendChunk(st *stream) bool {
 		Size: st.size(), Offset: st.sent, Data: data,
 	}})
 	st.sent += uint64(len(data))
-	s.credit -= int64(len(data))
+	s.chunks.bytes -= int64(len(data))
 	return true
 }
 

@@ -284,7 +284,11 @@ func (s *Shard) carryOut(g *Group) {
 		s.host.applier.inbox.put(applyWork{group: g, entries: e.Apply}, 0, 0)
 	}
 	for _, l := range e.Load {
-		s.host.reader.inbox.put(loadWork{group: g, load: l}, 0, 0)
+		if l.For == 0 {
+			s.host.reader.inbox.put(loadWork{group: g, load: l}, 0, 0)
+		} else {
+			s.host.sender.inbox.put(sendWork{group: g, load: &l}, 0, 0)
+		}
 	}
 	for _, r := range e.Reads {
 		g.confirmed(r)

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"sync/atomic"
+
 	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/wal"
 )
@@ -9,7 +11,8 @@ import (
 type Writer struct {
 	host     *Host
 	inbox    *inbox[saveWork]
-	bytesMax int // of a batch, up to one save more
+	bytesMax int           // of a batch, up to one save more
+	appended atomic.Uint64 // bytes that were ever put
 
 	batch []saveWork // being made durable, or durable and to be reported
 	saves []wal.Save // scratch
@@ -31,6 +34,7 @@ func (w *Writer) put(g *Group, s *raft.Save) {
 	for i := range s.Entries {
 		work.bytes += int(s.Entries[i].Size())
 	}
+	w.appended.Add(uint64(work.bytes))
 	w.inbox.put(work, work.bytes, 0)
 }
 

@@ -174,7 +174,12 @@ func (m *member) die(d death) {
 		w.clients.lost(op)
 	}
 	if w.chaos {
-		w.after(between(w.rand, 0, pick(w.rand, 5*time.Millisecond, 50*time.Millisecond, 3*time.Second)), m.restart)
+		died := m.incarnation
+		w.after(between(w.rand, 0, pick(w.rand, 5*time.Millisecond, 50*time.Millisecond, 3*time.Second)), func() {
+			if m.incarnation == died { // or it would end another death, that in a mended cluster must last
+				m.restart()
+			}
+		})
 		w.network.broke(m)
 	}
 }

@@ -145,13 +145,14 @@ func (r *Receiver) Write(offset int64, data []byte) error {
 			r.meta, len(data), offset, r.scan.have, r.scan.size, ErrOffset)
 	}
 	for len(data) > 0 {
-		n := min(int64(len(data)), r.store.syncBytes-r.scan.have%r.store.syncBytes)
+		part := min(writtenBytes, r.store.syncBytes)
+		n := min(int64(len(data)), part-r.scan.have%part)
 		if _, err := r.file.WriteAt(data[:n], r.scan.have); err != nil {
 			return r.fail(err)
 		}
 		r.scan.have += n
 		data = data[n:]
-		if r.scan.have%r.store.syncBytes == 0 { // before anything is written beyond: see boundary
+		if r.scan.have%part == 0 { // at the multiples of syncBytes before anything is written beyond: see boundary
 			if err := r.sync(); err != nil {
 				return r.fail(err)
 			}

@@ -79,7 +79,8 @@ func (w *Writer) writeBlock() error {
 	return w.writeBuf()
 }
 
-// writtenBytes is how much a Writer lets gather before it syncs. While it does, the log's own syncs wait, and with them all callers.
+// writtenBytes is how much a Writer or a Receiver lets gather before it syncs, at most; it divides a store's syncBytes, or is more. While it syncs,
+// the log's own syncs wait, and with them all callers.
 const writtenBytes = 1 << 20
 
 // writeBuf writes buf, and makes it an empty block.
