@@ -171,18 +171,23 @@ func (w *world) harmPause(m *member) {
 	}
 	w.report.Pauses++
 	delay := between(w.rand, 0, pick(w.rand, 50*time.Millisecond, w.knobs.electionTimeout(), 3*w.knobs.electionTimeout()))
-	m.resume() // or its clock could stand still while it goes on
+	w.pause(m, delay)
+	if w.knobs.faults.has(FaultPartition) && w.chance(500) {
+		// So that it hears nothing of what it has missed when it goes on.
+		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+		w.mendAfter(delay + between(w.rand, 0, w.knobs.electionTimeout()))
+	}
+}
+
+// pause stops a process, or its machine and the clock with it.
+func (w *world) pause(m *member, delay time.Duration) {
+	m.resume() // or the clock could stand still while the process goes on
 	m.pausedUntil = w.now + delay
 	if w.chance(400) {
 		w.report.Suspensions++
 		m.suspend(m.pausedUntil)
 	}
 	m.tell("is paused until %v, suspended: %v", m.pausedUntil, m.asleep)
-	if w.knobs.faults.has(FaultPartition) && w.chance(500) {
-		// So that it hears nothing of what it has missed when it goes on.
-		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
-		w.mendAfter(delay + between(w.rand, 0, w.knobs.electionTimeout()))
-	}
 }
 
 func (w *world) harmSlowDisk(m *member) {

@@ -34,10 +34,7 @@ func (w *world) harmUsurp(m *member) {
 		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
 	case 1: // its machine goes on when others lead
 		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
-		w.report.Suspensions++
-		m.resume()
-		m.pausedUntil = w.now + between(w.rand, 0, w.knobs.electionTimeout())
-		m.suspend(m.pausedUntil)
+		w.pause(m, between(w.rand, 0, w.knobs.electionTimeout()))
 	case 2: // who has promised dies, and has forgotten all that is not on its disk
 		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
 		for _, o := range w.members {
