@@ -157,7 +157,7 @@ func (r *Raft) Receive(from NodeID, m Message) error {
 	case ReadIndex:
 		r.onReadIndex(from, m)
 	case ReadIndexReply:
-		r.onReadIndexReply(m)
+		r.onReadIndexReply(from, m)
 	}
 	return nil
 }

@@ -165,11 +165,14 @@ func (r *Raft) askForReads() {
 	r.send(r.leader, ReadIndex{Term: r.currentTerm, Seq: r.reads.lastSeq, Lease: r.reads.lease})
 }
 
-func (r *Raft) onReadIndexReply(m ReadIndexReply) {
+func (r *Raft) onReadIndexReply(from NodeID, m ReadIndexReply) {
 	r.updateTerm(m.Term)
 	s := &r.reads
 	if len(s.asked) == 0 || m.Seq != s.lastSeq {
 		return // of an older request
+	}
+	if m.Term != r.currentTerm || from != r.leader {
+		return // not of who was asked, in the term in which it was: a read of an index that never comes would wait for ever
 	}
 	r.effects.Reads = append(r.effects.Reads, ReadReady{IDs: s.asked, Index: m.Index})
 	s.asked = nil
