@@ -16,7 +16,7 @@ import (
 var bugRanges = []struct {
 	letter string
 	last   int
-}{{"E", 27}, {"R", 25}, {"C", 11}, {"M", 21}, {"N", 17}, {"Q", 12}, {"K", 8}}
+}{{"E", 27}, {"R", 25}, {"C", 11}, {"M", 21}, {"N", 17}, {"Q", 13}, {"K", 8}}
 
 // membershipPending lets the rows of M name transcripts that are yet to be written.
 const membershipPending = false
