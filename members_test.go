@@ -228,6 +228,15 @@ func TestFindPlace(t *testing.T) {
 			t.Errorf("%s: %+v, %v", about, got, err)
 		}
 	}
+	// Who takes the place of another at the same address is found there before that one has left.
+	old := c.members[2]
+	five := balsa.Member{ID: 9, Address: old.Address}
+	if err := c.change(0, balsa.Change{Members: append(slices.Clone(c.members[:2]), five), Begin: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := balsa.FindPlace(t.Context(), c.members[c.leader()].Address, old.Address); err != nil || got.Member != five.ID || got.Incarnation != 0 {
+		t.Errorf("the new one: %+v, %v", got, err)
+	}
 	if cluster, member, err := balsa.FolderOwner(c.config(1).Dir); err != nil || cluster != place.Cluster || member != c.members[1].ID {
 		t.Errorf("the folder is of %x, member %d, %v", cluster, member, err)
 	}

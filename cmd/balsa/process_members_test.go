@@ -118,8 +118,10 @@ func (n *nursery) drop(p *process) {
 	}
 }
 
-// wait waits for the process and returns its exit code.
+// wait waits for the process to end by itself and returns its exit code.
 func (p *process) wait() int {
+	stop := time.AfterFunc(20*time.Second, func() { p.cmd.Process.Kill() })
+	defer stop.Stop()
 	var exit *exec.ExitError
 	if err := p.cmd.Wait(); errors.As(err, &exit) {
 		return exit.ExitCode()
@@ -131,8 +133,6 @@ func (p *process) wait() int {
 func (p *process) end(t *testing.T) int {
 	t.Helper()
 	p.start(t)
-	stop := time.AfterFunc(20*time.Second, func() { p.cmd.Process.Kill() })
-	defer stop.Stop()
 	return p.wait()
 }
 
