@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,6 +125,115 @@ func TestCloseEndsEveryWait(t *testing.T) {
 		time.Sleep(50 * time.Millisecond) // they wait, or are at work
 		c.stop(0)
 		callers.Wait()
+		for i := range c.nodes {
+			c.stop(i)
+		}
+		expectNoGoroutines(t)
+	}
+}
+
+// TestCloseEndsEveryCall: calls of every kind that wait without a deadline, under load, come back soon when their member closes, each with an error
+// that its documentation names; and no goroutine is left.
+func TestCloseEndsEveryCall(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		alive  int
+		leader bool
+	}{{"leader", 3, true}, {"follower", 3, false}, {"without a majority", 1, false}} {
+		c := newCluster(t, 3)
+		c.add(0, 1)
+		n := c.nodes[c.leader()]
+		if !test.leader {
+			n = c.nodes[(c.leader()+1)%3]
+		}
+		session, err := n.NewSession(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, err := n.NewSession(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		four := c.newMember()
+		added := append(slices.Clone(c.members), four) // it never starts, so this change waits
+		for i, other := range c.nodes {
+			if other != n && test.alive == 1 {
+				c.stop(i)
+			}
+		}
+
+		ctx := context.Background()
+		closed := func(err error) bool { return errors.Is(err, balsa.ErrClosed) }
+		var callers sync.WaitGroup
+		var calls atomic.Int64
+		call := func(what string, goroutines int, do func() error, documented func(error) bool) {
+			for range goroutines {
+				callers.Go(func() {
+					for {
+						calls.Add(1)
+						switch err := do(); {
+						case err == nil:
+						case closed(err):
+							if !documented(err) {
+								t.Errorf("%s, %s: %v", test.name, what, err)
+							}
+							return
+						case what == "transfer" || what == "change": // refused, or overtaken, or it did not come about
+							if n.Err() != nil {
+								return
+							}
+							time.Sleep(time.Millisecond)
+						default:
+							t.Errorf("%s, %s: %v", test.name, what, err)
+							return
+						}
+					}
+				})
+			}
+		}
+		outcome := func(err error) bool {
+			return errors.Is(err, balsa.ErrNotCommitted) != errors.Is(err, balsa.ErrUnknownOutcome)
+		}
+		always := func(error) bool { return true }
+		call("propose", 20, func() error { _, err := n.Propose(ctx, 1); return err }, outcome)
+		call("propose in a session", 10, func() error { _, err := session.Propose(ctx, 1); return err }, outcome)
+		call("a ticket", 5, func() error {
+			ticket, err := kept.Ticket(1)
+			if err != nil {
+				return err
+			}
+			_, err = ticket.Propose(ctx)
+			return err
+		}, outcome)
+		call("session", 2, func() error {
+			s, err := n.NewSession(ctx)
+			if err == nil {
+				err = s.End(ctx)
+			}
+			return err
+		}, outcome)
+		for _, level := range []balsa.Level{balsa.Linearizable, balsa.Lease, balsa.Local, balsa.AtLeast(1 << 40), balsa.AtMostOld(time.Millisecond)} {
+			call(fmt.Sprintf("read %v", level), 10, func() error { _, err := n.Read(ctx, level); return err }, always)
+		}
+		call("change", 2, func() error { return n.ChangeMembers(ctx, balsa.Change{Members: added}) }, always)
+		call("transfer", 2, func() error { return n.Transfer(ctx, 0) }, always)
+		callers.Go(func() { <-n.Done() })
+		for calls.Load() < 100 {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(20 * time.Millisecond) // more of them wait
+
+		begun := time.Now()
+		if err := n.Close(); err != nil {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		ended := make(chan struct{})
+		go func() { callers.Wait(); close(ended) }()
+		select {
+		case <-ended:
+		case <-time.After(5*time.Second - time.Since(begun)): // three election timeouts are 600 ms
+			t.Fatalf("%s: calls have not ended %v after Close began: %s", test.name, time.Since(begun), strings.Join(goroutines(), "\n\n"))
+		}
 		for i := range c.nodes {
 			c.stop(i)
 		}

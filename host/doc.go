@@ -3,12 +3,13 @@
 //
 // # Parts
 //
-// The work of a host is done by four parts, each the only owner of its state, each with a bounded inbox and a method Step:
+// The work of a host is done by parts, each the only owner of its state, each with a bounded inbox and a method Step:
 //
 //	Shard    owns the raft.Raft of its groups: gives them what has come in, carries out their Effects
 //	Writer   owns the log: makes everything that waits durable with one write and one sync
 //	Applier  owns the state machines: gives them what is committed, and the callers their results
 //	Reader   reads old entries back from the log, for members that lag and for the replay at start
+//	Sender   gives members that lag what they lack, old entries and snapshots, at a bounded rate
 //
 // In production each is run by a goroutine (run.go), which does nothing but call Step when something has come in. The
 // simulator calls the same Step methods in an order, and at times, of its own choosing. So nothing in this package reads a

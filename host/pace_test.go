@@ -64,7 +64,8 @@ func TestOldEntriesAreReadAtABoundedRate(t *testing.T) {
 				m.host.sender.inbox.put(sendWork{group: m.group, load: &load}, 0, 0)
 			}
 			m.host.writer.appended.Add(grows / 50)
-			m.host.Step(PartSender, now)
+			waits := m.host.Step(PartSender, now) || len(m.host.sender.loads) > 0
+			expect(t, "it has to be stepped again", m.host.Sending(), waits)
 			n += len(m.host.reader.inbox.take(nil))
 		}
 		return n
