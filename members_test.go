@@ -113,15 +113,19 @@ func TestM10_WipedMember(t *testing.T) {
 	if err := os.RemoveAll(c.config(wiped).Dir); err != nil {
 		t.Fatal(err)
 	}
-	c.start(wiped)
-	select {
-	case <-c.nodes[wiped].Done():
-	case <-time.After(10 * time.Second):
-		t.Fatalf("the wiped member runs: %+v", c.nodes[wiped].Status())
+	ends := func(want error, advice string) {
+		t.Helper()
+		c.start(wiped)
+		select {
+		case <-c.nodes[wiped].Done():
+		case <-time.After(10 * time.Second):
+			t.Fatalf("the wiped member runs: %+v", c.nodes[wiped].Status())
+		}
+		if err := c.nodes[wiped].Err(); !errors.Is(err, want) || !strings.Contains(err.Error(), advice) {
+			t.Errorf("the wiped member says %v", err)
+		}
 	}
-	if err := c.nodes[wiped].Err(); !errors.Is(err, balsa.ErrReplaced) || !strings.Contains(err.Error(), "balsa members replace") {
-		t.Errorf("the wiped member says %v", err)
-	}
+	ends(balsa.ErrReplaced, "balsa members replace")
 	fresh := c.newMember()
 	i := c.join(fresh)
 	members := slices.Clone(c.members)
@@ -130,6 +134,8 @@ func TestM10_WipedMember(t *testing.T) {
 	if got := c.read(i); got != 3 {
 		t.Errorf("the new member reads %d", got)
 	}
+	c.stop(wiped)
+	ends(balsa.ErrRemoved, "balsa server --join") // nobody knows by now which folder it had
 }
 
 // TestChangeDecidedOnTheFirstMembers: of two changes that were decided on the same members, here the first ones, the second is refused: it

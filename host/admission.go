@@ -48,5 +48,10 @@ func (g *Group) refusedByPeer(err error) {
 	}
 }
 
+// unknownTo stops a group with an empty log that was to begin the cluster, which has begun, and of which this server is no member: it would wait for ever.
+func (g *Group) unknownTo(member raft.NodeID) {
+	g.fail(fmt.Errorf("%w: its log is empty, and member %x says that the cluster goes on without it; to make it a member again, empty its data folder and join: balsa server --join", ErrRemoved, uint64(member)))
+}
+
 // introduced is told of a member's data folder.
 func (g *Group) introduced(peer raft.NodeID, incarnation uint64) { g.raft.Introduce(peer, incarnation) }

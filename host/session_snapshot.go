@@ -126,8 +126,8 @@ func SameSessions(a, b []byte) bool {
 	if errS != nil || errT != nil || len(s.byID) != len(t.byID) {
 		return false
 	}
-	for id, of := range s.byID {
-		in := t.byID[id]
+	for of := s.oldest; of != nil; of = of.newer {
+		in := t.byID[of.id]
 		if in == nil || len(in.answers) != len(of.answers) {
 			return false
 		}

@@ -265,6 +265,9 @@ func (s *Shard) carryOut(g *Group) {
 	if e.Configuration != nil { // before the messages: some may be to members that it brings
 		g.followConfiguration(e.Configuration)
 	}
+	if e.Stranger != 0 {
+		g.unknownTo(e.Stranger)
+	}
 	for _, a := range e.Changes {
 		g.changeAnswered(a)
 	}

@@ -19,6 +19,9 @@ type Effects struct {
 	// Configuration is the one in force, if that has changed.
 	Configuration *ConfigurationAt
 	Changes       []ChangeAnswer // to ChangeMembers
+	// Stranger is a member that says that this server, whose log is empty, is none; or zero. The cluster has gone on without it, or it has lost its
+	// log: it waits in vain.
+	Stranger NodeID
 }
 
 // ChangeAnswer says that a change has begun, or with Err, a *ChangeError, that it has not. It may come twice.

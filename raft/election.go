@@ -32,6 +32,8 @@ func (r *Raft) hearsLeader() bool {
 // start an election (§3.4).
 func (r *Raft) timeOut() {
 	switch {
+	case r.comesTooLate(r.log.last):
+		r.askWhetherMember()
 	case !r.mayStand():
 		if r.leader != 0 {
 			r.becomeFollower(0) // what waits for the leader here must not wait for ever
@@ -93,6 +95,9 @@ func (r *Raft) onRequestVote(from NodeID, m RequestVote) {
 	if !m.Transfer && (m.Term > r.currentTerm && r.hearsLeader() || m.Term >= r.currentTerm && r.hasPromised()) {
 		// Not in the figure: a server that hears a current leader, or has given it its word, neither votes nor takes over the term (§4.2.3, §6.4.1).
 		r.eventIn(m.Term, EventVoteRefused, from, 0)
+		if r.comesTooLate(m.LastLogIndex) {
+			r.sendWhenTermDurable(from, r.refusal(from, m))
+		}
 		return
 	}
 	if m.PreVote {
@@ -107,10 +112,11 @@ func (r *Raft) onRequestVote(from NodeID, m RequestVote) {
 	grant := m.Term == r.currentTerm &&
 		(r.votedFor == 0 || r.votedFor == from) &&
 		r.log.upToDate(m.LastLogTerm, m.LastLogIndex) &&
+		!r.comesTooLate(m.LastLogIndex) &&
 		r.mayVote()
 	if !grant {
 		r.eventIn(m.Term, EventVoteRefused, from, 0)
-		r.sendWhenTermDurable(from, RequestVoteReply{Term: r.currentTerm})
+		r.sendWhenTermDurable(from, r.refusal(from, m))
 		return
 	}
 	r.votedFor = from
@@ -123,7 +129,7 @@ func (r *Raft) onRequestVote(from NodeID, m RequestVote) {
 // it must not hold back our own election.
 func (r *Raft) onPreVote(from NodeID, m RequestVote) {
 	// While the disk is stuck our vote could not leave this server, and a candidate that counts on it would raise the term in vain.
-	if m.Term > r.currentTerm && r.log.upToDate(m.LastLogTerm, m.LastLogIndex) && r.mayVote() && !r.stalled() {
+	if m.Term > r.currentTerm && r.log.upToDate(m.LastLogTerm, m.LastLogIndex) && !r.comesTooLate(m.LastLogIndex) && r.mayVote() && !r.stalled() {
 		// The asked-for term, because ours may be older, and an answer with an older term is dropped as a late one.
 		r.send(from, RequestVoteReply{Term: m.Term, VoteGranted: true, PreVote: true})
 		return
@@ -131,7 +137,7 @@ func (r *Raft) onPreVote(from NodeID, m RequestVote) {
 	// Our term, so that a candidate with the better log but the older term can catch up and ask again: else a long log
 	// in an old term and a short log in a new one would refuse each other for ever.
 	r.eventIn(m.Term, EventVoteRefused, from, 0)
-	r.sendWhenTermDurable(from, RequestVoteReply{Term: r.currentTerm, PreVote: true})
+	r.sendWhenTermDurable(from, r.refusal(from, m))
 }
 
 func (r *Raft) onRequestVoteReply(from NodeID, m RequestVoteReply) {
@@ -141,6 +147,7 @@ func (r *Raft) onRequestVoteReply(from NodeID, m RequestVoteReply) {
 	} else {
 		r.updateTerm(m.Term)
 	}
+	r.hearFounded(from, m)
 	wanted := r.role == Candidate && !m.PreVote || r.role == PreCandidate && m.PreVote
 	// A refused pre-vote carries the voter's own term, which does not tell for which candidacy it is.
 	late := m.Term != asked && (m.VoteGranted || !m.PreVote)

@@ -71,6 +71,7 @@ type Raft struct {
 	preference attempts // to hand over to one of a higher priority
 	stalls     attempts // to hand over because the disk is stuck
 	members    members
+	founded    bool // see founded.go
 
 	effects  Effects // gathered since the last call of Effects
 	scratch  []Index // of advanceCommitIndex

@@ -92,6 +92,7 @@ func (r *Raft) onAppendEntries(from NodeID, m AppendEntries) error {
 	if err := r.hear(from); err != nil {
 		return err
 	}
+	r.founded = r.founded || m.LeaderCommit > 0
 	newRound := m.ReadSeq > r.ack.readSeq
 	r.ack.readSeq = max(r.ack.readSeq, m.ReadSeq)
 

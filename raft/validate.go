@@ -9,7 +9,7 @@ func (r *Raft) validate(from NodeID, m Message) error {
 	case RequestVote:
 		reason = m.validate(from)
 	case RequestVoteReply:
-		reason = validTerm(m.Term)
+		reason = m.validate()
 	case AppendEntries:
 		reason = m.validate(from)
 	case TimeoutNow:
@@ -126,6 +126,13 @@ func (m RequestVote) validate(from NodeID) string {
 		return fmt.Sprintf("no entry has index %d and term %d", m.LastLogIndex, m.LastLogTerm)
 	}
 	return ""
+}
+
+func (m RequestVoteReply) validate() string {
+	if m.VoteGranted && m.Founded || m.Stranger && !m.Founded {
+		return "its vote contradicts itself"
+	}
+	return validTerm(m.Term)
 }
 
 func (m InstallSnapshot) validate(from NodeID) string {

@@ -80,6 +80,18 @@ func (c *checker) committedConfiguration(i raft.Index) (raft.Index, raft.Configu
 	return c.configurationIn(func(i raft.Index) raft.Term { return c.ghost(i).term }, min(i, c.committedTo()))
 }
 
+// lastWithout is the last committed configuration of which that server is no member, or the first.
+func (c *checker) lastWithout(id raft.NodeID) raft.Configuration {
+	for i := c.committedTo(); i > 0; {
+		at, cfg := c.committedConfiguration(i)
+		if !c.isMember(cfg, id) {
+			return cfg
+		}
+		i = max(at, 1) - 1
+	}
+	return c.configurations.first
+}
+
 // configurationOnDisk is what would be in force on a member after a crash now.
 func (c *checker) configurationOnDisk(m *member) (raft.Index, raft.Configuration) {
 	return c.configurationIn(func(i raft.Index) raft.Term { return c.held(m, i).term }, max(m.disk.durable.last(), c.snapshotOf(m).Index))

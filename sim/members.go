@@ -209,7 +209,11 @@ func (m *member) stops(err error) bool {
 		m.standing = isRefused
 		w.report.Refusals++
 	case errors.Is(err, host.ErrRemoved):
-		if _, cfg := w.checker.committedConfiguration(m.commit); w.checker.isMember(cfg, m.id) {
+		_, cfg := w.checker.committedConfiguration(m.commit)
+		if m.disk.durable.last() == 0 { // it never knew, or has forgotten
+			cfg = w.checker.lastWithout(m.id)
+		}
+		if w.checker.isMember(cfg, m.id) {
 			w.fail("Identity", "n%d says that it was removed, and entry %d has it in %v", m.id, m.commit, cfg)
 		}
 		m.standing = isSpare

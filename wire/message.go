@@ -32,6 +32,8 @@ const (
 	flagPreVote     byte = 1 << 0 // RequestVote, RequestVoteReply
 	flagVoteGranted byte = 1 << 1 // RequestVoteReply
 	flagTransfer    byte = 1 << 2 // RequestVote
+	flagFounded     byte = 1 << 2 // RequestVoteReply
+	flagStranger    byte = 1 << 3 // RequestVoteReply
 	flagSuccess     byte = 1 << 0 // AppendEntriesReply
 	flagPromise     byte = 1 << 1 // AppendEntriesReply: a promise follows the other fields
 	flagLease       byte = 1 << 0 // ReadIndex
@@ -55,7 +57,7 @@ func AppendPacket(b []byte, p Packet) []byte {
 		return uvarints(b, uint64(m.Term), uint64(m.CandidateID), uint64(m.LastLogIndex), uint64(m.LastLogTerm))
 	case raft.RequestVoteReply:
 		b = head(b, kindRequestVoteReply, p.Group)
-		b = append(b, bit(m.VoteGranted, flagVoteGranted)|bit(m.PreVote, flagPreVote))
+		b = append(b, bit(m.VoteGranted, flagVoteGranted)|bit(m.PreVote, flagPreVote)|bit(m.Founded, flagFounded)|bit(m.Stranger, flagStranger))
 		return uvarints(b, uint64(m.Term))
 	case raft.AppendEntries:
 		mustFollow(m)
@@ -298,10 +300,12 @@ func (r *reader) requestVote() raft.Message {
 }
 
 func (r *reader) requestVoteReply() raft.Message {
-	f := r.flags(flagPreVote | flagVoteGranted)
+	f := r.flags(flagPreVote | flagVoteGranted | flagFounded | flagStranger)
 	return raft.RequestVoteReply{
 		PreVote:     f&flagPreVote != 0,
 		VoteGranted: f&flagVoteGranted != 0,
+		Founded:     f&flagFounded != 0,
+		Stranger:    f&flagStranger != 0,
 		Term:        r.term("term"),
 	}
 }

@@ -34,6 +34,8 @@ var packets = []struct {
 	{"RequestVote largest", Packet{math.MaxUint64, raft.RequestVote{Term: math.MaxUint64, CandidateID: math.MaxUint64, LastLogIndex: math.MaxUint64, LastLogTerm: math.MaxUint64}}},
 	{"RequestVoteReply refused", Packet{1, raft.RequestVoteReply{Term: 9}}},
 	{"RequestVoteReply granted", Packet{1, raft.RequestVoteReply{Term: 7, VoteGranted: true}}},
+	{"RequestVoteReply refused by one of a cluster that there is", Packet{1, raft.RequestVoteReply{Term: 8, Founded: true}}},
+	{"RequestVoteReply pre-vote of a stranger", Packet{1, raft.RequestVoteReply{Term: 8, PreVote: true, Founded: true, Stranger: true}}},
 	{"RequestVoteReply pre-vote granted", Packet{1, raft.RequestVoteReply{Term: 8, VoteGranted: true, PreVote: true}}},
 	{"AppendEntries heartbeat", Packet{2, raft.AppendEntries{Term: 7, LeaderID: 1, PrevLogIndex: 300, PrevLogTerm: 7, LeaderCommit: 299, ReadSeq: 41}}},
 	{"AppendEntries first entry", Packet{2, raft.AppendEntries{Term: 1, LeaderID: 1, Entries: []raft.Entry{{Term: 1, Index: 1, Type: raft.EntryNoop}}}}},
@@ -204,7 +206,8 @@ var message = rapid.OneOf(
 		return m
 	}),
 	rapid.Custom(func(t *rapid.T) raft.Message {
-		return raft.RequestVoteReply{Term: term(t), VoteGranted: rapid.Bool().Draw(t, "granted"), PreVote: rapid.Bool().Draw(t, "pre")}
+		return raft.RequestVoteReply{Term: term(t), VoteGranted: rapid.Bool().Draw(t, "granted"), PreVote: rapid.Bool().Draw(t, "pre"),
+			Founded: rapid.Bool().Draw(t, "founded"), Stranger: rapid.Bool().Draw(t, "stranger")}
 	}),
 	rapid.Custom(appendEntriesMessage),
 	rapid.Custom(func(t *rapid.T) raft.Message {

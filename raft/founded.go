@@ -1,0 +1,52 @@
+package raft
+
+// A server that is started with the cluster's first configuration and has an empty log believes that the cluster is yet to begin. If it has lost its
+// disk, that is wrong; and a majority of such servers, which need not have lost their disks at the same time, nor be members any more, would begin
+// the cluster anew beside the one that there is. So whoever knows that something was committed says so to candidates with empty logs,
+// and from then on these neither stand for election nor vote for each other as long as their logs are empty. Nothing is lost by that: who
+// lacks the first committed entry cannot be elected (§3.6.3).
+
+// isFounded reports whether something was committed in this cluster, as far as this server knows.
+func (r *Raft) isFounded() bool { return r.founded || r.commitIndex > 0 }
+
+// comesTooLate reports whether a log that ends at last is one to begin the cluster with, and that has begun.
+func (r *Raft) comesTooLate(last Index) bool { return last == 0 && r.isFounded() }
+
+// refusal answers a candidate that gets no vote.
+func (r *Raft) refusal(from NodeID, m RequestVote) RequestVoteReply {
+	reply := RequestVoteReply{Term: r.currentTerm, PreVote: m.PreVote, Founded: r.comesTooLate(m.LastLogIndex)}
+	reply.Stranger = reply.Founded && !r.mayBeMember(from)
+	return reply
+}
+
+// mayBeMember reports whether a configuration that may be in force has that server.
+func (r *Raft) mayBeMember(id NodeID) bool {
+	return r.someInForce(func(c ConfigurationAt) bool {
+		_, ok := c.Member(id)
+		return ok
+	})
+}
+
+// askWhetherMember does what is left to do for one that comes too late and hears no leader: perhaps it waits in vain. It asks as one that
+// would stand for election, but it does not, whatever the answer.
+func (r *Raft) askWhetherMember() {
+	if r.leader != 0 {
+		r.becomeFollower(0) // what waits for the leader here must not wait for ever
+	}
+	r.resetElectionTimer()
+	r.requestVotes(RequestVote{Term: r.currentTerm + 1, PreVote: true})
+}
+
+// hearFounded takes in what a voter says of the cluster.
+func (r *Raft) hearFounded(from NodeID, m RequestVoteReply) {
+	if !m.Founded || r.log.last > 0 {
+		return
+	}
+	r.founded = true
+	if r.role == PreCandidate || r.role == Candidate {
+		r.becomeFollower(0)
+	}
+	if m.Stranger {
+		r.effects.Stranger = from
+	}
+}
