@@ -9,7 +9,8 @@ import (
 
 // Admit decides whether a peer may be the one with the data folder of that incarnation: not if the configuration knows it with another. The
 // transport asks for every connection, in either direction. Who is no member may be one whose time has come, or gone, and
-// this member does not know of it yet.
+// this member does not know of it yet. As long as it is none itself, because it is catching up, it takes anybody: it neither votes nor counts
+// votes, and by the old configurations on its way it would refuse a leader that had left, and has come back with another folder.
 func (h *Host) Admit(peer raft.NodeID, incarnation uint64) error {
 	for _, g := range h.shard.groups {
 		c := g.configuration.Load()
@@ -17,7 +18,9 @@ func (h *Host) Admit(peer raft.NodeID, incarnation uint64) error {
 		if !ok {
 			continue
 		}
-		if m.Incarnation != 0 && m.Incarnation != incarnation {
+		self, member := c.Member(h.config.ID)
+		takesPart := member && (self.Incarnation == 0 || self.Incarnation == h.identity.Incarnation)
+		if m.Incarnation != 0 && m.Incarnation != incarnation && takesPart {
 			return fmt.Errorf("the cluster knows member %x with another data folder than this one. A member that has lost its folder has forgotten "+
 				"what it acknowledged, and must not come back under its old id. Replace it by a new one: balsa members replace %x", uint64(peer), uint64(peer))
 		}

@@ -113,9 +113,12 @@ func (c *cluster) refused(p *packet) bool {
 	return to.knowsAnother(from) || from.raft != nil && from.knowsAnother(to)
 }
 
+// knowsAnother is what a host decides. Who is no member as it is has nothing to protect, and may have to learn from the other one that it has come back.
 func (s *server) knowsAnother(other *server) bool {
-	m, _ := s.raft.Configuration().Member(other.id)
-	return m.Incarnation != 0 && m.Incarnation != other.folder
+	c := s.raft.Configuration()
+	me, member := c.Member(s.id)
+	m, _ := c.Member(other.id)
+	return member && (me.Incarnation == 0 || me.Incarnation == s.folder) && m.Incarnation != 0 && m.Incarnation != other.folder
 }
 
 // wipe takes a server that is down its disk away. It joins anew.

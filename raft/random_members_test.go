@@ -87,12 +87,18 @@ func (w *world) wantMembers() {
 	w.settle(s)
 }
 
-// wipeOne takes the disk away from a server that is no member any more, as far as anybody knows who matters.
+// wipeOne takes the disk away from a server that is no member any more, when all members have heard of that: one that has not would not listen to it
+// when it comes back, not even if it leads.
 func (w *world) wipeOne() {
 	s := w.servers[w.rand.IntN(len(w.servers))]
 	at := w.members()
 	if _, ok := at.Member(s.id); ok || !at.AtRest() {
 		return
+	}
+	for _, other := range w.stay() {
+		if knows := w.configurationOf(other.log); knows.Index < at.Index {
+			return
+		}
 	}
 	for _, other := range w.servers {
 		for _, later := range configurationsOf(other.log) {
