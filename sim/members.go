@@ -147,11 +147,11 @@ func (w *world) endWishes(before time.Duration) {
 }
 
 // harmWipe takes the data folder from a voter. At most one is without at a time, and the others must know which one it had: that a server that was never
-// heard of since the first election can take an empty folder for the right one is known, and nothing can be done about it. Nor about one that was the
-// first and only member: it begins anew alone.
+// heard of since the first election can take an empty folder for the right one is known, and nothing can be done about it. Nor about a
+// majority of the first members: they begin anew.
 func (w *world) harmWipe(m *member) {
 	c := w.checker
-	if w.knobs.members == 1 && m.id == 1 {
+	if w.wouldBeginAnew(m) {
 		return
 	}
 	at, cfg := c.committedConfiguration(c.committedTo())
@@ -178,6 +178,18 @@ func (w *world) harmWipe(m *member) {
 	m.had = folder{snapshot: c.snapshotOf(m), log: m.disk.durable.clone()}
 	m.identity = host.Identity{}
 	m.disk = disk{fs: memfs.New(), durable: image{first: 1}}
+}
+
+// wouldBeginAnew reports whether the first members with empty folders would be a majority of the first configuration, if m had one, too. They would found the
+// cluster once more.
+func (w *world) wouldBeginAnew(m *member) bool {
+	empty := 0
+	for _, o := range w.members[:w.knobs.members] {
+		if o == m || o.disk.durable.last() == 0 && w.checker.snapshotOf(o).Index == 0 {
+			empty++
+		}
+	}
+	return int(m.id) <= w.knobs.members && empty > w.knobs.members/2
 }
 
 // lost are the members whose folders were lost and that are not replaced yet.
