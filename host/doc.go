@@ -8,7 +8,7 @@
 //	Shard    owns the raft.Raft of its groups: gives them what has come in, carries out their Effects
 //	Writer   owns the log: makes everything that waits durable with one write and one sync
 //	Applier  owns the state machines: gives them what is committed, and the callers their results
-//	Reader   reads old entries back from the log, for members that lag and for the replay at start
+//	Reader   reads old entries back from the log, for the replay at start and a machine that lags
 //	Sender   gives members that lag what they lack, old entries and snapshots, at a bounded rate
 //
 // In production each is run by a goroutine (run.go), which does nothing but call Step when something has come in. The

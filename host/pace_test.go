@@ -1,6 +1,7 @@
 package host
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -55,10 +56,13 @@ func TestGrowth(t *testing.T) {
 func TestOldEntriesAreReadAtABoundedRate(t *testing.T) {
 	c := newCluster(t, 1)
 	c.compaction = CompactionOptions{EntryBytesPerSecond: 20_000}
-	m := c.startAll().member(1)
-	load := raft.Load{For: 2, From: 1, To: 1, MaxBytes: 1000}
+	c.startAll()
+	m := c.elect(1)
+	m.propose(strings.Repeat("x", 1000-HeaderBytes-32)) // entry 2, of 1000 bytes with what it occupies besides
+	c.settle()
+	load := raft.Load{For: 2, From: 2, To: 2, MaxBytes: 1 << 20}
 	now := time.Minute
-	second := func(grows uint64) (n int) {
+	second := func(grows uint64) (bytes int) {
 		for range 50 {
 			if now += 20 * time.Millisecond; !m.host.Sending() {
 				m.host.sender.inbox.put(sendWork{group: m.group, load: &load}, 0, 0)
@@ -66,14 +70,17 @@ func TestOldEntriesAreReadAtABoundedRate(t *testing.T) {
 			m.host.writer.appended.Add(grows / 50)
 			waits := m.host.Step(PartSender, now) || len(m.host.sender.loads) > 0
 			expect(t, "it has to be stepped again", m.host.Sending(), waits)
-			n += len(m.host.reader.inbox.take(nil))
+			for _, in := range m.host.shard.inbox.take(nil) {
+				expect(t, "entries", len(in.entries), 1)
+				bytes += int(in.entries[0].Size())
+			}
 		}
-		return n
+		return bytes
 	}
 	second(0)
-	expect(t, "loads of 1000 bytes in a second", second(0), 20)
+	expect(t, "bytes in a second", second(0), 20_000)
 	second(20_000)
-	expect(t, "where the log grows by 20 of them", second(20_000), 40)
+	expect(t, "where the log grows by as many", second(20_000), 40_000)
 	second(0)
-	expect(t, "where it has stopped to", second(0), 20)
+	expect(t, "where it has stopped to", second(0), 20_000)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/balsa-raft/balsa/wire"
 )
 
-// Sender gives members what they lack: it streams snapshots, in chunks, and has old entries read back from the log. Both at a bounded rate, or those who
+// Sender gives members what they lack: it streams snapshots, in chunks, and reads old entries back from the log. Both at a bounded rate, or those who
 // are served meanwhile would notice. A stream that breaks goes on where it broke.
 type Sender struct {
 	host    *Host
@@ -80,14 +80,13 @@ func (s *Sender) Step(now time.Duration) (more bool) {
 	return !s.inbox.empty()
 }
 
-// loadEntries has entries read, as many as may be sent by now.
+// loadEntries reads entries, as many as may be sent by now.
 func (s *Sender) loadEntries(now time.Duration) {
 	rate := max(s.host.config.Compaction.EntryBytesPerSecond, growthLead*s.growth.rate(s.host.writer.appended.Load(), now))
 	s.entries.raise(rate, 0, now)
 	n := 0
 	for n < len(s.loads) && s.entries.bytes > 0 {
-		s.entries.bytes -= int64(s.loads[n].load.MaxBytes)
-		s.host.reader.inbox.put(s.loads[n], 0, 0)
+		s.entries.bytes -= s.host.load(s.loads[n]) // not MaxBytes: who has nearly caught up is after a few, again and again
 		n++
 	}
 	s.loads = slices.Delete(s.loads, 0, n)
