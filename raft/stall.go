@@ -40,6 +40,9 @@ const (
 // tickStall makes a leader whose disk is stuck give up its office, if others can do better. It hands over, for which its disk is not
 // needed: the others have what it cannot save.
 func (r *Raft) tickStall() {
+	if r.transfer.leaving {
+		return // or one attempt would count as two, when its target does not take over
+	}
 	patience := r.stalls.wait(r, uint64(r.config.ElectionTicks), stallDoublings)
 	switch age := r.saveAge(); {
 	case age >= patience && r.commitIndex > r.disk.index:
