@@ -58,11 +58,14 @@ func (c *serverSettings) findPlace(ctx context.Context, log *slog.Logger) error 
 	case c.state == "existing":
 		return c.patiently(ctx, log, c.joinByPeers)
 	}
-	return c.begin(ctx)
+	return c.begin(ctx, log)
 }
 
 // begin lets a new cluster begin, unless one of its members is one of a cluster that exists, or knows this server with data that it does not have.
-func (c *serverSettings) begin(ctx context.Context) error {
+func (c *serverSettings) begin(ctx context.Context, log *slog.Logger) error {
+	if len(c.others) == 0 {
+		return c.overhear(ctx, log)
+	}
 	for _, p := range c.askPeers(ctx, checkTimeout) {
 		switch {
 		case p.err != nil: // most likely it has not started yet

@@ -295,6 +295,30 @@ func (n *nursery) mistakeFolder(p *process) {
 	p.awaitReady(t)
 }
 
+// TestProcessAlone: the member that a cluster began with, whose settings name no other, does not begin another one when its folder is lost.
+func TestProcessAlone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	t.Parallel()
+	n := newNursery(t, 2)
+	first := n.found()
+	second := n.make("--join", first.client)
+	n.start(second)
+	second.awaitReady(t)
+	n.awaitVoters(2)
+	first.kill()
+	if err := os.RemoveAll(n.folder(first)); err != nil {
+		t.Fatal(err)
+	}
+	if code := first.end(t); code != exitReplaced || !strings.Contains(first.log.String(), "members replace") {
+		t.Errorf("without its folder it ended with %d: %s", code, first.log)
+	}
+	if _, err := os.Stat(n.folder(first)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it has made a folder: %v", err)
+	}
+}
+
 // TestProcessLost: the first members, under etcd's flags, whose folder is lost, that begin a cluster beside one that exists, or were removed.
 func TestProcessLost(t *testing.T) {
 	if testing.Short() {
