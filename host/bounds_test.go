@@ -151,6 +151,30 @@ func TestProposalsThatWaitAreBounded(t *testing.T) {
 	}
 }
 
+// TestChangesThatWaitAreBounded: of those that no leader takes on.
+func TestChangesThatWaitAreBounded(t *testing.T) {
+	c := newCluster(t, 3)
+	c.startAll()
+	m := c.isolate(3)
+	wish := func() *MembersChange {
+		ch := m.group.ChangeMembers(raft.Change{Members: []raft.Member{{ID: 3, Suffrage: raft.Voter}}})
+		m.step(PartShard)
+		return ch
+	}
+	var waiting []*MembersChange
+	for range changesMax {
+		waiting = append(waiting, wish())
+	}
+	over := wish()
+	expect(t, "one more has ended", isClosed(over.Done()), true)
+	expect(t, "for the limit", errors.Is(over.Err(), ErrOverloaded), true)
+	expect(t, "the first has", isClosed(waiting[0].Done()), false)
+	m.group.AbandonChange(waiting[0])
+	m.step(PartShard)
+	expect(t, "the first has when it is abandoned", isClosed(waiting[0].Done()), true)
+	expect(t, "then another one has", isClosed(wish().Done()), false)
+}
+
 // TestAStuckMachineHoldsABoundedNumberOfEntries: the log goes on, and the entries behind stay on disk.
 func TestAStuckMachineHoldsABoundedNumberOfEntries(t *testing.T) {
 	c := newCluster(t, 3)
