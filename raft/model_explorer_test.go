@@ -192,13 +192,7 @@ func (x *explorer) replica(r *replica) uint32 {
 		e := encoder{names: names}
 		e.id(r.id)
 		e.core(r.raft, r.log)
-		e.state(r.disk.hardState)
-		e.entries(r.disk.log)
-		e.number(uint64(len(r.disk.saves)))
-		for _, s := range r.disk.saves {
-			e.state(s.HardState)
-			e.entries(s.Entries)
-		}
+		e.disk(&r.disk)
 		keys[k] = e.hash()
 		if k == 0 {
 			exact = string(e.b)
@@ -212,6 +206,7 @@ func (x *explorer) post(m *mail) uint32 {
 		e := &encoder{names: names}
 		e.id(m.from)
 		e.envelope(m.Envelope)
+		e.entries(m.snapshot)
 		return e
 	}
 	return x.mails.number(string(write(x.namings[0]).b), m, func() (keys []uint64) {
@@ -299,6 +294,9 @@ func (x *explorer) expandServer(s *state, id NodeID) {
 	leads := r.raft.role == Leader
 	if len(r.disk.saves) > 0 {
 		x.happen(s, happening{server: id, input: input{inputSync, 0}})
+	}
+	if r.raft.lastApplied >= r.raft.log.first {
+		can(inputCompact, 0)
 	}
 	can(inputCrash, 0)
 	if len(r.disk.saves) > 0 {
@@ -423,7 +421,7 @@ func isDead(r *replica, m *mail) bool {
 	t, stored := termOf(m.Message), r.disk.hardState.CurrentTerm
 	switch v := m.Message.(type) {
 	case RequestVoteReply:
-		if v.PreVote {
+		if v.PreVote || v.Founded {
 			return false
 		}
 	case AppendEntriesReply:

@@ -57,10 +57,11 @@ func (g *ghost) follow(m *model, out *outcome) {
 	for _, sent := range out.sends {
 		g.sent(sent)
 	}
+	g.store(m, s) // before the leader's log grows: a commit may be by the configuration that was in force until then
 	g.leads(m, s, out)
+	g.store(m, s)
 	g.matches(s, s.memory)
 	g.matches(s, s.durable)
-	g.store(m, s)
 	for _, a := range out.acks {
 		if l := g.leaders[a.term].log; l == nil || !a.match.begins(l) {
 			violate("S6 committed is durable", "n%d acknowledges entry %d to the leader of term %d, whose log is another", s.id, a.match.n, a.term)

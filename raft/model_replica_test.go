@@ -13,7 +13,7 @@ type replica struct {
 	disk disk    // its saves are handed out, and a crash loses them
 	log  []Entry // the one of the core, with saves laid over what is on disk
 
-	memory, durable *chain // log, and disk.log
+	memory, durable *chain // log, and what a restart would find
 }
 
 // chain is a log as a path: two logs are equal if they are the same chain, and what two have in common is where their paths part.
@@ -65,6 +65,7 @@ const (
 	inputTransfer                     // a leader is told to hand over to member arg
 	inputTransferEnd                  // and gives up
 	inputChange                       // a leader is told to make change arg-1 of the model, with id arg
+	inputCompact                      // it takes a snapshot of all that is applied, and forgets the log before it
 
 	inputKinds = iota // how many there are
 )
@@ -78,6 +79,7 @@ type input struct {
 type mail struct {
 	from NodeID
 	Envelope
+	snapshot []Entry // with InstallSnapshot: the entries that it stands for
 }
 
 // outcome is what an input leads to. It depends on the replica and the input alone.
@@ -121,7 +123,7 @@ func (m *model) act(from *replica, in input, message *mail, tell func(string, ..
 	s.input(in, message)
 	s.settle()
 	s.check()
-	next.memory, next.durable = m.chain(next.log), m.chain(next.disk.log)
+	next.memory, next.durable = m.chain(next.log), m.chain(next.disk.recovered())
 	return out
 }
 
@@ -137,6 +139,7 @@ func (s *step) input(in input, message *mail) {
 	switch in.kind {
 	case inputDeliver:
 		s.say("n%d -> n%d %s", message.from, s.id, describe(message.Message))
+		s.storeSnapshot(message)
 		if err := r.Receive(message.from, message.Message); err != nil {
 			violate("receive", "n%d: %v", s.id, err)
 		}
@@ -182,6 +185,29 @@ func (s *step) input(in input, message *mail) {
 		change.ID, change.Base, change.Force = uint64(in.arg), r.Configuration().Change, true
 		s.say("n%d is told change %d: %s", s.id, change.ID, describeDesired(change))
 		s.out.asked = r.ChangeMembers(change) == nil
+	case inputCompact:
+		i := r.lastApplied
+		s.say("n%d takes a snapshot at %d and forgets the log before it", s.id, i)
+		if int(i) > len(s.disk.snapshot) {
+			s.disk.snapshot, s.disk.base = s.log[:i:i], s.model.configurationOf(s.log[:i])
+		}
+		r.Compact(i)
+	}
+}
+
+// configurationOf is the last configuration in a log.
+func (m *model) configurationOf(log []Entry) ConfigurationAt {
+	if named := configurationsOf(log); len(named) > 0 {
+		return named[len(named)-1]
+	}
+	return ConfigurationAt{Configuration: m.configuration}
+}
+
+// storeSnapshot does what a host does with a snapshot that comes: it is durable before the core hears of it.
+func (s *step) storeSnapshot(message *mail) {
+	m, ok := message.Message.(InstallSnapshot)
+	if ok && m.Term >= s.raft.currentTerm && len(message.snapshot) > len(s.disk.snapshot) {
+		s.disk.snapshot, s.disk.base = message.snapshot, s.model.configurationOf(message.snapshot)
 	}
 }
 
@@ -204,8 +230,16 @@ func (s *step) carryOut(e Effects) (told bool) {
 	for _, m := range e.Messages { // nothing waits for the save beside them
 		s.send(m)
 	}
-	if len(e.Send)+len(e.Refused) > 0 || e.Restore != nil {
-		violate("model", "n%d wants %d snapshots sent, %d proposals refused, restored %v, which no model has", s.id, len(e.Send), len(e.Refused), e.Restore)
+	if len(e.Refused) > 0 {
+		violate("model", "n%d refuses a proposal, and no model has any on their way", s.id)
+	}
+	for _, to := range e.Send {
+		s.sendSnapshot(to)
+		told = true
+	}
+	if e.Restore != nil {
+		s.restore(*e.Restore)
+		told = true
 	}
 	s.out.ready, s.out.aborted = append(s.out.ready, e.Reads...), append(s.out.aborted, e.Aborted...)
 	if len(e.Apply) > 0 {
@@ -230,8 +264,35 @@ func (s *step) carryOut(e Effects) (told bool) {
 	return told
 }
 
+// sendSnapshot sends the newest snapshot. Whether it arrives is seen by the answer.
+func (s *step) sendSnapshot(to NodeID) {
+	n := len(s.disk.snapshot)
+	last := s.disk.snapshot[n-1]
+	m := InstallSnapshot{
+		Term: s.raft.currentTerm, LeaderID: s.id, LastIncludedIndex: last.Index, LastIncludedTerm: last.Term,
+		Configuration: AppendConfiguration(nil, s.disk.base.Configuration),
+	}
+	s.say("         n%d sends n%d %s", s.id, to, describe(m))
+	s.out.sends = append(s.out.sends, mail{s.id, Envelope{to, m}, s.disk.snapshot})
+	s.raft.SnapshotSent(to)
+}
+
+func (s *step) restore(r Restore) {
+	if int(r.Index) > len(s.disk.snapshot) || s.disk.snapshot[r.Index-1].Term != r.Term {
+		violate("S11 restored", "n%d is to continue from a snapshot at %s, which it does not have", s.id, at(r.Index, r.Term))
+	}
+	s.say("         n%d continues from the snapshot at %s", s.id, at(r.Index, r.Term))
+	s.raft.Applied(r.Index)
+}
+
 func (s *step) save(save *Save) (told bool) {
 	s.disk.saves = append(s.disk.saves, save)
+	if save.Reset {
+		s.log = s.disk.replaced(save.First)
+	}
+	if f := save.First; int(f)-1 > len(s.disk.snapshot) || f > 1 && (int(f)-1 > len(s.log) || s.log[f-2].Term != save.BaseTerm) {
+		violate("S11 compaction", "the log of n%d is to begin behind %s; its snapshot ends in %d, its log in %d", s.id, at(f-1, save.BaseTerm), len(s.disk.snapshot), len(s.log))
+	}
 	s.log = supersede(s.log, save.Entries)
 	switch s.model.disk {
 	case diskQuick:
@@ -267,8 +328,9 @@ func (s *step) crash(left int) {
 	} else {
 		s.say("n%d crashes and starts again; what was not durable, of %d saves, is lost", s.id, len(s.disk.saves))
 	}
-	s.disk.saves, s.log = nil, s.disk.log
+	s.disk.saves = nil
 	s.raft = s.model.start(s.id, &s.disk, max(was.reads.lastSeq, was.forwards.lastStream)+1)
+	s.log = s.disk.log
 	s.out.crashed = true
 	s.say("         n%d has %v, log %s", s.id, describeHardState(s.disk.hardState), describeLog(s.disk.log, 1))
 }
@@ -283,7 +345,7 @@ func (m *model) start(id NodeID, d *disk, epoch uint64) *Raft {
 		config.Epoch = epoch
 	}
 	state := d.state()
-	state.Configurations = configurationsOf(d.log)
+	state.Base, state.Configurations = d.base, configurationsOf(d.log[len(d.snapshot):])
 	r, err := New(config, state)
 	if err != nil {
 		violate("model", "n%d does not start: %v", id, err)
@@ -297,7 +359,7 @@ func (s *step) apply(es []Entry) {
 		if e.Index != s.raft.lastApplied+Index(i)+1 {
 			violate("S9 applied once, in order", "n%d hands out entry %d after %d", s.id, e.Index, s.raft.lastApplied+Index(i))
 		}
-		if s.model.disk != diskLies && (int(e.Index) > len(s.disk.log) || hashEntry(0, s.disk.log[e.Index-1]) != hashEntry(0, e)) {
+		if stored := s.disk.recovered(); s.model.disk != diskLies && (int(e.Index) > len(stored) || hashEntry(0, stored[e.Index-1]) != hashEntry(0, e)) {
 			violate("S9 applied when durable", "n%d hands out %v, which is not on its disk", s.id, e)
 		}
 	}
@@ -306,7 +368,7 @@ func (s *step) apply(es []Entry) {
 }
 
 func (s *step) load(l Load) {
-	if l.From < 1 || int(l.To) > len(s.disk.log) {
+	if l.From < s.raft.log.first || l.From <= s.disk.first-1 || int(l.To) > len(s.disk.log) {
 		violate("loads", "n%d wants %s, its log on disk ends in %d", s.id, describeLoad(l), len(s.disk.log))
 	}
 	s.raft.Loaded(l, s.disk.log[l.From-1:l.To:l.To])
@@ -319,16 +381,16 @@ func (s *step) send(e Envelope) {
 		s.checkDurable(e)
 	}
 	if m, ok := e.Message.(AppendEntriesReply); ok && m.Success {
-		match := s.model.chain(s.disk.log).to(m.MatchIndex)
+		match := s.model.chain(s.disk.recovered()).to(m.MatchIndex)
 		if s.model.disk == diskLies {
 			match = s.model.chain(s.log).to(m.MatchIndex)
 		}
 		if match == nil {
-			violate("S6 durable before sent", "n%d acknowledges entry %d, its log on disk ends in %d", s.id, m.MatchIndex, len(s.disk.log))
+			violate("S6 durable before sent", "n%d acknowledges entry %d, its log on disk ends in %d", s.id, m.MatchIndex, len(s.disk.recovered()))
 		}
 		s.out.acks = append(s.out.acks, ack{m.Term, match})
 	}
-	s.out.sends = append(s.out.sends, mail{s.id, e})
+	s.out.sends = append(s.out.sends, mail{from: s.id, Envelope: e})
 }
 
 func (s *step) checkDurable(e Envelope) {
@@ -362,23 +424,23 @@ func (s *step) check() {
 	l := &r.log
 	runs := len(l.runs)
 	for i, e := range s.log {
+		if e.Index < l.first-1 {
+			continue
+		}
 		if !l.has(e.Term, e.Index) || e.Index >= l.cacheFirst && hashEntry(0, l.cache[e.Index-l.cacheFirst]) != hashEntry(0, e) {
 			violate("model", "n%d has not handed out its entry %d to be saved", s.id, e.Index)
 		}
-		if i == 0 || s.log[i-1].Term != e.Term {
+		if e.Index == l.first || e.Index > l.first && s.log[i-1].Term != e.Term {
 			runs--
 		}
 	}
-	if l.last != Index(len(s.log)) || l.first != 1 || runs != 0 {
+	if l.last != Index(len(s.log)) || runs != 0 {
 		violate("model", "the log of n%d ends in %d, what it handed out to be saved in %d", s.id, l.last, len(s.log))
 	}
 	if r.previous != r.state() || r.forwards.stream != 0 || len(r.inflow.streams) > 0 || len(r.forwards.kept) > 0 {
 		violate("model", "n%d has a state that its key does not tell", s.id)
 	}
-	want := s.model.configuration
-	if named := configurationsOf(s.log); len(named) > 0 {
-		want = named[len(named)-1].Configuration
-	}
+	want := s.model.configurationOf(s.log).Configuration
 	voters, old := halves(want)
 	if !r.Configuration().Configuration.equal(want) || !slices.Equal(r.members.quorum.voters, voters) || !slices.Equal(r.members.quorum.old, old) {
 		violate("S10 in force on append", "n%d goes by %v, the last in its log is %v", s.id, r.Configuration(), want)

@@ -16,7 +16,7 @@ var (
 // inputNames is how -explore.bound calls what can happen.
 var inputNames = map[string]inputKind{
 	"crash": inputCrash, "campaign": inputCampaign, "timeout": inputTimeout, "patience": inputPatience, "heartbeat": inputHeartbeat,
-	"quorumlost": inputQuorumLost, "propose": inputPropose, "read": inputRead, "transfer": inputTransfer, "transferend": inputTransferEnd, "change": inputChange,
+	"quorumlost": inputQuorumLost, "propose": inputPropose, "read": inputRead, "transfer": inputTransfer, "transferend": inputTransferEnd, "change": inputChange, "compact": inputCompact,
 }
 
 // bounded is m with other bounds.
@@ -56,13 +56,19 @@ var three = model{servers: 3, configuration: NewConfiguration(1, 2, 3), alike: [
 var (
 	removal = model{
 		servers: 3, folders: true, configuration: withFolders(NewConfiguration(1, 2, 3)), alike: []NodeID{2, 3},
-		changes: []Change{{Members: []Member{{ID: 1, Suffrage: Voter}}}},
+		changes: []Change{{Members: voters(1)}, {Members: voters(1, 2, 3)}},
+	}
+	replaced = model{
+		servers: 3, folders: true, configuration: withFolders(NewConfiguration(1, 2), 3),
+		changes: []Change{{Members: voters(2, 3)}, {Members: voters(1, 3)}},
 	}
 	replacement = model{
 		servers: 4, folders: true, configuration: withFolders(NewConfiguration(1, 2, 3), 4), alike: []NodeID{2, 3},
-		changes: []Change{{Members: []Member{{ID: 1, Suffrage: Voter}, {ID: 4, Suffrage: Voter}}}},
+		changes: []Change{{Members: voters(1, 4)}},
 	}
 )
+
+func voters(ids ...NodeID) []Member { return NewConfiguration(ids...).Members }
 
 // withFolders is c with learners, and with the data folders of all written down.
 func withFolders(c Configuration, learners ...NodeID) Configuration {
@@ -89,7 +95,10 @@ var models = []struct {
 	{model: three, name: "reads", bounds: "disk=1,terms=2,campaign=1,propose=1,read=1,depth=10", prelude: elected},
 	{model: three, name: "timers", bounds: "disk=1,terms=2,timeout=2,depth=12"},
 	{model: three, name: "handover", bounds: "disk=1,terms=2,timeout=1,patience=2,quorumlost=1,heartbeat=1,transfer=1,transferend=1,depth=9", prelude: elected},
+	{model: three, name: "snapshots", bounds: "disk=1,terms=2,campaign=1,propose=1,compact=1,heartbeat=1,depth=10", prelude: elected},
+	{model: three, name: "compaction", bounds: "disk=0,terms=2,campaign=1,compact=2,propose=1,crash=1,depth=8", prelude: elected},
 	{model: removal, name: "removal", bounds: "disk=1,terms=2,campaign=1,change=1,depth=11", prelude: elected},
+	{model: replaced, name: "replaced", bounds: "disk=1,terms=2,campaign=1,change=1,depth=11", prelude: elected},
 	{model: replacement, name: "replacement", bounds: "disk=1,terms=2,campaign=1,change=1,depth=11", prelude: elected},
 }
 
