@@ -142,6 +142,7 @@ func TestProcessMembers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
+	t.Parallel()
 	seed := *membersSeed
 	if seed == 0 {
 		seed = rand.Uint64()
