@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/balsa-raft/balsa"
 	"github.com/balsa-raft/balsa/server"
 	"github.com/spf13/cobra"
 )
@@ -63,10 +65,13 @@ func (d *devCluster) peerAddress(i int) string {
 	return fmt.Sprintf("127.0.0.1:%d", d.clientPort+devPortStep*i+1)
 }
 
-// endpoints lists the members' client addresses.
+// endpoints lists the client addresses of the members that run.
 func (d *devCluster) endpoints() string {
 	var all []string
 	for i := range d.nodes {
+		if d.removed(d.name(i)) {
+			continue
+		}
 		all = append(all, d.clientAddress(i))
 	}
 	return strings.Join(all, ",")
@@ -134,6 +139,9 @@ func (d *devCluster) configs(logger *slog.Logger) []server.Config {
 	}
 	var configs []server.Config
 	for i, m := range members {
+		if d.removed(m.Name) {
+			continue // it stays among those that the cluster began with
+		}
 		configs = append(configs, server.Config{
 			Name: m.Name, Dir: filepath.Join(d.dir, m.Name), ID: m.ID, ClusterID: server.ClusterID(ids), Members: members, Moved: true,
 			ListenClients: []string{d.clientAddress(i)}, Version: version, Logger: logger.With("member", m.Name),
@@ -158,7 +166,11 @@ func (a *app) runDev(ctx context.Context, d *devCluster) error {
 		threshold.Set(max(level, slog.LevelError)) // until all are up, it is no news that one does not reach the others
 	}
 	logger := newLogger(a.stderr, &threshold, "console")
-	servers, err := openAll(ctx, d.configs(logger))
+	configs := d.configs(logger)
+	if len(configs) == 0 {
+		return inputError("%s holds a cluster whose members were all removed: delete it to start afresh", d.dir)
+	}
+	servers, err := openAll(ctx, configs)
 	if ctx.Err() != nil {
 		return closeAll(servers) // stopped before it was ready: no error
 	}
@@ -166,15 +178,9 @@ func (a *app) runDev(ctx context.Context, d *devCluster) error {
 		return err
 	}
 	defer closeAll(servers)
-	stopped := firstDone(servers)
-	for _, s := range servers {
-		select {
-		case <-s.Ready():
-		case i := <-stopped:
-			return fmt.Errorf("member %s has stopped: %w", d.name(i), servers[i].Err())
-		case <-ctx.Done():
-			return nil
-		}
+	run := &devRun{d: d, w: a.stdout, configs: configs, servers: servers, stopped: firstDone(servers), left: len(servers)}
+	if err := run.awaitReady(ctx); err != nil || ctx.Err() != nil {
+		return err
 	}
 	threshold.Set(level)
 	if person {
@@ -182,10 +188,8 @@ func (a *app) runDev(ctx context.Context, d *devCluster) error {
 	} else {
 		logger.Info("cluster is ready", "endpoints", d.endpoints(), "data-dir", d.dir)
 	}
-	select {
-	case i := <-stopped:
-		return fmt.Errorf("member %s has stopped: %w", d.name(i), servers[i].Err())
-	case <-ctx.Done():
+	if err := run.awaitEnd(ctx); err != nil {
+		return err
 	}
 	if person {
 		threshold.Set(slog.LevelError) // that members lose each other now is no news
@@ -195,6 +199,69 @@ func (a *app) runDev(ctx context.Context, d *devCluster) error {
 	}
 	return closeAll(servers)
 }
+
+// devRun is the members that run.
+type devRun struct {
+	d       *devCluster
+	w       io.Writer
+	configs []server.Config // of each server
+	servers []*server.Server
+	stopped <-chan int // the numbers of servers that have stopped
+	left    int        // how many have not
+}
+
+// awaitReady waits until all servers are ready, or ctx ends.
+func (r *devRun) awaitReady(ctx context.Context) error {
+	for _, s := range r.servers {
+		for ready := false; !ready && s.Err() == nil; {
+			select {
+			case <-s.Ready():
+				ready = true
+			case i := <-r.stopped:
+				if err := r.ended(i); err != nil {
+					return err
+				}
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// awaitEnd waits until ctx ends.
+func (r *devRun) awaitEnd(ctx context.Context) error {
+	for {
+		select {
+		case i := <-r.stopped:
+			if err := r.ended(i); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// ended is the end of a server. One that was removed leaves the others, and is not started again.
+func (r *devRun) ended(i int) error {
+	r.left--
+	name, err := r.configs[i].Name, r.servers[i].Err()
+	if !errors.Is(err, balsa.ErrRemoved) || r.left == 0 {
+		return fmt.Errorf("member %s has stopped: %w", name, err)
+	}
+	fmt.Fprintf(r.w, "Member %s was removed. The others go on.\n", name)
+	return os.WriteFile(r.d.removedMark(name), nil, 0o600)
+}
+
+// removed reports whether a member was removed in an earlier life.
+func (d *devCluster) removed(name string) bool {
+	_, err := os.Stat(d.removedMark(name))
+	return err == nil
+}
+
+// removedMark is the file that says that a member was removed.
+func (d *devCluster) removedMark(name string) string { return filepath.Join(d.dir, name+".removed") }
 
 // level is what to log: for a person only what is wrong.
 func (d *devCluster) level(person bool) (slog.Level, error) {
@@ -263,8 +330,11 @@ func (a *app) printDev(d *devCluster, leader uint64) {
 		state = "found from an earlier start"
 	}
 	w := a.stdout
-	fmt.Fprintf(w, "\nBalsa %s, speaking etcd %s: a cluster of %d for development\n\n", version, server.EtcdVersion, d.nodes)
+	fmt.Fprintf(w, "\nBalsa %s, speaking etcd %s: a cluster of %d for development\n\n", version, server.EtcdVersion, 1+strings.Count(d.endpoints(), ","))
 	for i := range d.nodes {
+		if d.removed(d.name(i)) {
+			continue
+		}
 		mark := ""
 		if leader == d.id(i) {
 			mark = "   leader"

@@ -194,3 +194,26 @@ func TestStatusOfTheWounded(t *testing.T) {
 		t.Errorf("a majority must be enough: %+v", got)
 	}
 }
+
+// TestDevRemoved: a member that is removed leaves the others, then and at the next start.
+func TestDevRemoved(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "balsa-dev")
+	d := startDev(t, dir, 3, nil)
+	if got := try(t, "", "members", "remove", "n1", "--endpoints", d.endpoints()); got.code != exitOK {
+		t.Fatalf("%+v", got)
+	}
+	await(t, "the end of n1", func() bool { return d.out.String() == "Member n1 was removed. The others go on.\n" })
+	_, others, _ := strings.Cut(d.endpoints(), ",")
+	if got := try(t, "", "put", "k", "v", "--endpoints", others); got.code != exitOK {
+		t.Errorf("%+v", got)
+	}
+	if code := d.stop(); code != exitOK {
+		t.Errorf("exit code %d: %s", code, d.log)
+	}
+	again := startDev(t, dir, 3, nil)
+	_, others, _ = strings.Cut(again.endpoints(), ",")
+	if got := try(t, "", "get", "k", "--endpoints", others); got.out != "k\nv\n" {
+		t.Errorf("%+v", got)
+	}
+}
