@@ -35,8 +35,11 @@
 // failed. A log begins behind entry i only where a durable snapshot reaches to i; every snapshot, taken or received, and every machine that
 // continues from one, is in the state that all are in at its index; what is at or before the newest durable snapshot counts as held.
 // A transfer of the lead ends within bounded time, and succeeds where nothing is wrong. A leader is heard at its intervals whatever its disk does, and
-// one whose disk is stuck hands over within two election timeouts, to one that serves clients then, without a storm of elections. For clients: an applied proposal is where its outcome says, a refused one never takes effect, none takes effect
-// twice, and a read reflects what its level promises: everything that was committed before it began, with a lease or without; the entry that it
-// names; everything until its age before, by the clock of the member; or never less than a local read before it on that member. At the end: a leader is elected and stays, every call
-// ends, and all members reach the same state.
+// one whose disk is stuck hands over within two election timeouts, to one that serves clients then, without a storm of elections.
+//
+// For clients: an applied proposal is where its outcome says, a refused one never takes effect, none takes effect twice. A read reflects what its
+// level promises: everything that was committed before it began, with a lease or without; the entry that it names; everything until its age before, by
+// the clock of the member; or never less than a local read before it on that member.
+//
+// At the end: a leader is elected and stays, every call ends, and all members reach the same state.
 package sim
