@@ -22,7 +22,7 @@ func (h *Host) Start() {
 	h.snapshotter.rest = (&rest{host: h, since: time.Now()}).take
 	h.shells.stopped.Go(func() { h.loop(h.snapshotter.inbox.wake, h.snapshotter.Step) })
 	h.shells.stopped.Go(h.sender.run)
-	h.shells.stopped.Go(func() { h.loop(h.receiver.inbox.wake, h.receiver.Step) })
+	h.shells.stopped.Go(func() { h.loop(h.receiver.inbox.wake, (&rest{host: h}).behind(h.receiver.Step)) })
 }
 
 // loop steps a part whenever it is woken.
@@ -130,7 +130,7 @@ func (s *Sender) run() {
 // free for those that are waited for; and where these are slow, or busy, the pieces take longer, and so do the rests.
 type rest struct {
 	host  *Host
-	since time.Time // when the last one ended
+	since time.Time // when the work began that it is a rest from
 }
 
 const (
@@ -149,5 +149,14 @@ func (r *rest) take() error {
 		return nil
 	case <-r.host.shells.stop:
 		return ErrClosed
+	}
+}
+
+// behind takes a rest behind each step.
+func (r *rest) behind(step func() bool) func() bool {
+	return func() bool {
+		r.since = time.Now()
+		more := step()
+		return r.take() == nil && more
 	}
 }
