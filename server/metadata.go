@@ -23,6 +23,8 @@ const (
 	// MetadataCatchingUp, in the headers of MemberList and Status, is the id, in hexadecimal, of a member that becomes a voter as soon as it has caught
 	// up; once for each.
 	MetadataCatchingUp = "balsa-catching-up"
+	// MetadataVersion, in the headers of MemberList and Status, is Config.Version; it is there if the server is Balsa, and no etcd.
+	MetadataVersion = "balsa-version"
 	// MetadataPending, in the headers of MemberList and Status, says what a change of the members that is under way waits for.
 	MetadataPending = "balsa-pending"
 	// MetadataReason, in the trailer of a call that changes members and was refused, says more than etcd's error.
@@ -48,10 +50,10 @@ func replaced(ctx context.Context) (uint64, error) {
 	return id, nil
 }
 
-// tellChange tells the client of a change of the members that is under way.
+// tellChange tells the client that this is Balsa, and of a change of the members that is under way.
 func (s *member) tellChange(ctx context.Context) {
 	st := s.node.Status()
-	md := metadata.MD{}
+	md := metadata.Pairs(MetadataVersion, strings.Map(printable, s.config.Version))
 	for _, m := range st.Members {
 		if m.Promoting {
 			md.Append(MetadataCatchingUp, hexID(uint64(m.ID)))
@@ -60,9 +62,7 @@ func (s *member) tellChange(ctx context.Context) {
 	if st.MembersPending != "" {
 		md.Set(MetadataPending, s.named(st.MembersPending))
 	}
-	if len(md) > 0 {
-		grpc.SetHeader(ctx, md) // it fails outside of a call only
-	}
+	grpc.SetHeader(ctx, md) // it fails outside of a call only
 }
 
 // tellReason tells the client more of an error than its text, which is etcd's, can say.

@@ -123,6 +123,9 @@ func (c *serverSettings) joinByClient(ctx context.Context, log *slog.Logger) err
 	if err != nil {
 		return c.mayWait(ctx, err)
 	}
+	if !all.isBalsa { // etcd would take this server for a voter that is down
+		return inputError("--join %s names a cluster of etcd, which Balsa cannot join: begin a cluster of Balsa with --initial-cluster", strings.Join(c.join, ","))
+	}
 	if m := all.at(c.peerURLs); m != nil {
 		if m.Name != "" {
 			return c.lostFolder(m)

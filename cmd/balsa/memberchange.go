@@ -102,13 +102,15 @@ func (e *changeError) text(message string, unknown bool) string {
 type roster struct {
 	cluster uint64
 	members []*pb.Member
+	isBalsa bool // and not etcd
 }
 
 // members asks for the members that there are.
 func (c *client) members(ctx context.Context) (r roster, err error) {
 	err = c.call(ctx, true, func(ctx context.Context, conn *grpc.ClientConn) error {
-		response, err := pb.NewClusterClient(conn).MemberList(ctx, &pb.MemberListRequest{Linearizable: true})
-		r = roster{response.GetHeader().GetClusterId(), response.GetMembers()}
+		var header metadata.MD
+		response, err := pb.NewClusterClient(conn).MemberList(ctx, &pb.MemberListRequest{Linearizable: true}, grpc.Header(&header))
+		r = roster{response.GetHeader().GetClusterId(), response.GetMembers(), len(header.Get(server.MetadataVersion)) > 0}
 		return err
 	})
 	return r, err
