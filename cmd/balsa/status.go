@@ -66,7 +66,7 @@ func (a *app) runStatus(ctx context.Context, c *client) error {
 	wait.Wait()
 	for _, m := range all {
 		if m.unstarted != nil {
-			m.Error = "not started"
+			m.Error = "not started, or catching up"
 		}
 	}
 	if err := (&printer{w: a.stdout, format: c.write}).status(all); err != nil {
