@@ -71,7 +71,7 @@ var settings = []setting{
 		c.state = v
 		return nil
 	}},
-	{"join", "", "servers of a cluster to join, where they answer clients: this server is added to it, as far as it is not a member already", "urls", func(c *serverSettings, v string) error {
+	{"join", "", "servers of a cluster to join, where they answer clients; this server is added to it unless it is a member already", "urls", func(c *serverSettings, v string) error {
 		if v == "" {
 			return nil
 		}
