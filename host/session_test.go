@@ -86,6 +86,17 @@ func TestSessions(t *testing.T) {
 			expect(t, "the next one", c.member(3).say(of(2, 2, 1), "b"), "applied at 6")
 		}, "a b"},
 
+		// Without sessions the figure's client, who hears nothing, would have it executed twice.
+		{"K1, figure 6.2: its leader dies before it answers", func(t *testing.T, c *cluster) {
+			m := c.member(1)
+			m.try(of(2, 1, 1), "a")
+			c.settle()
+			m.kill()
+			c.pass(30)
+			expect(t, "at another leader", c.member(2).say(of(2, 1, 1), "a"), "applied at 3: a was number 1")
+			m.start()
+		}, "a"},
+
 		{"without an answer", func(t *testing.T, c *cluster) {
 			c.member(1).say(of(2, 1, 1), "-")
 			expect(t, "again", c.member(2).say(of(2, 1, 1), "-"), "applied at 3 without an answer")
