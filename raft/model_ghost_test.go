@@ -43,8 +43,7 @@ func (g *ghost) write(e *encoder, m *model, names int) {
 	e.b = append(e.b, g.reads[:]...)
 }
 
-// follow takes in a step, and checks what takes several servers to check. The names are those of research into what went wrong elsewhere:
-// S1 to S10 and S13 in docs/testing.md.
+// follow takes in a step, and checks what takes several servers to check. docs/testing.md lists the properties.
 func (g *ghost) follow(m *model, out *outcome) {
 	s := out.next
 	if out.crashed {

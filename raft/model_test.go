@@ -34,7 +34,7 @@ func (m model) bounded(bounds string) (model, error) {
 		switch {
 		case isInput:
 			m.max[kind] = n
-		case name == "terms" && n <= modelTermsMax:
+		case name == "terms":
 			m.terms = Term(n)
 		case name == "duplicates":
 			m.duplicates = n
@@ -45,6 +45,9 @@ func (m model) bounded(bounds string) (model, error) {
 		default:
 			return m, fmt.Errorf("-explore.bound: %q cannot be", bound)
 		}
+	}
+	if int(m.terms)+m.max[inputTransfer]+m.max[inputChange] > modelTermsMax || m.max[inputRead] > modelReadsMax {
+		return m, fmt.Errorf("-explore.bound: at most %d terms, of which a transfer and a change can take one each, and %d reads", modelTermsMax, modelReadsMax)
 	}
 	return m, nil
 }
@@ -88,7 +91,7 @@ var models = []struct {
 	prelude      []happening
 }{
 	{model: three, name: "disks", bounds: "disk=0,terms=1,campaign=2,crash=1"},
-	{model: three, name: "restarts", bounds: "disk=0,terms=2,campaign=2,crash=1,depth=13"},
+	{model: three, name: "restarts", bounds: "disk=0,terms=2,campaign=2,crash=1,depth=14"},
 	{model: three, name: "terms", bounds: "disk=1,terms=3,campaign=3,depth=13"},
 	{model: three, name: "commands", bounds: "disk=1,terms=2,campaign=1,propose=2,depth=11", prelude: elected},
 	{model: three, name: "copies", bounds: "disk=1,terms=2,campaign=1,propose=1,duplicates=2,depth=9", prelude: elected},
