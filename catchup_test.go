@@ -176,8 +176,10 @@ func TestCatchUp(t *testing.T) {
 		t.Skip("a measurement, with -catchup")
 	}
 	c := &catchUp{t: t, like: newCluster(t, 3)}
-	for i := range 3 {
+	for i := range 3 { // all of them first: those that go on would refuse the others' new folders
 		c.like.stop(i)
+	}
+	for i := range 3 {
 		if err := os.RemoveAll(c.like.config(i).Dir); err != nil {
 			t.Fatal(err)
 		}

@@ -16,9 +16,9 @@ type CompactionOptions struct {
 	TailBytes int64
 	// ChunkBytes is how much of a snapshot one message carries; 256 KiB by default.
 	ChunkBytes int
-	// BytesPerSecond bounds what is sent of snapshots; 32 MiB by default.
+	// BytesPerSecond bounds what is sent of snapshots; 16 MiB by default.
 	BytesPerSecond int64
-	// EntryBytesPerSecond bounds what is read back from the log for members that lag, unless the log grows more than half as fast; 16 MiB by default.
+	// EntryBytesPerSecond bounds what is read back from the log for members that lag, unless the log grows more than half as fast; 8 MiB by default.
 	EntryBytesPerSecond int64
 }
 
@@ -33,10 +33,10 @@ func (o CompactionOptions) withDefaults() CompactionOptions {
 		o.ChunkBytes = 256 << 10
 	}
 	if o.BytesPerSecond == 0 {
-		o.BytesPerSecond = 32 << 20
+		o.BytesPerSecond = 16 << 20
 	}
 	if o.EntryBytesPerSecond == 0 {
-		o.EntryBytesPerSecond = 16 << 20
+		o.EntryBytesPerSecond = 8 << 20
 	}
 	return o
 }
