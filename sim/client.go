@@ -67,9 +67,10 @@ type clients struct {
 	lastID  uint64
 	history []Operation
 	patrons []*patron
+	acts    map[int]int // of each client: how often it had its turn
 }
 
-func newClients(w *world) *clients { return &clients{w: w} }
+func newClients(w *world) *clients { return &clients{w: w, acts: make(map[int]int)} }
 
 func (c *clients) start() {
 	for i := range c.w.knobs.clients {
@@ -81,14 +82,23 @@ func (c *clients) start() {
 // think lets a client wait before its next operation.
 func (c *clients) think(client int) {
 	if !c.stopped {
-		c.w.after(between(c.w.rand, 0, c.w.knobs.think), func() { c.act(client) })
+		c.turn(client, func(d Decision) { c.act(client, d) })
 	}
 }
 
-func (c *clients) act(client int) {
+// turn lets a client do something after a while. Each turn draws from a source of its own.
+func (c *clients) turn(client int, do func(Decision)) {
+	c.acts[client]++
+	d := Decision{Source: client, Number: c.acts[client]}
+	c.w.with(c.w.stream(ofClient, uint64(client), uint64(d.Number)), func() {
+		c.w.after(between(c.w.rand, 0, c.w.knobs.think), func() { do(d) })
+	})
+}
+
+func (c *clients) act(client int, d Decision) {
 	w := c.w
 	m := c.choose()
-	if c.stopped || !m.up {
+	if c.stopped || !m.up || w.leavesOut(d) {
 		c.think(client)
 		return
 	}
@@ -106,13 +116,26 @@ func (c *clients) act(client int) {
 // unrest takes in that a leader was elected or gave up: soon some calls go to members that have not heard of it. There an answer can be wrong,
 // and by chance alone there would be few.
 func (c *clients) unrest() {
-	for range 6 {
-		c.w.after(between(c.w.rand, 0, c.w.knobs.electionTimeout()/2), c.surprise)
-	}
+	c.extra(func() {
+		for range 6 {
+			c.w.after(between(c.w.rand, 0, c.w.knobs.electionTimeout()/2), c.surprise)
+		}
+	})
+}
+
+// extra lets f make calls that no client makes by itself, if there are to be such.
+func (c *clients) extra(f func()) {
+	c.w.apart(func() {
+		if !c.w.options.Without.calls {
+			f()
+		}
+	})
 }
 
 // doubt asks a member that still believes to lead, while clients of others write.
-func (c *clients) doubt(m *member) {
+func (c *clients) doubt(m *member) { c.extra(func() { c.doubts(m) }) }
+
+func (c *clients) doubts(m *member) {
 	incarnation := m.incarnation
 	for range 8 {
 		c.w.after(between(c.w.rand, 0, c.w.knobs.electionTimeout()/4), func() {
@@ -137,13 +160,15 @@ func (c *clients) elected(leader *member) {
 
 // rush makes some calls to the others, so that something is under way when a member dies.
 func (c *clients) rush(victim *member) {
-	for range 6 {
-		c.w.after(between(c.w.rand, 0, 2*c.w.knobs.latency), func() {
-			if m := c.choose(); m != victim && m.up && !c.stopped {
-				c.call(m)
-			}
-		})
-	}
+	c.extra(func() {
+		for range 6 {
+			c.w.after(between(c.w.rand, 0, 2*c.w.knobs.latency), func() {
+				if m := c.choose(); m != victim && m.up && !c.stopped {
+					c.call(m)
+				}
+			})
+		}
+	})
 }
 
 func (c *clients) call(m *member) {
@@ -192,7 +217,9 @@ func (c *clients) next(op *operation) {
 
 // pileUp makes many writes wait on a member that was cut off. If it leads, its log gets a long end that is never committed, in whose place the
 // others may have a snapshot soon.
-func (c *clients) pileUp(m *member) {
+func (c *clients) pileUp(m *member) { c.extra(func() { c.pile(m) }) }
+
+func (c *clients) pile(m *member) {
 	for range 5 + c.w.rand.IntN(40) {
 		if c.stopped || !m.up {
 			return

@@ -15,7 +15,8 @@ type knobs struct {
 	members  int // that the cluster starts with
 	spares   int // servers that can become members
 	duration time.Duration
-	faults   Faults
+	drawn    Faults // by the seed, or as the options say
+	faults   Faults // of them, those that are not left out
 
 	raft         raft.Config // ID, Epoch and Rand are the host's
 	segmentBytes int64
@@ -90,6 +91,7 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 	if o.Faults != 0 {
 		k.faults = o.Faults
 	}
+	k.drawn = k.faults
 	var ids []raft.NodeID
 	for id := 1; id <= k.members; id++ {
 		ids = append(ids, raft.NodeID(id))

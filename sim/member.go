@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -15,6 +16,7 @@ import (
 type member struct {
 	w    *world
 	id   raft.NodeID
+	rand *rand.Rand // of this incarnation
 	disk disk
 
 	standing standing
@@ -54,7 +56,7 @@ type member struct {
 }
 
 func newMember(w *world, id raft.NodeID) *member {
-	return &member{w: w, id: id, disk: disk{fs: memfs.New(), durable: image{first: 1}}}
+	return &member{w: w, id: id, rand: w.stream(ofMember, uint64(id), 0), disk: disk{fs: memfs.New(), durable: image{first: 1}}}
 }
 
 func (m *member) String() string {
@@ -82,7 +84,9 @@ type died struct{}
 
 // guard runs the member's code. Its death in the middle ends the call; anything else that panics is a broken invariant.
 func (m *member) guard(f func()) {
+	was := m.w.rand
 	defer func() {
+		m.w.rand = was
 		switch r := recover(); r.(type) {
 		case nil, died:
 		default:
@@ -96,6 +100,11 @@ func (m *member) guard(f func()) {
 // start begins a new incarnation.
 func (m *member) start() {
 	m.incarnation++
+	m.rand = m.w.stream(ofMember, uint64(m.id), uint64(m.incarnation))
+	m.w.with(m.rand, m.begin)
+}
+
+func (m *member) begin() {
 	m.up, m.diskFailed, m.stopped, m.commit, m.pausedUntil = true, false, false, 0, 0
 	m.started = m.w.now
 	m.startClock()
@@ -106,8 +115,8 @@ func (m *member) start() {
 	m.w.report.Starts++
 	m.tell("starts, incarnation %d", m.incarnation)
 	m.guard(m.open)
-	if m.w.chaos && m.w.knobs.faults.has(FaultDuplicate) && m.w.chance(500) {
-		m.w.network.echo(m.id)
+	if m.w.chaos && m.w.chance(500) && m.w.knobs.faults.has(FaultDuplicate) {
+		m.w.apart(func() { m.w.network.echo(m.id) })
 	}
 }
 

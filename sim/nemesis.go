@@ -8,16 +8,23 @@ import (
 
 // nemesis makes something go wrong now and then.
 func (w *world) nemesis() {
-	w.after(between(w.rand, 0, 2*w.knobs.faultEvery), func() {
-		if w.chaos {
-			w.harm()
-			w.nemesis()
-		}
+	w.harms++
+	n := w.harms
+	w.with(w.stream(ofNemesis, uint64(n), 0), func() {
+		w.after(between(w.rand, 0, 2*w.knobs.faultEvery), func() {
+			if w.chaos {
+				w.harm(n)
+				w.nemesis()
+			}
+		})
 	})
 }
 
-// harm does one thing of those that are to go wrong in this run.
-func (w *world) harm() {
+// harm does one thing of those that are to go wrong in this run, unless this one is left out.
+func (w *world) harm(number int) {
+	if m := w.members[w.rand.IntN(len(w.members))]; w.chance(200) && m.up {
+		w.checker.audit(m)
+	}
 	harms := []struct {
 		fault Faults
 		do    func(m *member)
@@ -42,17 +49,20 @@ func (w *world) harm() {
 	}
 	n := 0
 	for _, h := range harms {
-		if w.knobs.faults.has(h.fault) {
+		if w.knobs.drawn.has(h.fault) {
 			harms[n] = h
 			n++
 		}
 	}
-	if n > 0 {
-		harms[w.rand.IntN(n)].do(w.victim())
+	if n == 0 {
+		return
 	}
-	if m := w.members[w.rand.IntN(len(w.members))]; m.up && w.chance(200) {
-		w.checker.audit(m)
+	h, m := harms[w.rand.IntN(n)], w.victim()
+	if !w.knobs.faults.has(h.fault) || w.leavesOut(Decision{Source: sourceNemesis, Number: number}) {
+		return
 	}
+	w.tell("fault f%d, %v, on n%d", number, h.fault, m.id)
+	h.do(m)
 }
 
 // victim is the leader or anybody.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -36,6 +37,7 @@ type packet struct {
 // link is one direction between two members.
 type link struct {
 	cut  bool
+	rand *rand.Rand
 	free time.Duration // when the last message that keeps its order arrives
 }
 
@@ -43,6 +45,9 @@ func newNetwork(w *world) *network {
 	n := &network{w: w, links: make([][]link, len(w.members)), sent: make([][]packet, len(w.members))}
 	for i := range n.links {
 		n.links[i] = make([]link, len(w.members))
+		for to := range n.links[i] {
+			n.links[i][to].rand = w.stream(ofLink, uint64(i), uint64(to))
+		}
 	}
 	return n
 }
@@ -64,21 +69,26 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	w.trace = mixBytes(w.trace, b)
 	w.report.Messages++
 	n.remember(from, to, b)
+	was, l := w.rand, n.link(from.id, to)
+	w.rand = l.rand
+	defer func() { w.rand = was }()
 	if _, ok := p.Message.(raft.TimeoutNow); ok {
-		defer n.handsOver(from)
+		defer w.apart(func() { n.handsOver(from) })
 	}
 	mishap, faults := w.knobs.kinds[kindOf(p.Message)], w.knobs.faults
 	if !w.chaos {
 		faults = 0
 	}
-	if n.link(from.id, to).cut || faults.has(FaultLoss) && w.chance(mishap.lost) || n.losesForward(p.Message) {
+	// Drawn whether or not there is such a fault: what follows is the same without it.
+	lost, late, twice, lateCopy := w.chance(mishap.lost), w.chance(mishap.late), w.chance(mishap.duplicated), w.chance(w.knobs.lateCopies)
+	if l.cut || lost && faults.has(FaultLoss) || n.losesForward(p.Message) {
 		w.report.Lost++
 		return
 	}
-	n.carry(from.id, to, b, faults.has(FaultDelay) && w.chance(mishap.late))
-	if faults.has(FaultDuplicate) && w.chance(mishap.duplicated) {
+	n.carry(from.id, to, b, late && faults.has(FaultDelay))
+	if twice && faults.has(FaultDuplicate) {
 		w.report.Duplicated++
-		n.carry(from.id, to, b, w.chance(w.knobs.lateCopies))
+		n.carry(from.id, to, b, lateCopy)
 	}
 }
 
@@ -169,7 +179,7 @@ func (n *network) carry(from, to raft.NodeID, b []byte, late bool) {
 func (n *network) arrive(sent packet, to raft.NodeID) {
 	w, m, from := n.w, n.w.member(to), sent.from
 	// What was under way when a link was cut may still arrive.
-	if !m.up || n.link(from, to).cut && w.chance(700) || !n.admits(w.member(from), m, sent.incarnation) {
+	if l := n.link(from, to); !m.up || l.cut && l.rand.IntN(1000) < 700 || !n.admits(w.member(from), m, sent.incarnation) {
 		w.report.Lost++
 		return
 	}

@@ -16,8 +16,13 @@ type Options struct {
 	Duration time.Duration
 	// Faults is what may go wrong: some of it by the seed.
 	Faults Faults
+	// Without is what is left out of what the seed decides. The rest stays as it is.
+	Without Without
 	// Story takes a line for everything that happens. None by default.
 	Story io.Writer
+
+	decided func(Decision) // takes those that are not left out; may be nil
+	hurry   bool           // the run ends when the faults do, and nothing is mended
 }
 
 func (o Options) validate() error {

@@ -30,6 +30,7 @@ type patron struct {
 type command struct {
 	Operation
 	by        *patron
+	rand      *rand.Rand
 	session   raft.Index
 	serial    uint64
 	padding   int
@@ -59,21 +60,21 @@ func (c *clients) startPatrons() {
 
 // think lets the client wait before it begins something.
 func (p *patron) think() {
-	p.c.w.after(between(p.c.w.rand, 0, p.c.w.knobs.think), p.act)
+	p.c.turn(p.number, p.act)
 }
 
 const openMax = 4
 
-func (p *patron) act() {
+func (p *patron) act(d Decision) {
 	m := p.c.somebody()
 	switch {
 	case p.c.stopped:
 		return
-	case m == nil || len(p.open) >= openMax || p.begins:
+	case m == nil || p.c.w.leavesOut(d) || len(p.open) >= openMax || p.begins:
 	case p.id == 0:
 		p.register(m)
 	default:
-		cmd := &command{by: p, session: p.id, serial: p.next, padding: p.c.w.rand.IntN(p.c.w.knobs.valueBytes + 1)}
+		cmd := &command{by: p, rand: p.c.w.rand, session: p.id, serial: p.next, padding: p.c.w.rand.IntN(p.c.w.knobs.valueBytes + 1)}
 		p.next++
 		p.c.lastID++
 		cmd.Operation = Operation{Client: p.number, Key: p.c.w.rand.IntN(p.c.w.knobs.keys), Write: true, Value: p.c.lastID, Call: p.c.w.steps, Return: never}
@@ -159,7 +160,7 @@ func (cmd *command) try(m *member) {
 	data[host.SessionHeaderBytes+8] = byte(cmd.Key)
 	op.proposal = &host.Proposal{Data: data, Owner: op}
 	op.proposal.InSession(host.SessionCommand{Session: cmd.session, Serial: cmd.serial, Wanted: cmd.by.wanted(cmd.session)})
-	op.done = func(op *operation) { cmd.tried(op) }
+	op.done = func(op *operation) { c.w.with(cmd.rand, func() { cmd.tried(op) }) }
 	c.withdraw(op)
 	m.tell("is asked by client %d to put %d=%d (try %d of command %d of session %d)", cmd.Client, cmd.Key, cmd.Value, cmd.tries, cmd.serial, cmd.session)
 	c.propose(op)

@@ -34,6 +34,9 @@ func (w *world) live() {
 		w.nemesis()
 	}
 	w.run(w.knobs.duration, nil)
+	if w.options.hurry {
+		return
+	}
 	if w.failure == nil && w.chance(400) {
 		w.demandService()
 	}

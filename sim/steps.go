@@ -28,7 +28,7 @@ func (m *member) scheduleTick() {
 // scheduleRest lets the log settle now and then.
 func (m *member) scheduleRest() {
 	incarnation := m.incarnation
-	m.w.after(between(m.w.rand, 0, 2*time.Second), func() {
+	m.w.after(between(m.rand, 0, 2*time.Second), func() {
 		if m.up && m.incarnation == incarnation {
 			if !m.paused() && !m.stuck(host.PartRest) {
 				m.step(host.PartRest)
@@ -50,7 +50,7 @@ func (m *member) wake() {
 			m.schedule(p, m.delay(p))
 		case p == host.PartSender && m.host.Sending():
 			m.due[p] = true
-			m.schedule(p, m.delay(p)+between(m.w.rand, 0, 40*time.Millisecond))
+			m.schedule(p, m.delay(p)+between(m.rand, 0, 40*time.Millisecond))
 		}
 	}
 }
@@ -73,7 +73,7 @@ func (m *member) schedule(p host.Part, delay time.Duration) {
 
 // delay is how long a part takes to come to its work, or to do it.
 func (m *member) delay(p host.Part) time.Duration {
-	r := m.w.rand
+	r := m.rand
 	switch p {
 	case host.PartWriter, host.PartReader, host.PartPreparer, host.PartSnapshotter, host.PartSender, host.PartReceiver:
 		if m.w.now < m.disk.slowUntil {
@@ -90,6 +90,9 @@ func (m *member) delay(p host.Part) time.Duration {
 
 // step lets a part do its work, and looks at what came of it.
 func (m *member) step(p host.Part) {
+	was := m.w.rand
+	m.w.rand = m.rand
+	defer func() { m.w.rand = was }()
 	m.w.mix(uint64(m.id), uint64(p))
 	if p == host.PartReader {
 		m.w.report.Loads++

@@ -59,7 +59,11 @@ func (w *world) harmUsurp(m *member) {
 
 // askBoth has clients ask a leader that may have lost its office, and write to the others.
 func (w *world) askBoth(m *member, long time.Duration) {
-	c := w.clients
+	w.clients.extra(func() { w.clients.askBoth(m, long) })
+}
+
+func (c *clients) askBoth(m *member, long time.Duration) {
+	w := c.w
 	for range 20 {
 		w.after(between(w.rand, 0, long), func() {
 			if a := c.drawAsk(); m.up && !c.stopped {

@@ -12,13 +12,14 @@ import (
 type world struct {
 	options Options
 	knobs   knobs
-	rand    *rand.Rand // decides everything
+	rand    *rand.Rand // decides what happens now; see streams.go
 
 	now     time.Duration // virtual
 	queue   queue
 	steps   uint64 // events so far
 	trace   uint64 // hash of everything that has happened
 	chaos   bool   // faults happen
+	harms   int    // how often the nemesis had its turn
 	failure *Violation
 
 	members []*member
@@ -31,6 +32,7 @@ type world struct {
 func newWorld(o Options) *world {
 	w := &world{options: o, rand: rand.New(rand.NewPCG(o.Seed, 0)), trace: o.Seed, chaos: true}
 	w.knobs = drawKnobs(o, w.rand)
+	w.knobs.faults &^= o.Without.faults
 	w.report.Events = make(map[raft.EventKind]int)
 	w.checker = newChecker(w)
 	for _, id := range w.knobs.raft.Configuration.Voters() {
@@ -52,16 +54,19 @@ func (w *world) member(id raft.NodeID) *member { return w.members[id-1] }
 
 // after makes f happen after a delay.
 func (w *world) after(delay time.Duration, f func()) {
-	w.queue.push(event{at: w.now + delay, order: w.queue.pushed, f: f})
+	w.queue.push(event{at: w.now + delay, order: w.queue.pushed, rand: w.rand, f: f})
 }
 
 // run lets things happen until the time is end, done says so, or a check fails. done may be nil.
 func (w *world) run(end time.Duration, done func() bool) {
+	was := w.rand
+	defer func() { w.rand = was }()
 	for w.failure == nil && len(w.queue.events) > 0 && w.queue.events[0].at <= end {
 		e := w.queue.pop()
 		w.now = e.at
 		w.steps++
 		w.mix(uint64(e.at), e.order)
+		w.rand = e.rand
 		e.f()
 		if done != nil && done() {
 			return
@@ -123,6 +128,7 @@ func (w *world) tell(format string, args ...any) {
 type event struct {
 	at    time.Duration
 	order uint64 // of those at the same time, the earliest pushed comes first
+	rand  *rand.Rand
 	f     func()
 }
 

@@ -1,0 +1,168 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Decision is one of a run's: a fault, or a client's turn, in which it makes one call or some. A change of the members is a fault, too.
+type Decision struct {
+	Source int // the number of a client; those with sessions are numbered from 1000 on. -1 is what makes faults
+	Number int // from 1 on
+}
+
+const sourceNemesis = -1
+
+// String is what Without calls it: f7 is the seventh fault, c2.5 client 2's fifth turn.
+func (d Decision) String() string {
+	if d.Source == sourceNemesis {
+		return fmt.Sprintf("f%d", d.Number)
+	}
+	return fmt.Sprintf("c%d.%d", d.Source, d.Number)
+}
+
+// Without is a set of what is to be left out of a run. Nothing by default.
+type Without struct {
+	faults    Faults
+	calls     bool // those that no client makes by itself: around elections, deaths and cuts
+	clients   map[int]bool
+	decisions map[Decision]bool
+}
+
+// ParseWithout reads what String has written: names of faults, f7, f7-9, c2.5, c2.5-8, c2 (all turns of a client), calls (those that no client makes by
+// itself, around elections, deaths and cuts), separated by commas.
+func ParseWithout(text string) (Without, error) {
+	var o Without
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) {
+		if !o.add(word) {
+			return Without{}, fmt.Errorf("sim: %q is nothing that can be left out: name a fault (%s), f7 or f7-9, c2, c2.5 or c2.5-8, or calls",
+				word, strings.Join(faultNames[:len(faultNames)-1], ", "))
+		}
+	}
+	return o, nil
+}
+
+// rangeMax bounds what one word of a set can name.
+const rangeMax = 1 << 20
+
+func (o *Without) add(word string) bool {
+	if f, ok := faultOf(word); ok {
+		o.faults |= f
+		return true
+	}
+	if word == "calls" {
+		o.calls = true
+		return true
+	}
+	source, numbers := sourceNemesis, ""
+	switch word[0] {
+	case 'f':
+		numbers = word[1:]
+	case 'c':
+		client, rest, some := strings.Cut(word[1:], ".")
+		n, err := strconv.ParseUint(client, 10, 16)
+		if err != nil {
+			return false
+		}
+		if source, numbers = int(n), rest; !some {
+			o.addClient(source)
+			return true
+		}
+	default:
+		return false
+	}
+	from, to, several := strings.Cut(numbers, "-")
+	if !several {
+		to = from
+	}
+	first, err1 := strconv.ParseUint(from, 10, 31)
+	last, err2 := strconv.ParseUint(to, 10, 31)
+	if err1 != nil || err2 != nil || first == 0 || last < first || last-first >= rangeMax {
+		return false
+	}
+	for n := first; n <= last; n++ {
+		o.addDecision(Decision{Source: source, Number: int(n)})
+	}
+	return true
+}
+
+func (o *Without) addClient(client int) {
+	if o.clients == nil {
+		o.clients = make(map[int]bool)
+	}
+	o.clients[client] = true
+}
+
+func (o *Without) addDecision(d Decision) {
+	if o.decisions == nil {
+		o.decisions = make(map[Decision]bool)
+	}
+	o.decisions[d] = true
+}
+
+func faultOf(name string) (Faults, bool) {
+	i := slices.Index(faultNames[:len(faultNames)-1], name)
+	return 1 << max(i, 0), i >= 0
+}
+
+// has reports whether a decision is left out.
+func (o *Without) has(d Decision) bool {
+	return o.decisions[d] || d.Source != sourceNemesis && o.clients[d.Source]
+}
+
+// String is the set as ParseWithout reads it.
+func (o Without) String() string {
+	var words []string
+	for i, name := range faultNames[:len(faultNames)-1] {
+		if o.faults.has(1 << i) {
+			words = append(words, name)
+		}
+	}
+	if o.calls {
+		words = append(words, "calls")
+	}
+	for _, client := range slices.Sorted(maps.Keys(o.clients)) {
+		words = append(words, fmt.Sprintf("c%d", client))
+	}
+	var ds []Decision
+	for d := range o.decisions {
+		if !o.clients[d.Source] || d.Source == sourceNemesis {
+			ds = append(ds, d)
+		}
+	}
+	slices.SortFunc(ds, compareDecisions)
+	for i := 0; i < len(ds); {
+		k := i + 1
+		for k < len(ds) && ds[k].Source == ds[i].Source && ds[k].Number == ds[k-1].Number+1 {
+			k++
+		}
+		word := ds[i].String()
+		if k > i+1 {
+			word += fmt.Sprintf("-%d", ds[k-1].Number)
+		}
+		words = append(words, word)
+		i = k
+	}
+	return strings.Join(words, ",")
+}
+
+func compareDecisions(a, b Decision) int {
+	if a.Source != b.Source {
+		return a.Source - b.Source
+	}
+	return a.Number - b.Number
+}
+
+// leavesOut reports whether a decision is to be left out; if not, it is one of the run's.
+func (w *world) leavesOut(d Decision) bool {
+	if w.options.Without.has(d) {
+		return true
+	}
+	if w.options.decided != nil {
+		w.options.decided(d)
+	}
+	return false
+}

@@ -1,0 +1,74 @@
+package sim
+
+import "testing"
+
+func TestWithoutText(t *testing.T) {
+	for _, test := range []struct{ in, out string }{
+		{"", ""},
+		{"loss,power", "power,loss"},
+		{"calls,f3,f2,f5-6,f7", "calls,f2-3,f5-7"},
+		{"c1000.4-6,c3,c2.5,c3.1", "c3,c2.5,c1000.4-6"},
+	} {
+		o, err := ParseWithout(test.in)
+		if err != nil || o.String() != test.out {
+			t.Errorf("%q becomes %q, %v; want %q", test.in, o, err, test.out)
+		}
+	}
+	for _, in := range []string{"x", "f", "f0", "f3-2", "f1-99999999", "c", "cx", "c1.", "c1.0", "c99999999", "none", "f-3", "f1.2"} {
+		if o, err := ParseWithout(in); err == nil {
+			t.Errorf("%q becomes %q", in, o)
+		}
+	}
+}
+
+func FuzzWithout(f *testing.F) {
+	f.Add("calls,f3,f2,f5-6,f7,c1,c2.3-4,loss")
+	f.Fuzz(func(t *testing.T, in string) {
+		o, err := ParseWithout(in)
+		if err != nil {
+			return
+		}
+		if again, err := ParseWithout(o.String()); err != nil || again.String() != o.String() {
+			t.Errorf("%q becomes %q and then %q, %v", in, o, again, err)
+		}
+	})
+}
+
+// TestWithoutOne: what is left out leaves the rest as it was, as far as its consequences let it.
+func TestWithoutOne(t *testing.T) {
+	run := func(without string) (ds []Decision, r *Report) {
+		set, err := ParseWithout(without)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err = Run(Options{Seed: 4, Members: 3, Faults: AllFaults, Without: set, decided: func(d Decision) { ds = append(ds, d) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ds, r
+	}
+	all, first := run("")
+	if _, again := run("f999"); again.Trace != first.Trace {
+		t.Errorf("the run is another one without what is not there: %x, %x", again.Trace, first.Trace)
+	}
+	numbers := make(map[Decision]bool)
+	for _, d := range all {
+		numbers[d] = true
+	}
+	fewer, _ := run(all[len(all)/2].String())
+	same := 0
+	for _, d := range fewer {
+		if d == all[len(all)/2] {
+			t.Errorf("%v happens, and was left out", d)
+		}
+		if numbers[d] {
+			same++
+		}
+	}
+	if same < len(all)*8/10 {
+		t.Errorf("of %d decisions %d are left without %v", len(all), same, all[len(all)/2])
+	}
+	if _, r := run("power,kill,blackout,disk-error,wipe,calls,usurp,stall,members"); r.PowerCuts > 0 || r.DiskErrors > 0 || r.Wipes > 0 || r.Usurpations > 0 {
+		t.Errorf("faults happen that are left out: %+v", r.Counts)
+	}
+}
