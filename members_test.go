@@ -100,6 +100,27 @@ func TestMembersComeAndGo(t *testing.T) {
 	}
 }
 
+// TestRemovedWhileDown: a member that was removed while it did not run finds out when it is started again.
+func TestRemovedWhileDown(t *testing.T) {
+	c := newCluster(t, 3)
+	for i := range 3 {
+		c.add(i, 1)
+		c.read(i)
+	}
+	gone := (c.leader() + 1) % 3
+	c.stop(gone)
+	c.mustChange((gone+1)%3, slices.Delete(slices.Clone(c.members), gone, gone+1)...)
+	c.start(gone)
+	select {
+	case <-c.nodes[gone].Done():
+	case <-time.After(10 * time.Second):
+		t.Fatalf("the removed member runs: %+v", c.nodes[gone].Status())
+	}
+	if err := c.nodes[gone].Err(); !errors.Is(err, balsa.ErrRemoved) {
+		t.Errorf("the removed member says %v", err)
+	}
+}
+
 // TestM10_WipedMember: a member with a new, empty folder under its old id is refused, and says what to do.
 func TestM10_WipedMember(t *testing.T) {
 	c := newCluster(t, 3)

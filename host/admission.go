@@ -51,9 +51,13 @@ func (g *Group) refusedByPeer(err error) {
 	}
 }
 
-// unknownTo stops a group with an empty log that was to begin the cluster, which has begun, and of which this server is no member: it would wait for ever.
+// unknownTo takes in that a member says that this server is none. One whose log is empty was to begin the cluster, and stops at once: it comes too
+// late. Another one may have been added again, and stops if no leader speaks to it.
 func (g *Group) unknownTo(member raft.NodeID) {
-	g.fail(fmt.Errorf("%w: its log is empty, and member %x says that the cluster goes on without it; to make it a member again, empty its data folder and join: balsa server --join", ErrRemoved, uint64(member)))
+	g.stranger = member
+	if g.raft.Status().LastIndex == 0 {
+		g.fail(fmt.Errorf("%w: its log is empty, and member %x says that the cluster goes on without it; to make it a member again, empty its data folder and join: balsa server --join", ErrRemoved, uint64(member)))
+	}
 }
 
 // introduced is told of a member's data folder.

@@ -154,20 +154,24 @@ func (g *Group) configured(at raft.ConfigurationAt) {
 	}
 }
 
-// checkRemoval stops the group if this member was removed: it knows of no later configuration, and no leader has spoken to it for two election
-// timeouts. One that was added again goes through its own removal as it catches up, and must not stop there; and a leader
+// checkRemoval stops the group if this member was removed: it knows of no later configuration, or was told of one, and no leader has spoken to it for
+// two election timeouts. One that was added again goes through its own removal as it catches up, and must not stop there; and a leader
 // hands over first.
 func (g *Group) checkRemoval() {
 	g.silence++
 	if g.raft.HearsLeader() {
-		g.silence = 0
+		g.silence, g.stranger = 0, 0
 	}
 	id := g.host.config.ID
 	inForce := g.raft.Configuration()
 	_, in := inForce.Member(id)
 	known := inForce.Index == g.committed.Index // committed and applied: one that is not may yet be undone
-	if g.member && !in && known && g.silence > 2*g.raft.ElectionTicks() {
+	switch {
+	case g.silence <= 2*g.raft.ElectionTicks():
+	case g.member && !in && known:
 		g.fail(ErrRemoved)
+	case g.stranger != 0:
+		g.fail(fmt.Errorf("%w, as member %x says", ErrRemoved, uint64(g.stranger)))
 	}
 }
 

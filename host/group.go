@@ -34,6 +34,7 @@ type Group struct {
 	committed   raft.ConfigurationAt // the last configuration that was applied
 	member      bool                 // this member was in one that was
 	silence     int                  // ticks since a leader was heard
+	stranger    raft.NodeID          // who has said since that this server is no member, or zero
 	applied     raft.Index
 	readers     readers
 

@@ -41,8 +41,8 @@ func (r *Receiver) Step() (more bool) {
 
 func (r *Receiver) take(work *receiveWork) {
 	g, c := work.group, &work.chunk
-	if g.Err() != nil || c.Term < raft.Term(g.term.Load()) {
-		return // of a leader that was deposed
+	if g.Err() != nil || r.host.Err() != nil || c.Term < raft.Term(g.term.Load()) {
+		return // this member has stopped, or the leader was deposed
 	}
 	meta := snapshot.Meta{Group: g.id, Index: c.LastIncludedIndex, Term: c.LastIncludedTerm, Configuration: c.Configuration}
 	offset, err := r.write(g, meta, c)

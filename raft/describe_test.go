@@ -37,13 +37,14 @@ func describeFields(m Message) string {
 		if m.VoteGranted {
 			return fmt.Sprintf("t%d granted", m.Term)
 		}
-		switch {
-		case m.Stranger:
-			return fmt.Sprintf("t%d refused to a stranger, the cluster has begun", m.Term)
-		case m.Founded:
-			return fmt.Sprintf("t%d refused, the cluster has begun", m.Term)
+		s := fmt.Sprintf("t%d refused", m.Term)
+		if m.Founded {
+			s += ", the cluster has begun"
 		}
-		return fmt.Sprintf("t%d refused", m.Term)
+		if m.Stranger {
+			s += ", to a stranger"
+		}
+		return s
 	case AppendEntries:
 		s := fmt.Sprintf("t%d after %s commit %d", m.Term, at(m.PrevLogIndex, m.PrevLogTerm), m.LeaderCommit)
 		if m.ReadSeq > 0 {

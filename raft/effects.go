@@ -19,8 +19,8 @@ type Effects struct {
 	// Configuration is the one in force, if that has changed.
 	Configuration *ConfigurationAt
 	Changes       []ChangeAnswer // to ChangeMembers
-	// Stranger is a member that says that this server, whose log is empty, is none; or zero. The cluster has gone on without it, or it has lost its
-	// log: it waits in vain.
+	// Stranger is a member that says that this server is none, by a configuration that is not in its log; or zero. It was removed, and may have been
+	// added again since; or its log is empty because it has lost its disk. If no leader speaks to it, it waits in vain.
 	Stranger NodeID
 }
 

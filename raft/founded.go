@@ -1,5 +1,7 @@
 package raft
 
+import "slices"
+
 // A server that is started with the cluster's first configuration and has an empty log believes that the cluster is yet to begin. If it has lost its
 // disk, that is wrong; and a majority of such servers, which need not have lost their disks at the same time, nor be members any more, would begin
 // the cluster anew beside the one that there is. So whoever knows that something was committed says so to candidates with empty logs,
@@ -14,9 +16,20 @@ func (r *Raft) comesTooLate(last Index) bool { return last == 0 && r.isFounded()
 
 // refusal answers a candidate that gets no vote.
 func (r *Raft) refusal(from NodeID, m RequestVote) RequestVoteReply {
-	reply := RequestVoteReply{Term: r.currentTerm, PreVote: m.PreVote, Founded: r.comesTooLate(m.LastLogIndex)}
-	reply.Stranger = reply.Founded && !r.mayBeMember(from)
-	return reply
+	return RequestVoteReply{
+		Term: r.currentTerm, PreVote: m.PreVote,
+		Founded: r.comesTooLate(m.LastLogIndex), Stranger: r.isStranger(from, m.LastLogIndex),
+	}
+}
+
+// isStranger reports whether a candidate is no member, and does not know it: the configuration that says so is not in its log, which ends at last.
+func (r *Raft) isStranger(id NodeID, last Index) bool {
+	for _, c := range slices.Backward(r.members.history) {
+		if c.Index <= r.commitIndex {
+			return c.Index > last && !r.mayBeMember(id)
+		}
+	}
+	return false
 }
 
 // mayBeMember reports whether a configuration that may be in force has that server.
@@ -39,14 +52,14 @@ func (r *Raft) askWhetherMember() {
 
 // hearFounded takes in what a voter says of the cluster.
 func (r *Raft) hearFounded(from NodeID, m RequestVoteReply) {
+	if m.Stranger {
+		r.effects.Stranger = from
+	}
 	if !m.Founded || r.log.last > 0 {
 		return
 	}
 	r.founded = true
 	if r.role == PreCandidate || r.role == Candidate {
 		r.becomeFollower(0)
-	}
-	if m.Stranger {
-		r.effects.Stranger = from
 	}
 }

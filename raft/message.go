@@ -21,8 +21,8 @@ type RequestVoteReply struct {
 	Term        Term
 	VoteGranted bool
 	PreVote     bool
-	// To a candidate whose log is empty: the voter knows that something was committed; and that the candidate is no member. See founded.go.
-	Founded, Stranger bool
+	Founded     bool // to a candidate whose log is empty: the voter knows that something was committed. See founded.go
+	Stranger    bool // the candidate is no member by a committed configuration that its log does not have
 }
 
 // AppendEntries is invoked by the leader to replicate entries, as heartbeat, and to confirm reads (§3.5, §6.4).

@@ -129,7 +129,7 @@ func (m RequestVote) validate(from NodeID) string {
 }
 
 func (m RequestVoteReply) validate() string {
-	if m.VoteGranted && m.Founded || m.Stranger && !m.Founded {
+	if m.VoteGranted && (m.Founded || m.Stranger) {
 		return "its vote contradicts itself"
 	}
 	return validTerm(m.Term)

@@ -222,7 +222,7 @@ func (m *member) stops(err error) bool {
 		w.report.Refusals++
 	case errors.Is(err, host.ErrRemoved):
 		_, cfg := w.checker.committedConfiguration(m.commit)
-		if m.disk.durable.last() == 0 { // it never knew, or has forgotten
+		if w.checker.isMember(cfg, m.id) { // it was told by one who knows more
 			cfg = w.checker.lastWithout(m.id)
 		}
 		if w.checker.isMember(cfg, m.id) {
