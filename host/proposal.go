@@ -61,10 +61,10 @@ func (g *Group) Propose(p *Proposal) error {
 		defer g.mu.Unlock()
 		return fmt.Errorf("%w: %w", ErrNotCommitted, g.stopped)
 	}
-	if g.pendingBytes > 0 && g.pendingBytes+p.size() > g.host.config.PendingBytesMax {
+	if waits := g.pendingBytes; waits > 0 && waits+p.size() > g.host.config.PendingBytesMax {
 		g.mu.Unlock()
 		return fmt.Errorf("%w: %w: %d bytes of proposals wait here, the limit is %d",
-			ErrNotCommitted, ErrOverloaded, g.pendingBytes, g.host.config.PendingBytesMax)
+			ErrNotCommitted, ErrOverloaded, waits, g.host.config.PendingBytesMax)
 	}
 	g.lastID++
 	p.id = g.lastID
