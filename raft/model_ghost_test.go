@@ -133,10 +133,8 @@ func (g *ghost) leads(m *model, s *replica, out *outcome) {
 		case !l.log.begins(s.memory):
 			violate("S2 Leader Append-Only", "n%d, leader of term %d, had the log up to %v, and now has %v", s.id, now, l.log.entry, s.memory.entry)
 		}
-		if l.log != s.memory {
-			l.log = s.memory
-			g.tally(m, now) // another configuration may be in force
-		}
+		l.log = s.memory
+		g.tally(m, now) // another configuration may be in force, or this server is all that it takes
 	}
 	for t := range g.leaders {
 		if l := &g.leaders[t]; l.id == uint8(s.id) && (s.raft.role != Leader || s.raft.currentTerm != Term(t)) {
