@@ -1,0 +1,118 @@
+// Command mutants breaks one rule at a time, in a copy of the source, and sees what turns red. A rule that can be broken while all stays green is one that
+// the next change may break unnoticed.
+//
+//	go run ./internal/mutants -list
+//	go run ./internal/mutants -tests                 # the tests of raft, host, wal and snapshot
+//	go run ./internal/mutants -seeds 2000            # random seeds of the simulator
+//	go run ./internal/mutants -seeds 2000 -blind     # the same, with what clients see alone
+//	go run ./internal/mutants -seeds 2000 -only lease
+//
+// The results are in docs/mutants.md, which it brings up to date.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+)
+
+func main() {
+	list := flag.Bool("list", false, "list the mutants")
+	only := flag.String("only", "", "those whose name or file has one of these, separated by commas")
+	tests := flag.Bool("tests", false, "run the tests of the packages that have mutants")
+	seeds := flag.Int("seeds", 0, "run seeds of the simulator, at most so many")
+	blind := flag.Bool("blind", false, "with -seeds: leave only what clients see, without assertions and without what the simulator knows of the members")
+	again := flag.Bool("again", false, "also those that the page has a result of")
+	page := flag.String("o", "docs/mutants.md", "the page")
+	limit := flag.Duration("limit", 3*time.Minute, "how long one mutant may take")
+	total := flag.Duration("total", 24*time.Hour, "begin no other mutant after so long")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, options{*list, strings.Split(*only, ","), *tests, *seeds, *blind, *again, *page, *limit, *total}); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	list  bool
+	only  []string
+	tests bool
+	seeds int
+	blind bool
+	again bool
+	page  string
+	limit time.Duration
+	total time.Duration
+}
+
+// picks reports whether the mutant is one of those that are asked for.
+func (o *options) picks(m *mutant) bool {
+	for _, part := range o.only {
+		if strings.Contains(m.name, part) || strings.Contains(m.file, part) {
+			return true
+		}
+	}
+	return false
+}
+
+func run(ctx context.Context, o options) error {
+	if o.list {
+		for i := range mutants {
+			if m := &mutants[i]; o.picks(m) {
+				fmt.Printf("%-40s %-26s %s\n", m.name, m.file, m.disaster)
+			}
+		}
+		return nil
+	}
+	p, err := readPage(o.page)
+	if err != nil {
+		return err
+	}
+	t, err := copyTree(ctx, ".")
+	if err != nil {
+		return err
+	}
+	defer t.remove()
+	if o.blind {
+		if err := t.blind(); err != nil {
+			return err
+		}
+	}
+	return runAll(ctx, o, t, p)
+}
+
+func runAll(ctx context.Context, o options, t *tree, p *page) error {
+	began := time.Now()
+	var failures []error
+	for i := range mutants {
+		m := &mutants[i]
+		cell := p.row(m.name).cell(o)
+		if !o.picks(m) || *cell != "" && !o.again || time.Since(began) > o.total || ctx.Err() != nil {
+			continue
+		}
+		start := time.Now()
+		result, err := t.try(ctx, o, m)
+		if err != nil {
+			failures = append(failures, err)
+			fmt.Printf("%-40s FAILED\n", m.name)
+			continue
+		}
+		fmt.Printf("%-40s %s (%v)\n", m.name, result, time.Since(start).Round(time.Second))
+		if ctx.Err() != nil {
+			break // what was interrupted says nothing
+		}
+		*cell = result
+		if err := p.write(o.page); err != nil {
+			return err
+		}
+	}
+	return errors.Join(append(failures, ctx.Err())...)
+}
