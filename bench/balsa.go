@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/balsa-raft/balsa"
+)
+
+// leaderTimeout is how long a cluster may take to have a leader.
+const leaderTimeout = 30 * time.Second
+
+// counter is the state machine of Balsa's members: it counts.
+type counter struct{ n atomic.Uint64 }
+
+func (c *counter) Apply(batch iter.Seq[balsa.Entry[[]byte, struct{}]]) error {
+	n := uint64(0)
+	for range batch {
+		n++
+	}
+	c.n.Add(n)
+	return nil
+}
+
+func (c *counter) Snapshot() (func(io.Writer) error, error) {
+	n := c.n.Load()
+	return func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, n)
+		return err
+	}, nil
+}
+
+func (c *counter) Restore(r io.Reader) error {
+	var n uint64
+	_, err := fmt.Fscanln(r, &n)
+	c.n.Store(n)
+	return err
+}
+
+type balsaCluster struct {
+	nodes    []*balsa.Node[[]byte, struct{}]
+	machines []*counter
+}
+
+// startBalsa starts members as a program would, with the defaults.
+func startBalsa(dir string) (*cluster, error) {
+	members, err := balsaMembers()
+	if err != nil {
+		return nil, err
+	}
+	c := &balsaCluster{}
+	for i, m := range members {
+		machine := &counter{}
+		n, err := balsa.Open(context.Background(), balsa.Config{
+			Dir: filepath.Join(dir, fmt.Sprint(i)), ID: m.ID, Members: members, Logger: slog.New(slog.DiscardHandler),
+		}, machine)
+		if err != nil {
+			return nil, errors.Join(err, c.close())
+		}
+		c.nodes, c.machines = append(c.nodes, n), append(c.machines, machine)
+	}
+	leader, err := c.awaitLeader()
+	if err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	follower := c.nodes[0]
+	if follower == leader {
+		follower = c.nodes[1]
+	}
+	return &cluster{
+		write:         balsaWrite(leader),
+		followerWrite: balsaWrite(follower),
+		read: func(ctx context.Context) error {
+			_, err := leader.Read(ctx, balsa.Linearizable)
+			return err
+		},
+		applied: c.applied,
+		close:   c.close,
+	}, nil
+}
+
+func balsaWrite(n *balsa.Node[[]byte, struct{}]) func(context.Context, []byte) error {
+	return func(ctx context.Context, command []byte) error {
+		_, err := n.Propose(ctx, command)
+		return err
+	}
+}
+
+// balsaMembers chooses ports that are free now.
+func balsaMembers() (members []balsa.Member, err error) {
+	for i := range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // after all are chosen, so that they differ
+		members = append(members, balsa.Member{ID: balsa.NodeID(i + 1), Address: l.Addr().String()})
+	}
+	return members, nil
+}
+
+func (c *balsaCluster) awaitLeader() (*balsa.Node[[]byte, struct{}], error) {
+	for deadline := time.Now().Add(leaderTimeout); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		for _, n := range c.nodes {
+			if n.Status().Role == "leader" {
+				return n, nil
+			}
+		}
+	}
+	return nil, errors.New("no leader")
+}
+
+func (c *balsaCluster) applied() (all []uint64) {
+	for _, m := range c.machines {
+		all = append(all, m.n.Load())
+	}
+	return all
+}
+
+func (c *balsaCluster) close() error {
+	var errs []error
+	for _, n := range c.nodes {
+		errs = append(errs, n.Close())
+	}
+	return errors.Join(errs...)
+}
