@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"sync"
 
 	"go.etcd.io/raft/v3"
@@ -47,16 +48,10 @@ func newEtcdNet(m *etcdMember, listeners map[uint64]net.Listener) *etcdNet {
 
 // send never blocks: what a peer does not take in time is dropped, and raft sends it again.
 func (n *etcdNet) send(messages []*raftpb.Message) {
-	acknowledged := false
-	for i := len(messages) - 1; i >= 0; i-- { // of several acknowledgements the last says all
-		if messages[i].GetType() == raftpb.MsgAppResp {
-			if acknowledged {
-				messages[i].To = new(uint64(raft.None))
-			}
-			acknowledged = true
+	for i, msg := range messages {
+		if msg.GetType() == raftpb.MsgAppResp && slices.ContainsFunc(messages[i+1:], func(later *raftpb.Message) bool { return later.GetType() == raftpb.MsgAppResp }) {
+			continue // of several acknowledgements the last says all
 		}
-	}
-	for _, msg := range messages {
 		to := msg.GetTo()
 		outbox, ok := n.outboxes[to]
 		if !ok {

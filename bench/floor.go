@@ -66,6 +66,7 @@ type floorCluster struct {
 	mu                      sync.Mutex
 	conns                   []net.Conn // guarded by mu
 	disks                   []*floorDisk
+	serving, loops          sync.WaitGroup
 }
 
 func startFloor(dir string) (*cluster, error) {
@@ -123,9 +124,9 @@ func (c *floorCluster) start(dir string) error {
 	if err != nil {
 		return err
 	}
-	go floorLoop(c.writes, c.disks[0], writePeers)
-	go floorLoop(c.reads, nil, readPeers)
-	go floorLoop(c.forwards, nil, []*floorPeer{toLeader})
+	c.loops.Go(func() { floorLoop(c.writes, c.disks[0], writePeers) })
+	c.loops.Go(func() { floorLoop(c.reads, nil, readPeers) })
+	c.loops.Go(func() { floorLoop(c.forwards, nil, []*floorPeer{toLeader}) })
 	return nil
 }
 
@@ -134,10 +135,15 @@ func (c *floorCluster) close() error {
 		l.Close()
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	for _, conn := range c.conns {
 		conn.Close()
 	}
+	c.mu.Unlock()
+	c.serving.Wait() // a follower may still be writing what was acknowledged without it
+	for _, queue := range []chan floorCall{c.forwards, c.reads, c.writes} {
+		close(queue)
+	}
+	c.loops.Wait()
 	for _, d := range c.disks {
 		d.file.Close()
 	}
@@ -147,6 +153,7 @@ func (c *floorCluster) close() error {
 // floorLoop answers the calls of a queue in batches, once one of the peers has answered, and the disk if there is one.
 func floorLoop(queue chan floorCall, own *floorDisk, peers []*floorPeer) {
 	toDisk, diskDone := make(chan []byte, 1), make(chan error, 1)
+	defer close(toDisk)
 	if own != nil {
 		go func() {
 			for b := range toDisk {
@@ -250,16 +257,16 @@ func (c *floorCluster) listen(do func([]byte) error) (address string, err error)
 		return "", err
 	}
 	c.listeners = append(c.listeners, l)
-	go func() {
+	c.serving.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
 			c.keep(conn)
-			go serveFloor(conn, do)
+			c.serving.Go(func() { serveFloor(conn, do) })
 		}
-	}()
+	})
 	return l.Addr().String(), nil
 }
 

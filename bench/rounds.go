@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,7 +48,8 @@ func runProcess(ctx context.Context, s *settings, sys system, progress io.Writer
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "-only", sys.name, "-dir", dir, "-ops", strings.Join(w.ops, ","), "-conc", join(w.conc),
 		"-payload", fmt.Sprint(w.payload), "-seconds", fmt.Sprint(w.length.Seconds()), "-warm-up", fmt.Sprint(w.warmUp.Seconds()))
-	cmd.Stderr = progress
+	var said bytes.Buffer // what goes wrong there
+	cmd.Stderr = &said
 	lines, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -67,7 +69,9 @@ func runProcess(ctx context.Context, s *settings, sys system, progress io.Writer
 		fmt.Fprintf(progress, "  %-14s %4d callers  %10s ops/s  p50 %s  p99 %s%s\n", r.Op, r.Conc, count(r.OpsPerSec), micros(r.P50us), micros(r.P99us), failed)
 		results = append(results, r)
 	}
-	if err := cmd.Wait(); err != nil {
+	err = cmd.Wait()
+	progress.Write(said.Bytes())
+	if err != nil {
 		return results, errors.Join(err, ctx.Err())
 	}
 	return results, nil
