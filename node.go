@@ -102,14 +102,18 @@ var noHeader [host.SessionHeaderBytes]byte
 
 // encode returns the command behind so much room.
 func (n *Node[C, R]) encode(room int, command C) ([]byte, error) {
-	data, err := n.machine.codec.Append(make([]byte, room, room+240), command)
+	a := arenas.Get().(*arena)
+	defer arenas.Put(a)
+	data, err := n.machine.codec.Append(a.room(room), command)
 	if err != nil {
+		a.spoil()
 		return nil, fmt.Errorf("%w: encode the command: %w", ErrNotCommitted, err)
 	}
 	if len(data) < room || !bytes.Equal(data[:room], noHeader[:room]) {
+		a.spoil()
 		return nil, fmt.Errorf("%w: encode the command: its encoding must be appended to what is there", ErrNotCommitted)
 	}
-	return data, nil
+	return a.cut(data), nil
 }
 
 // propose hands in a proposal and waits for its outcome.
@@ -117,19 +121,7 @@ func (n *Node[C, R]) propose(ctx context.Context, p *host.Proposal) (Index, erro
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrNotCommitted, err)
 	}
-	if err := n.group.Propose(p); err != nil {
-		return 0, err
-	}
-	select {
-	case <-p.Done():
-		return n.group.Outcome(p)
-	case <-ctx.Done():
-		index, err := n.group.Abandon(p)
-		if err != nil {
-			err = fmt.Errorf("%w: %w", err, ctx.Err())
-		}
-		return index, err
-	}
+	return n.group.Do(ctx, p)
 }
 
 // Read waits until this member's state machine is as fresh as level demands, and returns the index up to which it

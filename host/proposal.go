@@ -1,11 +1,13 @@
 package host
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/balsa-raft/balsa/raft"
 )
@@ -27,7 +29,8 @@ type Proposal struct {
 
 	session *sessionProposal // nil if it does not concern sessions
 
-	done chan struct{} // closed with the outcome
+	done   chan struct{} // closed with the outcome; if it is pooled, it has a token then
+	pooled bool
 
 	// Guarded by Group.mu.
 	id       uint64
@@ -68,7 +71,11 @@ func (g *Group) Propose(p *Proposal) error {
 	}
 	g.lastID++
 	p.id = g.lastID
-	p.done = make(chan struct{})
+	if p.pooled {
+		p.done = signals.Get().(chan struct{})
+	} else {
+		p.done = make(chan struct{})
+	}
 	g.waiting[p.id] = p
 	g.pendingBytes += p.size()
 	g.mu.Unlock()
@@ -82,11 +89,29 @@ func (g *Group) Propose(p *Proposal) error {
 // Done is closed when the outcome is known.
 func (p *Proposal) Done() <-chan struct{} { return p.done }
 
-// Outcome returns a finished proposal's place in the log, or why it has none.
-func (g *Group) Outcome(p *Proposal) (raft.Index, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return p.index, p.err
+// Outcome returns the place in the log of a proposal that is Done, or why it has none.
+func (g *Group) Outcome(p *Proposal) (raft.Index, error) { return p.index, p.err }
+
+// signals are the channels of proposals that have ended, for other ones.
+var signals = sync.Pool{New: func() any { return make(chan struct{}, 1) }}
+
+// Do is Propose, and then the wait for the outcome, or for the end of ctx, when it is Abandon. Done is not to be used.
+func (g *Group) Do(ctx context.Context, p *Proposal) (raft.Index, error) {
+	p.pooled = true
+	if err := g.Propose(p); err != nil {
+		return 0, err
+	}
+	select {
+	case <-p.done:
+		signals.Put(p.done) // nothing more will come in it: a proposal is finished once
+		return p.index, p.err
+	case <-ctx.Done():
+		index, err := g.Abandon(p)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", err, ctx.Err())
+		}
+		return index, err
+	}
 }
 
 // Abandon ends the wait for a proposal's outcome: it is what it is by now.
@@ -118,6 +143,10 @@ func (g *Group) finish(p *Proposal, i raft.Index, err error) {
 	p.finished, p.index, p.err = true, i, err
 	delete(g.waiting, p.id)
 	g.pendingBytes -= p.size()
+	if p.pooled {
+		p.done <- struct{}{}
+		return
+	}
 	close(p.done)
 }
 
