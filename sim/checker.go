@@ -17,11 +17,12 @@ import (
 type checker struct {
 	w *world
 
-	leaders   map[raft.Term]leadership
-	votes     map[ballot]raft.NodeID
-	entries   map[place]linked                       // every entry that was ever seen
-	logs      map[raft.Term]map[raft.Index]raft.Term // of each term's leader: when it was elected, and what it has sent
-	committed []committed                            // from index 1 on
+	leaders    map[raft.Term]leadership
+	candidates map[raft.Term]raft.NodeID // who stood last
+	votes      map[ballot]raft.NodeID
+	entries    map[place]linked                       // every entry that was ever seen
+	logs       map[raft.Term]map[raft.Index]raft.Term // of each term's leader: when it was elected, and what it has sent
+	committed  []committed                            // from index 1 on
 
 	written map[uint64]raft.Index // where a value's command was executed
 	refused map[uint64]bool       // values whose clients were told that they never will be
@@ -69,14 +70,15 @@ type committed struct {
 
 func newChecker(w *world) *checker {
 	return &checker{
-		w:       w,
-		leaders: make(map[raft.Term]leadership),
-		votes:   make(map[ballot]raft.NodeID),
-		entries: make(map[place]linked),
-		logs:    make(map[raft.Term]map[raft.Index]raft.Term),
-		written: make(map[uint64]raft.Index),
-		refused: make(map[uint64]bool),
-		streams: make(map[streamed]uint64),
+		w:          w,
+		leaders:    make(map[raft.Term]leadership),
+		candidates: make(map[raft.Term]raft.NodeID),
+		votes:      make(map[ballot]raft.NodeID),
+		entries:    make(map[place]linked),
+		logs:       make(map[raft.Term]map[raft.Index]raft.Term),
+		written:    make(map[uint64]raft.Index),
+		refused:    make(map[uint64]bool),
+		streams:    make(map[streamed]uint64),
 
 		sessionOf: make(map[uint64]raft.Index),
 		gone:      make(map[raft.Index]bool),
@@ -100,6 +102,7 @@ func (c *checker) committedBy(t time.Duration) raft.Index {
 // event takes in what a core says of itself.
 func (c *checker) event(m *member, e raft.Event) {
 	c.w.report.Events[e.Kind]++
+	c.follow(m, e)
 	if e.Kind != raft.EventLeader {
 		return
 	}
@@ -238,12 +241,14 @@ func (c *checker) acknowledged(m *member, msg *raft.AppendEntriesReply) {
 		c.w.fail("Durable First", "n%d acknowledges entry %d in term %d, whose leader has one of term %d there; the disk has one of term %d of %d",
 			m.id, msg.MatchIndex, msg.Term, want, has.term, m.disk.durable.last())
 	}
+	c.coverAcknowledged(msg.Term, msg.MatchIndex)
 }
 
 // saved takes in that a batch is durable.
 func (c *checker) saved(m *member, batch []wal.Save) {
 	g := &m.disk.durable
 	for i := range batch {
+		c.coverSave(m, g, &batch[i])
 		if batch[i].Reset || batch[i].First > g.first {
 			c.begins(m, g, &batch[i])
 		}
@@ -297,7 +302,8 @@ func (c *checker) lastLed(m *member) (last raft.Term, ok bool) {
 
 // commits takes in that the leader of a term says that entries up to last are committed.
 func (c *checker) commits(m *member, term raft.Term, last raft.Index) {
-	if last <= c.committedTo() {
+	before := c.committedTo() + 1
+	if last < before {
 		return
 	}
 	log := c.logs[term]
@@ -317,8 +323,10 @@ func (c *checker) commits(m *member, term raft.Term, last raft.Index) {
 		c.committed = append(c.committed, committed{term: log[i], in: term, at: c.w.now})
 		if cfg, ok := c.configurations.at[place{i, log[i]}]; ok {
 			c.committedChange(cfg)
+			c.coverConfiguration(cfg, m.id)
 		}
 	}
+	c.w.reachIf(figureE, log[last] == term && c.ghost(before).term < term)
 	if log[last] != term {
 		c.w.fail("Committed Is Durable", "n%d leads term %d and commits entry %d of term %d by counting replicas", m.id, term, last, log[last])
 	}

@@ -1,6 +1,10 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"github.com/balsa-raft/balsa/raft"
+)
 
 // Clocks go at speeds of their own, which change, within what members are told of each other's (raft.Config.Lease). They go on while a process is paused, and
 // stand still while its machine is suspended, of which it is told when it goes on.
@@ -75,6 +79,9 @@ func (m *member) resume() {
 // wakeUp tells the process that its clock has stood still. While it still does, the process is told again later.
 func (m *member) wakeUp() {
 	if m.asleep {
+		if leader := m.w.leader(); m.group != nil && m.group.Status().Role == raft.Leader && leader != nil && leader != m {
+			m.w.reach(deposedWakes)
+		}
 		m.asleep = m.w.now < m.clocks[len(m.clocks)-1].at
 		m.host.Slept()
 	}
@@ -82,6 +89,7 @@ func (m *member) wakeUp() {
 
 func (w *world) harmClock(m *member) {
 	if m.up && !m.asleep {
+		w.strikes(FaultClock, m)
 		m.setRate(w.drawRate())
 		m.tell("has a clock that goes at %d of 1000", m.rate)
 	}

@@ -16,10 +16,13 @@ type configurations struct {
 	at      map[place]raft.Configuration
 	indexes []raft.Index // where there is one, in some log; ascending
 	done    map[uint64][]raft.Member
+
+	lastCommitted raft.Configuration
+	lastBy        raft.NodeID // who committed it
 }
 
 func newConfigurations(first raft.Configuration) configurations {
-	return configurations{first: first, at: make(map[place]raft.Configuration), done: make(map[uint64][]raft.Member)}
+	return configurations{first: first, lastCommitted: first, at: make(map[place]raft.Configuration), done: make(map[uint64][]raft.Member)}
 }
 
 // seeConfiguration takes in an entry that may be a configuration.
@@ -153,6 +156,7 @@ func (c *checker) mayCommit(log map[raft.Index]raft.Term, i raft.Index) bool {
 	for _, next := range c.configurations.indexes {
 		later, ok := c.configurations.at[place{next, log[next]}]
 		if ok && next > i && enough(later, has) && (!itself || abandons(later, cfg) && log[next] == log[i]) {
+			c.w.reachIf(jointBack, itself)
 			return true
 		}
 	}

@@ -24,7 +24,9 @@ type disk struct {
 	// What its log must hold, for the checker.
 	durable image
 	kept    kept
-	saving  []wal.Save // given to the log and not known to be durable: a crash may or may not leave it there
+	writes  int          // to the log, since a save began
+	rolls   []raft.Index // the first entries of segments, as far as there was one in the save that began a segment
+	saving  []wal.Save   // given to the log and not known to be durable: a crash may or may not leave it there
 }
 
 // image is what a log holds.

@@ -52,7 +52,8 @@ type member struct {
 	commit      raft.Index
 	ticks       uint64 // of this incarnation
 	handovers   []*handover
-	wishes      []*wish
+	progress
+	wishes []*wish
 }
 
 func newMember(w *world, id raft.NodeID) *member {
@@ -109,7 +110,7 @@ func (m *member) begin() {
 	m.started = m.w.now
 	m.startClock()
 	m.ticks, m.handovers, m.wishes, m.stall = 0, nil, nil, stall{}
-	m.local, m.stepsShard = 0, 0
+	m.local, m.stepsShard, m.progress = 0, 0, progress{}
 	m.due, m.nested = [host.PartCount]bool{}, false
 	m.disk.fs.SetHook(m.hook)
 	m.w.report.Starts++
@@ -168,11 +169,18 @@ func (m *member) checkIdentity(id host.Identity) {
 func (m *member) die(d death) {
 	w := m.w
 	m.tell("%v", d)
+	m.coverDeath(d)
 	w.mix(uint64(m.id), uint64(d.keep*1000))
 	if d.power {
+		w.strikes(FaultPower, m)
 		w.report.PowerCuts++
-		m.disk.fs = m.disk.fs.CrashClone(memfs.CrashConfig{Probability: d.keep, Rand: w.rand})
+		before := m.disk.fs
+		m.disk.fs = before.CrashClone(memfs.CrashConfig{Probability: d.keep, Rand: w.rand})
+		if len(m.disk.saving) > 0 && d.keep > 0 && d.keep < 1 {
+			m.coverTorn(before)
+		}
 	} else {
+		w.strikes(FaultKill, m)
 		w.report.Kills++
 		m.disk.fs = m.disk.fs.KillClone()
 	}
@@ -205,6 +213,9 @@ func (m *member) hook(op memfs.Op, name string) error {
 		return nil
 	}
 	m.w.mix(uint64(op))
+	if op == memfs.OpWriteAt && m.part == host.PartWriter {
+		m.disk.writes++
+	}
 	if ofSnapshots(name) {
 		// At the end: what looks at the disk meanwhile sees it as it is before the operation.
 		defer func() { m.disk.kept.stale = true }()
@@ -212,11 +223,13 @@ func (m *member) hook(op memfs.Op, name string) error {
 	if m.struck() {
 		if m.host != nil && ofSnapshots(name) {
 			m.w.report.SnapshotErrors++
+			m.w.strikes(FaultDiskError, m)
 			m.tell("the disk fails to %v %s", op, name)
 			return syscall.EIO
 		}
 		m.diskFailed = true
 		m.w.report.DiskErrors++
+		m.w.strikes(FaultDiskError, m)
 		m.tell("the disk fails to %v %s", op, name)
 		return syscall.EIO
 	}

@@ -50,6 +50,7 @@ func (m *member) wish(want []raft.Member, force bool) {
 	id := m.w.rand.Uint64() | 1
 	ch := &wish{id: id, want: want, MembersChange: m.group.ChangeMembers(raft.Change{ID: id, Members: want, Force: force, Apart: m.w.chance(500), Ready: m.w.chaos && m.w.chance(100)})}
 	m.w.report.Changes++
+	m.w.strikes(FaultMembers, m)
 	m.tell("is asked for the members %v", describeMembers(want))
 	m.wishes = append(m.wishes, ch)
 	m.wake()
@@ -170,6 +171,7 @@ func (w *world) harmWipe(m *member) {
 		return
 	}
 	w.report.Wipes++
+	w.strikes(FaultWipe, m)
 	if m.up {
 		m.die(death{})
 	}

@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/wal"
 )
 
 // nemesis makes something go wrong now and then.
@@ -20,11 +22,83 @@ func (w *world) nemesis() {
 	})
 }
 
-// harm does one thing of those that are to go wrong in this run, unless this one is left out.
+// harm audits a disk, perhaps, and does one thing of those that are to go wrong in this run.
 func (w *world) harm(number int) {
 	if m := w.members[w.rand.IntN(len(w.members))]; w.chance(200) && m.up {
 		w.checker.audit(m)
 	}
+	w.decideHarm(Decision{Source: sourceNemesis, Number: number}, nil)
+}
+
+// ambush perhaps does one thing to a member that begins something that is rare or soon over. part is of 1000.
+func (w *world) ambush(m *member, part int, within time.Duration) {
+	if !w.chaos {
+		return
+	}
+	w.ambushes++
+	d := Decision{Source: sourceAmbush, Number: w.ambushes}
+	w.with(w.stream(ofAmbush, uint64(d.Number), 0), func() {
+		if !w.chance(part) {
+			return
+		}
+		w.after(between(w.rand, 0, within), func() {
+			if w.chaos {
+				w.decideHarm(d, m)
+			}
+		})
+	})
+}
+
+// ambushAt is ambush at what a core says of itself.
+func (w *world) ambushAt(m *member, e raft.Event) {
+	switch e.Kind {
+	case raft.EventTransfer:
+		w.ambush(m, 900, w.knobs.electionTimeout()/4)
+	case raft.EventInstalled:
+		w.ambush(m, 200, 2*time.Millisecond)
+	case raft.EventTruncated:
+		w.ambush(m, 200, 5*time.Millisecond)
+	case raft.EventConfiguration:
+		if w.now > 0 {
+			w.ambush(m, 150, 5*w.knobs.latency)
+		}
+	case raft.EventLeader:
+		w.ambush(m, 50, 5*w.knobs.latency)
+	}
+}
+
+// ambushSave perhaps ends a process in the middle of a save that truncates, begins the log anew, or is large.
+func (m *member) ambushSave(batch []wal.Save) {
+	w, bytes := m.w, 0
+	rare := slices.ContainsFunc(batch, func(s wal.Save) bool {
+		for i := range s.Entries {
+			bytes += len(s.Entries[i].Data)
+		}
+		return s.Reset || len(s.Entries) > 0 && s.Entries[0].Index <= m.disk.durable.last()
+	})
+	const large = 1500 // some sectors
+	if !rare && bytes < large || !w.chaos || m.strike != nil {
+		return
+	}
+	part := 200
+	if !rare {
+		part = 4
+	}
+	w.ambushes++
+	d := Decision{Source: sourceAmbush, Number: w.ambushes}
+	w.with(w.stream(ofAmbush, uint64(d.Number), 0), func() {
+		in, power, keep := 1+w.rand.IntN(4), w.chance(700), w.rand.Float64()
+		if w.chance(part) && w.knobs.faults.has(FaultPower|FaultKill) && !w.leavesOut(d) {
+			power = power && w.knobs.faults.has(FaultPower) || !w.knobs.faults.has(FaultKill)
+			w.tell("fault %v: n%d ends in the middle of a save", d, m.id)
+			m.strike = &strike{in: in, death: &death{power: power, keep: keep}}
+			w.disarm(m)
+		}
+	})
+}
+
+// decideHarm does one thing to a member, or to whoever is the victim if it is nil, unless this one is left out.
+func (w *world) decideHarm(d Decision, m *member) {
 	harms := []struct {
 		fault Faults
 		do    func(m *member)
@@ -57,11 +131,14 @@ func (w *world) harm(number int) {
 	if n == 0 {
 		return
 	}
-	h, m := harms[w.rand.IntN(n)], w.victim()
-	if !w.knobs.faults.has(h.fault) || w.leavesOut(Decision{Source: sourceNemesis, Number: number}) {
+	h := harms[w.rand.IntN(n)]
+	if m == nil {
+		m = w.victim()
+	}
+	if !w.knobs.faults.has(h.fault) || w.leavesOut(d) {
 		return
 	}
-	w.tell("fault f%d, %v, on n%d", number, h.fault, m.id)
+	w.tell("fault %v, %v, on n%d", d, h.fault, m.id)
 	h.do(m)
 }
 
@@ -127,6 +204,7 @@ func (w *world) disarm(m *member) {
 
 func (w *world) harmBlackout(*member) {
 	keep := pick(w.rand, 0, 0, 0.5, 1)
+	w.strikes(FaultBlackout, nil)
 	for _, m := range w.members {
 		if m.up {
 			m.die(death{power: true, keep: keep})
@@ -136,6 +214,7 @@ func (w *world) harmBlackout(*member) {
 
 func (w *world) harmPartition(m *member) {
 	side := map[raft.NodeID]bool{m.id: true}
+	w.strikes(FaultPartition, nil)
 	if w.chance(500) {
 		for _, o := range w.members {
 			side[o.id] = w.chance(500)
@@ -149,6 +228,7 @@ func (w *world) harmPartition(m *member) {
 }
 
 func (w *world) harmCut(m *member) {
+	w.strikes(FaultCut, m)
 	for _, o := range w.members {
 		if o != m && w.chance(500) {
 			w.network.link(m.id, o.id).cut = w.chance(500)
@@ -180,6 +260,7 @@ func (w *world) harmPause(m *member) {
 		return
 	}
 	w.report.Pauses++
+	w.strikes(FaultPause, m)
 	delay := between(w.rand, 0, pick(w.rand, 50*time.Millisecond, w.knobs.electionTimeout(), 3*w.knobs.electionTimeout()))
 	w.pause(m, delay)
 	if w.knobs.faults.has(FaultPartition) && w.chance(500) {
@@ -201,6 +282,7 @@ func (w *world) pause(m *member, delay time.Duration) {
 }
 
 func (w *world) harmSlowDisk(m *member) {
+	w.strikes(FaultSlowDisk, m)
 	m.disk.slow = pick(w.rand, 20*time.Millisecond, 200*time.Millisecond, 2*time.Second)
 	m.disk.slowUntil = w.now + between(w.rand, 0, 4*time.Second)
 	m.tell("has a disk that takes up to %v until %v", m.disk.slow, m.disk.slowUntil)
@@ -214,6 +296,7 @@ func (w *world) harmDisk(m *member) {
 }
 
 func (w *world) harmMachine(m *member) {
+	w.strikes(FaultSlowMachine, m)
 	m.slowMachine = w.now + between(w.rand, 0, 4*time.Second)
 	m.tell("has a slow machine until %v", m.slowMachine)
 }

@@ -38,6 +38,7 @@ type packet struct {
 type link struct {
 	cut  bool
 	rand *rand.Rand
+	last time.Duration // when the last message arrives that was not late
 	free time.Duration // when the last message that keeps its order arrives
 }
 
@@ -83,10 +84,17 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	lost, late, twice, lateCopy := w.chance(mishap.lost), w.chance(mishap.late), w.chance(mishap.duplicated), w.chance(w.knobs.lateCopies)
 	if l.cut || lost && faults.has(FaultLoss) || n.losesForward(p.Message) {
 		w.report.Lost++
+		if !l.cut {
+			w.strikes(FaultLoss, from)
+		}
 		return
 	}
-	n.carry(from.id, to, b, late && faults.has(FaultDelay))
+	if late = late && faults.has(FaultDelay); late {
+		w.strikes(FaultDelay, from)
+	}
+	n.carry(from.id, to, b, late)
 	if twice && faults.has(FaultDuplicate) {
+		w.strikes(FaultDuplicate, from)
 		w.report.Duplicated++
 		n.carry(from.id, to, b, lateCopy)
 	}
@@ -171,6 +179,11 @@ func (n *network) carry(from, to raft.NodeID, b []byte, late bool) {
 	case !w.chaos || !w.knobs.faults.has(FaultReorder):
 		l.free = max(l.free, w.now+delay)
 		delay = l.free - w.now
+	default:
+		if w.now+delay < l.last {
+			w.strikes(FaultReorder, w.member(from))
+		}
+		l.last = max(l.last, w.now+delay)
 	}
 	p := packet{from: from, incarnation: w.member(from).identity.Incarnation, at: w.now, bytes: b}
 	w.after(delay, func() { n.arrive(p, to) })
@@ -191,6 +204,7 @@ func (n *network) arrive(sent packet, to raft.NodeID) {
 	if w.options.Story != nil {
 		w.tell("n%d <- n%d %s", to, from, describeMessage(p.Message))
 	}
+	w.checker.coverArrival(m, sent, p.Message)
 	if _, change := p.Message.(raft.ForwardChange); change && sent.at < n.changesFrom {
 		return
 	}
@@ -209,6 +223,7 @@ func (n *network) broke(of *member) {
 
 func (n *network) rumour(m *member, of raft.NodeID) {
 	if m.up {
+		n.w.strikes(FaultRumour, m)
 		m.tell("hears that n%d cannot be reached", of)
 		m.host.Unreachable(of)
 		m.wake()

@@ -16,6 +16,7 @@ func (m *member) Event(_ raft.GroupID, e raft.Event) {
 	m.w.mix(uint64(m.id), uint64(e.Kind), uint64(e.Term), uint64(e.Node), uint64(e.Index))
 	m.tell("%v", e)
 	m.w.checker.event(m, e)
+	m.w.ambushAt(m, e)
 	if e.Kind == raft.EventStalled {
 		m.stall.seen++
 	}
@@ -29,7 +30,8 @@ func (m *member) Event(_ raft.GroupID, e raft.Event) {
 
 // Saving implements host.Observer.
 func (m *member) Saving(batch []wal.Save) {
-	m.disk.saving = append([]wal.Save(nil), batch...)
+	m.disk.saving, m.disk.writes = append([]wal.Save(nil), batch...), 0
+	m.ambushSave(batch)
 }
 
 // Saved implements host.Observer.

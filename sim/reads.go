@@ -184,6 +184,7 @@ func (c *clients) read(client int, m *member, key int, a ask) *operation {
 	op.ask, op.plight, op.shardSteps = a, w.plightOf(m), m.stepsShard
 	op.floor = w.checker.floor(m, a)
 	w.report.ReadsBy[a.level][op.plight].Asked++
+	w.reachIf(leaseOfDeposed, a.level == lease && op.plight == deposed)
 	if m.group.Status().Role == raft.Leader && m.commit < op.floor {
 		w.report.ReadsOfDeposed++
 	}

@@ -211,6 +211,7 @@ func (cmd *command) tried(op *operation) {
 	}
 	if expired {
 		w.report.SessionsExpired++
+		w.reachIf(retryExpired, cmd.tries > 1)
 		cmd.uncertain = cmd.uncertain || op.Outcome == OutcomeUnknown
 		if cmd.by.id == cmd.session {
 			cmd.by.id = 0
@@ -236,8 +237,10 @@ func (cmd *command) applied(op *operation) {
 		answer, kept = op.answer, op.answer != nil
 	default:
 		w.report.AnsweredAgain++
+		w.reachIf(retryElsewhere, cmd.Member != op.Member)
 		if op.Index <= op.m.machine.restoredTo {
 			w.report.AnsweredFromSnapshots++
+			w.reach(retryFromSnapshot)
 		}
 	}
 	w.checker.answered(cmd, op, answer, kept)

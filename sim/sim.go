@@ -93,7 +93,8 @@ type Report struct {
 	Recovery time.Duration // that the mended cluster took until all was well
 
 	Counts
-	Events map[raft.EventKind]int
+	Coverage Coverage
+	Events   map[raft.EventKind]int
 	// ReadsBy counts reads by level and by the state of the member that was asked.
 	ReadsBy readCounts
 

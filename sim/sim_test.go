@@ -20,6 +20,7 @@ var (
 	seedFlag  = flag.Uint64("seed", 0, "run this seed alone; with -v, tell its story")
 	seedsFlag = flag.Int("seeds", 150, "run so many seeds")
 	firstFlag = flag.Uint64("first", 1, "the first of them")
+	twiceFlag = flag.Bool("twice", false, "run each twice, and compare the traces")
 )
 
 func TestMain(m *testing.M) {
@@ -49,13 +50,21 @@ func TestSeeds(t *testing.T) {
 				if seed >= *firstFlag+uint64(*seedsFlag) {
 					return
 				}
-				total.add(runSeed(t, Options{Seed: seed}))
+				r := runSeed(t, Options{Seed: seed})
+				total.add(r)
+				if *twiceFlag && !t.Failed() {
+					compareRuns(t, r, runSeed(t, Options{Seed: seed}))
+				}
 			}
 		})
 	}
 	workers.Wait()
 	t.Logf("%d seeds in %v, slowest recovery %v: %+v, events %v; reads answered of those asked:%v",
 		total.runs, time.Since(start), total.recovery, total.counts, total.events, &total.reads)
+	t.Logf("how often each situation came up, and what was going on when each fault struck:\n%v", &total.coverage)
+	for _, name := range total.coverage.Empty(total.runs) {
+		t.Errorf("over %d seeds there was never: %s", total.runs, name)
+	}
 	if total.runs >= 100 && !t.Failed() {
 		total.checkCoverage(t)
 		total.checkReads(t)
@@ -83,6 +92,7 @@ type total struct {
 	counts   Counts
 	events   map[raft.EventKind]int
 	reads    readCounts
+	coverage Coverage
 	recovery time.Duration // the slowest
 }
 
@@ -96,6 +106,7 @@ func (s *total) add(r *Report) {
 		sum.Field(i).SetInt(sum.Field(i).Int() + more.Field(i).Int())
 	}
 	s.reads.add(&r.ReadsBy)
+	s.coverage.Add(&r.Coverage)
 	for k, n := range r.Events {
 		s.events[k] += n
 	}
@@ -130,15 +141,21 @@ func (s *total) checkReads(t *testing.T) {
 	}
 }
 
+// compareRuns: the same seed is the same run.
+func compareRuns(t *testing.T, first, again *Report) {
+	t.Helper()
+	if first.Trace != again.Trace || first.Steps != again.Steps || first.Coverage != again.Coverage {
+		t.Errorf("seed %d: two runs differ: trace %x after %d steps, then %x after %d",
+			first.Seed, first.Trace, first.Steps, again.Trace, again.Steps)
+	}
+}
+
 // TestDeterminism runs seeds twice: the same seed must be the same run, or a failure could not be seen again.
 func TestDeterminism(t *testing.T) {
 	for seed := uint64(1); seed <= 5; seed++ {
 		first := runSeed(t, Options{Seed: seed})
 		again := runSeed(t, Options{Seed: seed, Story: io.Discard})
-		if first.Trace != again.Trace || first.Steps != again.Steps {
-			t.Fatalf("seed %d: two runs differ: trace %x after %d steps, then %x after %d",
-				seed, first.Trace, first.Steps, again.Trace, again.Steps)
-		}
+		compareRuns(t, first, again)
 		if other := runSeed(t, Options{Seed: seed + 1000}); other.Trace == first.Trace {
 			t.Fatalf("seeds %d and %d have the same trace", seed, seed+1000)
 		}

@@ -202,6 +202,7 @@ func (g *image) resume(c *checker, s snapshot.Meta) {
 	}
 	g.begin(c, s.Index+1, s.Term, true)
 	c.w.report.ResetsAtStart++
+	c.w.reach(startsBetween)
 }
 
 // started takes in where a member's machine is when it starts.
@@ -220,6 +221,7 @@ func (c *checker) started(m *member, s host.Status, newest snapshot.Meta) {
 func (c *checker) restored(r *register) {
 	c.w.mix(uint64(r.m.id), uint64(r.applied), r.state)
 	c.w.report.Restores++
+	r.m.restores = 0
 	r.m.tell("continues from a snapshot, after command %d", r.applied)
 	c.checkState(r.m, "the restored machine of", r.applied, r.applied, r.state)
 }
@@ -266,12 +268,14 @@ func (c *checker) chunk(m *member, to raft.NodeID, msg *raft.InstallSnapshot) {
 
 // received takes in what a member says to have of a snapshot.
 func (c *checker) received(m *member, to raft.NodeID, msg *raft.InstallSnapshotReply) {
+	m.receives = msg.Offset < c.sizes[place{msg.LastIncludedIndex, c.ghost(msg.LastIncludedIndex).term}]
 	for key, sent := range c.streams {
 		if key.term != msg.Term || key.to != m.id || key.at.index != msg.LastIncludedIndex {
 			continue
 		}
 		if msg.Offset > sent {
 			c.w.report.StreamsResumed++
+			c.w.reach(streamResumed)
 			c.streams[key] = msg.Offset
 		}
 		if s := c.snapshotOf(m); msg.Offset >= c.sizes[key.at] && s.Index < key.at.index {

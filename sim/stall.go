@@ -63,6 +63,7 @@ func (m *member) stick(delay time.Duration) {
 	}
 	w := m.w
 	w.report.Stalls++
+	w.strikes(FaultStall, m)
 	m.stall.until, m.stall.reads = w.now+delay, w.chance(300)
 	m.tell("has a disk that is stuck until %v, reads: %v", m.stall.until, !m.stall.reads)
 	if incarnation := m.incarnation; w.chance(300) {

@@ -92,7 +92,7 @@ func (m *member) delay(p host.Part) time.Duration {
 func (m *member) step(p host.Part) {
 	was := m.w.rand
 	m.w.rand = m.rand
-	defer func() { m.w.rand = was }()
+	defer func() { m.w.rand, m.part = was, host.PartCount }()
 	m.w.mix(uint64(m.id), uint64(p))
 	if p == host.PartReader {
 		m.w.report.Loads++
@@ -109,8 +109,13 @@ func (m *member) step(p host.Part) {
 	if p == host.PartShard {
 		m.observe()
 	}
-	if p == host.PartReceiver && m.dieBetween() {
-		return
+	if p == host.PartReceiver {
+		if m.dieBetween() {
+			return
+		}
+		if m.disk.kept.newest.Index > m.commit {
+			m.w.ambush(m, 200, 500*time.Microsecond)
+		}
 	}
 	if m.checkStopped(); !m.up {
 		return

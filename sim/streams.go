@@ -11,7 +11,7 @@ const (
 	ofClient
 	ofMember
 	ofLink
-	ofUnrest
+	ofAmbush
 )
 
 // stream is the source of one purpose and two numbers: the same in every run of the seed.

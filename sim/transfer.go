@@ -34,6 +34,7 @@ func (w *world) harmTransfer(m *member) {
 func (m *member) transfer(to raft.NodeID) *handover {
 	h := &handover{Transfer: m.group.Transfer(to), to: to, began: m.ticks, leads: m.group.Status().Role == raft.Leader}
 	m.w.report.Transfers++
+	m.w.strikes(FaultTransfer, m)
 	m.tell("is asked to hand over to n%d", to)
 	m.handovers = append(m.handovers, h)
 	m.wake()

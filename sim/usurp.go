@@ -18,6 +18,7 @@ func (w *world) harmUsurp(m *member) {
 		return
 	}
 	w.report.Usurpations++
+	w.strikes(FaultUsurp, m)
 	w.tell("n%d is made to hold on to its office", m.id)
 	for _, o := range w.members {
 		switch {
@@ -95,6 +96,7 @@ func (n *network) handsOver(from *member) {
 		return
 	}
 	w.report.Usurpations++
+	w.strikes(FaultUsurp, from)
 	w.tell("n%d is to hear nothing of who follows it", from.id)
 	for _, o := range w.members {
 		n.link(o.id, from.id).cut = o != from

@@ -10,16 +10,22 @@ import (
 
 // Decision is one of a run's: a fault, or a client's turn, in which it makes one call or some. A change of the members is a fault, too.
 type Decision struct {
-	Source int // the number of a client; those with sessions are numbered from 1000 on. -1 is what makes faults
+	Source int // the number of a client; those with sessions are numbered from 1000 on. What makes faults has negative ones
 	Number int // from 1 on
 }
 
-const sourceNemesis = -1
+const (
+	sourceNemesis = -1
+	sourceAmbush  = -2
+)
 
-// String is what Without calls it: f7 is the seventh fault, c2.5 client 2's fifth turn.
+// String is what Without calls it: f7 is the seventh fault, a7 the seventh chance of one that waits for something rare, c2.5 client 2's fifth turn.
 func (d Decision) String() string {
-	if d.Source == sourceNemesis {
+	switch d.Source {
+	case sourceNemesis:
 		return fmt.Sprintf("f%d", d.Number)
+	case sourceAmbush:
+		return fmt.Sprintf("a%d", d.Number)
 	}
 	return fmt.Sprintf("c%d.%d", d.Source, d.Number)
 }
@@ -32,13 +38,13 @@ type Without struct {
 	decisions map[Decision]bool
 }
 
-// ParseWithout reads what String has written: names of faults, f7, f7-9, c2.5, c2.5-8, c2 (all turns of a client), calls (those that no client makes by
+// ParseWithout reads what String has written: names of faults, f7, f7-9, a7, a7-9, c2.5, c2.5-8, c2 (all turns of a client), calls (those that no client makes by
 // itself, around elections, deaths and cuts), separated by commas.
 func ParseWithout(text string) (Without, error) {
 	var o Without
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) {
 		if !o.add(word) {
-			return Without{}, fmt.Errorf("sim: %q is nothing that can be left out: name a fault (%s), f7 or f7-9, c2, c2.5 or c2.5-8, or calls",
+			return Without{}, fmt.Errorf("sim: %q is nothing that can be left out: name a fault (%s), f7 or f7-9, a7 or a7-9, c2, c2.5 or c2.5-8, or calls",
 				word, strings.Join(faultNames[:len(faultNames)-1], ", "))
 		}
 	}
@@ -61,6 +67,8 @@ func (o *Without) add(word string) bool {
 	switch word[0] {
 	case 'f':
 		numbers = word[1:]
+	case 'a':
+		source, numbers = sourceAmbush, word[1:]
 	case 'c':
 		client, rest, some := strings.Cut(word[1:], ".")
 		n, err := strconv.ParseUint(client, 10, 16)
@@ -110,7 +118,7 @@ func faultOf(name string) (Faults, bool) {
 
 // has reports whether a decision is left out.
 func (o *Without) has(d Decision) bool {
-	return o.decisions[d] || d.Source != sourceNemesis && o.clients[d.Source]
+	return o.decisions[d] || o.clients[d.Source]
 }
 
 // String is the set as ParseWithout reads it.
@@ -129,7 +137,7 @@ func (o Without) String() string {
 	}
 	var ds []Decision
 	for d := range o.decisions {
-		if !o.clients[d.Source] || d.Source == sourceNemesis {
+		if !o.clients[d.Source] {
 			ds = append(ds, d)
 		}
 	}

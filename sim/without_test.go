@@ -6,7 +6,7 @@ func TestWithoutText(t *testing.T) {
 	for _, test := range []struct{ in, out string }{
 		{"", ""},
 		{"loss,power", "power,loss"},
-		{"calls,f3,f2,f5-6,f7", "calls,f2-3,f5-7"},
+		{"calls,f3,f2,f5-6,f7,a3", "calls,a3,f2-3,f5-7"},
 		{"c1000.4-6,c3,c2.5,c3.1", "c3,c2.5,c1000.4-6"},
 	} {
 		o, err := ParseWithout(test.in)

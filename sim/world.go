@@ -14,13 +14,14 @@ type world struct {
 	knobs   knobs
 	rand    *rand.Rand // decides what happens now; see streams.go
 
-	now     time.Duration // virtual
-	queue   queue
-	steps   uint64 // events so far
-	trace   uint64 // hash of everything that has happened
-	chaos   bool   // faults happen
-	harms   int    // how often the nemesis had its turn
-	failure *Violation
+	now      time.Duration // virtual
+	queue    queue
+	steps    uint64 // events so far
+	trace    uint64 // hash of everything that has happened
+	chaos    bool   // faults happen
+	harms    int    // how often the nemesis had its turn
+	ambushes int    // and the chance of more
+	failure  *Violation
 
 	members []*member
 	network *network

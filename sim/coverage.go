@@ -1,0 +1,319 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/balsa-raft/balsa/host"
+	"github.com/balsa-raft/balsa/raft"
+)
+
+// Coverage says which situations runs have been in. Hours of running say nothing: a situation that never came up was not tested.
+type Coverage struct {
+	// States counts situations that a seed reaches now and then.
+	States [states]int
+	// Pairs counts by fault what was going on when it struck: at its victim, or anywhere if it concerns all. A message that is lost, doubled, late or
+	// overtakes another counts at its sender.
+	Pairs [faultKinds][activities]int
+}
+
+// state is a situation with a name.
+type state uint8
+
+const (
+	truncates state = iota
+	truncatesTerms
+	truncatesSegments
+	truncatesBoth
+	diesTruncating
+	diesResetting
+	tornTail
+	tornHole
+	startsBetween
+	configurationBack
+	jointByAnother
+	jointBack
+	jointOrphaned
+	promotes
+	leaderLeaves
+	installStale
+	installOld
+	installOverTail
+	streamResumed
+	figureC
+	figureD
+	figureE
+	splitVote
+	twoLeaders
+	deposedWakes
+	neverCommitted
+	staleMessage
+	allDown
+	leaderStalls
+	transferToLaggard
+	retryElsewhere
+	retryFromSnapshot
+	retryExpired
+	leaseOfDeposed
+	states
+)
+
+var stateNames = [states]string{
+	truncates:         "a truncation",
+	truncatesTerms:    "a truncation across two terms",
+	truncatesSegments: "a truncation across a segment boundary",
+	truncatesBoth:     "a truncation across two terms and a segment boundary",
+	diesTruncating:    "a death in the middle of a save that truncates",
+	diesResetting:     "a death in the middle of a save that begins the log anew behind a snapshot",
+	tornTail:          "a torn tail: a write of which a part is lost",
+	tornHole:          "a torn tail with a hole: a later part survives an earlier one",
+	startsBetween:     "a start with a snapshot that the log does not know of",
+	configurationBack: "a configuration rolled back",
+	jointByAnother:    "a joint configuration left by another leader",
+	jointBack:         "a joint configuration taken back",
+	jointOrphaned:     "a leader that dies in a joint configuration",
+	promotes:          "a learner made a voter",
+	leaderLeaves:      "a leader that its own change removes",
+	installStale:      "a snapshot of an earlier term's leader refused",
+	installOld:        "a snapshot of what is there already",
+	installOverTail:   "a snapshot in place of a log that goes on behind it",
+	streamResumed:     "a snapshot stream taken up again",
+	figureC:           "figure 3.7 c: an entry of an earlier term on a majority, which does not make it committed",
+	figureD:           "figure 3.7 d: an entry of an earlier term superseded that a majority had",
+	figureE:           "figure 3.7 e: entries of earlier terms committed by one of the leader's own",
+	splitVote:         "two candidates of one term",
+	twoLeaders:        "a leader elected while another one believes to lead",
+	deposedWakes:      "a machine that wakes up as leader, and others lead",
+	neverCommitted:    "a leader that loses its office before it has committed anything",
+	staleMessage:      "a message that arrives at a later incarnation",
+	allDown:           "nobody is up",
+	leaderStalls:      "a leader whose disk is stuck",
+	transferToLaggard: "a transfer to one that lacks entries",
+	retryElsewhere:    "a retry answered by another member than the first",
+	retryFromSnapshot: "a retry answered from a restored session",
+	retryExpired:      "a retry refused because its session was forgotten",
+	leaseOfDeposed:    "a lease read at one that leads no longer",
+}
+
+// activity is what can be going on at a member.
+type activity uint8
+
+const (
+	doesElection activity = iota
+	doesTakeover
+	doesRepair
+	doesStream
+	doesRestore
+	doesCompaction
+	doesCatchUp
+	doesJoint
+	doesTransfer
+	doesRetry
+	doesRead
+	doesLeaseRead
+	doesWrite
+	doesForward
+	doesSave
+	doesStart
+	activities
+)
+
+var activityNames = [activities]string{
+	"election", "takeover", "repair", "stream", "restore", "compaction", "catch-up", "joint",
+	"transfer", "retry", "read", "lease read", "write", "forward", "save", "start",
+}
+
+var activityMeanings = [activities]string{
+	"it stands for election", "it leads and has committed nothing of its term", "it has truncated, or leads and looks for where a log agrees", "it sends or receives a snapshot",
+	"a snapshot is to take its state's place", "it writes a snapshot or shortens its log", "its configuration has members that catch up", "its configuration is joint",
+	"it hands over", "a session's command is tried again there", "a read waits there", "a lease read waits there",
+	"a write waits there", "a write waits there and another one leads", "a save is under way", "it began less than an election timeout ago",
+}
+
+const faultKinds = 20
+
+// doing is the set of what is going on at a member that runs, a bit each.
+func (m *member) doing() (set uint32) {
+	if !m.up || m.group == nil {
+		return 0
+	}
+	add := func(a activity, yes bool) {
+		if yes {
+			set |= 1 << a
+		}
+	}
+	s := m.group.Status().Status
+	leads := s.Role == raft.Leader
+	add(doesElection, s.Role == raft.Candidate || s.Role == raft.PreCandidate)
+	add(doesTakeover, leads && m.ledFrom > s.CommitIndex)
+	add(doesRepair, m.repairs > s.CommitIndex || leads && probes(s))
+	add(doesStream, m.host.Sending() || m.receives)
+	add(doesRestore, m.restores > 0 || m.disk.kept.newest.Index > s.AppliedIndex)
+	add(doesCompaction, !m.host.Idle(host.PartSnapshotter) || m.part == host.PartSnapshotter)
+	add(doesCatchUp, s.Configuration.Pending() && !s.Configuration.Joint())
+	add(doesJoint, s.Configuration.Joint())
+	add(doesTransfer, leads && (m.handsOver || len(m.handovers) > 0))
+	add(doesSave, len(m.disk.saving) > 0)
+	add(doesStart, m.incarnation > 1 && m.w.now-m.started < m.w.knobs.electionTimeout()/2)
+	for _, op := range m.waits {
+		add(doesRetry, op.command != nil && op.command.tries > 1)
+		add(doesRead, !op.Write && op.ask.level != lease)
+		add(doesLeaseRead, !op.Write && op.ask.level == lease)
+		add(doesWrite, op.Write)
+		add(doesForward, op.Write && !leads && s.Leader != 0)
+	}
+	return set
+}
+
+func probes(s raft.Status) bool {
+	for _, p := range s.Peers {
+		if p.Probing && p.Active {
+			return true
+		}
+	}
+	return false
+}
+
+// strikes takes in that a fault strikes a member, or all if it is nil.
+func (w *world) strikes(f Faults, victim *member) {
+	if !w.chaos {
+		return
+	}
+	var set uint32
+	if victim != nil {
+		set = victim.doing()
+	} else {
+		for _, m := range w.members {
+			set |= m.doing()
+		}
+	}
+	row := &w.report.Coverage.Pairs[f.number()]
+	for a := range row {
+		row[a] += int(set >> a & 1)
+	}
+}
+
+// number is the place of a single fault in the table.
+func (f Faults) number() (n int) {
+	for ; f > 1; f >>= 1 {
+		n++
+	}
+	return n
+}
+
+// reach takes in that a situation has come up.
+func (w *world) reach(s state) { w.report.Coverage.States[s]++ }
+
+// reachIf is reach if yes.
+func (w *world) reachIf(s state, yes bool) {
+	if yes {
+		w.reach(s)
+	}
+}
+
+// Add adds what other runs have seen.
+func (c *Coverage) Add(o *Coverage) {
+	for s, n := range o.States {
+		c.States[s] += n
+	}
+	for f := range o.Pairs {
+		for a, n := range o.Pairs[f] {
+			c.Pairs[f][a] += n
+		}
+	}
+}
+
+// Reached says how many of how many states and pairs have come up. Pairs that cannot be are left out.
+func (c *Coverage) Reached() (reached, of int) {
+	c.each(func(_ string, n int, _ int) {
+		of++
+		reached += bit(n > 0)
+	})
+	return reached, of
+}
+
+// Empty names the states and pairs that have not come up, of those that so many runs must reach. What is rare is demanded of many runs only.
+func (c *Coverage) Empty(runs int) (names []string) {
+	c.each(func(name string, n, needs int) {
+		if n == 0 && runs >= needs {
+			names = append(names, name)
+		}
+	})
+	return names
+}
+
+// runsUsual is how many runs reach everything that is not rare; it is what is tried before each merge.
+const runsUsual = 800
+
+// each goes through the states and pairs that can be, and how many runs must reach them.
+func (c *Coverage) each(f func(name string, n, needs int)) {
+	for s, n := range c.States {
+		needs := runsUsual
+		if more, ok := rareStates[state(s)]; ok {
+			needs = more
+		}
+		f(stateNames[s], n, needs)
+	}
+	for fault := range c.Pairs {
+		for a, n := range c.Pairs[fault] {
+			needs, ok := rarePairs[pair{1 << fault, activity(a)}]
+			switch {
+			case !ok:
+				needs = runsUsual
+			case needs == cannotBe:
+				continue
+			}
+			f(faultNames[fault]+" x "+activityNames[a], n, needs)
+		}
+	}
+}
+
+type pair struct {
+	fault    Faults
+	activity activity
+}
+
+const cannotBe = -1
+
+// runsMany is how many runs reach what is rare: what comes up less than ten times in runsUsual.
+const runsMany = 10 * runsUsual
+
+// rareStates and rarePairs say how many runs must reach what is rare. A folder is wiped only while the configuration is at rest.
+var (
+	rareStates = map[state]int{
+		tornHole: runsMany, jointByAnother: runsMany, figureD: runsMany,
+	}
+	rarePairs = map[pair]int{
+		{FaultWipe, doesCatchUp}: cannotBe, {FaultWipe, doesJoint}: cannotBe,
+		{FaultBlackout, doesTransfer}: runsMany, {FaultCut, doesTransfer}: runsMany, {FaultDiskError, doesTransfer}: runsMany,
+		{FaultDiskError, doesRestore}: runsMany, {FaultTransfer, doesRestore}: runsMany, {FaultUsurp, doesRestore}: runsMany,
+		{FaultStall, doesRestore}: runsMany, {FaultWipe, doesElection}: runsMany, {FaultWipe, doesTakeover}: runsMany,
+		{FaultWipe, doesRestore}: runsMany, {FaultWipe, doesCompaction}: runsMany, {FaultWipe, doesTransfer}: runsMany,
+		{FaultWipe, doesLeaseRead}: runsMany, {FaultWipe, doesSave}: runsMany, {FaultWipe, doesStart}: runsMany,
+	}
+)
+
+// String is the table.
+func (c *Coverage) String() string {
+	var b strings.Builder
+	for s, n := range c.States {
+		fmt.Fprintf(&b, "%9d  %s\n", n, stateNames[s])
+	}
+	b.WriteString("\n             ")
+	for _, name := range activityNames {
+		fmt.Fprintf(&b, " %10s", name)
+	}
+	b.WriteString("\n")
+	for f := range c.Pairs {
+		fmt.Fprintf(&b, "%-13s", faultNames[f])
+		for a, n := range c.Pairs[f] {
+			cell := fmt.Sprint(n)
+			if rarePairs[pair{1 << f, activity(a)}] == cannotBe {
+				cell = "-"
+			}
+			fmt.Fprintf(&b, " %10s", cell)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
