@@ -115,6 +115,24 @@ func TestOutcomes(t *testing.T) {
 			expect(t, "in the end", m.outcome(p), "applied at 2")
 		}, "a"},
 
+		{"refused late, when it is known to be lost and on its way again", func(t *testing.T, c *cluster) {
+			m := c.member(2)
+			p := m.propose("a")
+			m.work()
+			forwarded := take[raft.ForwardProposals](c, 1)
+			m.stalled[PartApplier] = true
+			c.depose(1, 3)
+			c.pass(3)
+			c.deliver(forwarded[0])
+			c.member(1).work()
+			refusal := take[raft.ForwardReply](c, 2)
+			m.step(PartApplier) // it sees the new leader's entry; the shard does not hear of it before the refusal
+			c.deliver(refusal[0])
+			m.stalled[PartApplier] = false
+			c.pass(3)
+			expect(t, "in the end", m.outcome(p), "applied at 3")
+		}, "a"},
+
 		{"forwarded and lost", func(t *testing.T, c *cluster) {
 			m := c.member(2)
 			p := m.propose("a")

@@ -1,0 +1,95 @@
+package host
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/balsa-raft/balsa/raft"
+)
+
+// without3 makes n1 and n2 the members, as far as messages go until stop says so.
+func without3(c *cluster, stop func() bool) *MembersChange {
+	c.t.Helper()
+	ch := c.elect(1).group.ChangeMembers(raft.Change{Members: raft.NewConfiguration(1, 2).Members})
+	c.member(1).work()
+	for range 1000 {
+		if stop() || len(c.network) == 0 {
+			break
+		}
+		l := c.network[0]
+		c.network = c.network[1:]
+		c.deliver(l)
+		c.member(l.to).work()
+	}
+	if !stop() {
+		c.t.Fatal("it does not come so far")
+	}
+	return ch
+}
+
+// TestChangeEndsWhenItIsMade: who waits for a change may switch off a server that it removes, so it has not ended before nobody counts on that one.
+func TestChangeEndsWhenItIsMade(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	m := c.member(1)
+	var ch *MembersChange
+	ch = without3(c, func() bool { return m.group.committed.Change != 0 })
+	expect(t, "begun", isClosed(ch.Begun()), true)
+	expect(t, "at its end while "+m.group.committed.String(), isClosed(ch.Done()), false)
+	c.settle()
+	expect(t, "at its end", isClosed(ch.Done()), true)
+	expect(t, "its outcome", ch.Err(), nil)
+	expect(t, "the members", m.group.committed.String(), "(1 2)")
+}
+
+// TestRemovalThatMayBeUndone: a member stops when its removal is committed, and no sooner: until then it may be needed to undo it (figure 4.6).
+func TestRemovalThatMayBeUndone(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	m := c.member(3)
+	without3(c, func() bool {
+		_, in := m.group.raft.Configuration().Member(3)
+		return !in
+	})
+	if m.group.committed.Index == m.group.raft.Configuration().Index {
+		t.Fatal("its removal is committed already")
+	}
+	for range 4 * m.group.raft.ElectionTicks() {
+		c.network = nil
+		m.tick()
+	}
+	if err := m.group.Err(); err != nil {
+		t.Errorf("n3 stops: %v", err)
+	}
+}
+
+// TestRestartKnowsTheMembers: the log behind the snapshot says who the members are.
+func TestRestartKnowsTheMembers(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	without3(c, func() bool { return c.member(2).group.committed.String() == "(1 2)" })
+	m := c.member(2)
+	m.kill()
+	m.start()
+	if got := m.group.raft.Configuration().Voters(); !slices.Equal(got, []raft.NodeID{1, 2}) {
+		t.Errorf("after a restart the voters are %v, want 1 and 2", got)
+	}
+}
+
+// TestAdmit: a member that has lost its data folder is not let in by those who know the old one.
+func TestAdmit(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	m := c.member(1)
+	known := c.member(2).host.identity.Incarnation
+	for _, test := range []struct {
+		name        string
+		peer        raft.NodeID
+		incarnation uint64
+		want        bool
+	}{
+		{"the folder that is known", 2, known, true},
+		{"another folder", 2, known + 1, false},
+		{"no member", 9, 1, true},
+	} {
+		if err := m.host.Admit(test.peer, test.incarnation); (err == nil) != test.want {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
