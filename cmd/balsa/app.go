@@ -112,7 +112,8 @@ func (a *app) command() *cobra.Command {
   balsa server         one member of a cluster, with etcd's own flags
   balsa put, get, ...  write and read
   balsa status         how the cluster is
-  balsa members        who is in it; add, remove, replace and others change that`,
+  balsa members        who is in it; add, remove, replace and others change that
+  balsa bench          how fast it is`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noSuchCommand,
@@ -130,7 +131,8 @@ func (a *app) command() *cobra.Command {
 	root.Flags().BoolVar(&version, "version", false, "print the version and exit")
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(a.devCommand(), a.serverCommand(), a.versionCommand(),
-		a.putCommand(), a.getCommand(), a.delCommand(), a.txnCommand(), a.statusCommand(), a.membersCommand(), a.moveLeaderCommand())
+		a.putCommand(), a.getCommand(), a.delCommand(), a.txnCommand(), a.statusCommand(), a.membersCommand(), a.moveLeaderCommand(),
+		a.benchCommand())
 	return root
 }
 
