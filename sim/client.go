@@ -245,6 +245,7 @@ func (c *clients) choose() *member {
 
 // begin gives an operation its time limit.
 func (c *clients) begin(op *operation) {
+	c.w.recordCall(op, false)
 	if op.ended {
 		c.finished(op)
 		return
@@ -389,6 +390,7 @@ func (c *clients) endWrite(op *operation, i raft.Index, err error) {
 func (c *clients) finished(op *operation) {
 	w := c.w
 	w.mix(op.Value, uint64(op.Index), uint64(op.Outcome))
+	w.recordCall(op, true)
 	if op.control || op.command != nil {
 		if op.done != nil {
 			op.done(op)

@@ -124,6 +124,14 @@ type death struct {
 	keep  float64 // the probability of what is unsynced to survive a power cut
 }
 
+// name is the kind of death in traces.
+func (d death) name() string {
+	if d.power {
+		return "power"
+	}
+	return "kill"
+}
+
 func (d death) String() string {
 	switch {
 	case !d.power:

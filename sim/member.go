@@ -115,6 +115,7 @@ func (m *member) begin() {
 	m.disk.fs.SetHook(m.hook)
 	m.w.report.Starts++
 	m.tell("starts, incarnation %d", m.incarnation)
+	m.w.record(TraceLine{Kind: TraceStart, Node: m.id, Incarnation: m.incarnation})
 	m.guard(m.open)
 	if m.w.chaos && m.w.chance(500) && m.w.knobs.faults.has(FaultDuplicate) {
 		m.w.apart(func() { m.w.network.echo(m.id) })
@@ -142,6 +143,7 @@ func (m *member) open() {
 	h.Connect(sender{m})
 	m.w.checker.recovered(m)
 	m.tell("recovered: %v", g.Status())
+	m.w.recordStatus(m, g.Status().Status)
 	m.scheduleTick()
 	m.scheduleRest()
 }
@@ -170,6 +172,7 @@ func (m *member) die(d death) {
 	w := m.w
 	m.tell("%v", d)
 	m.coverDeath(d)
+	w.record(TraceLine{Kind: TraceDeath, Node: m.id, What: d.name(), Text: d.String()})
 	w.mix(uint64(m.id), uint64(d.keep*1000))
 	if d.power {
 		w.strikes(FaultPower, m)

@@ -91,6 +91,7 @@ func (m *member) ambushSave(batch []wal.Save) {
 		if w.chance(part) && w.knobs.faults.has(FaultPower|FaultKill) && !w.leavesOut(d) {
 			power = power && w.knobs.faults.has(FaultPower) || !w.knobs.faults.has(FaultKill)
 			w.tell("fault %v: n%d ends in the middle of a save", d, m.id)
+			w.record(TraceLine{Kind: TraceFault, Node: m.id, What: death{power: power}.name(), Text: d.String()})
 			m.strike = &strike{in: in, death: &death{power: power, keep: keep}}
 			w.disarm(m)
 		}
@@ -139,6 +140,7 @@ func (w *world) decideHarm(d Decision, m *member) {
 		return
 	}
 	w.tell("fault %v, %v, on n%d", d, h.fault, m.id)
+	w.record(TraceLine{Kind: TraceFault, Node: m.id, What: h.fault.String(), Text: d.String()})
 	h.do(m)
 }
 
@@ -244,6 +246,7 @@ func (w *world) mendLater() {
 
 func (w *world) mendAfter(delay time.Duration) {
 	w.tell("%v", w.network)
+	w.recordLinks()
 	w.report.Partitions++
 	w.network.cuts++
 	cuts := w.network.cuts
@@ -251,6 +254,7 @@ func (w *world) mendAfter(delay time.Duration) {
 		if w.chaos && w.network.cuts == cuts {
 			w.network.mend()
 			w.tell("all links are mended")
+			w.recordLinks()
 		}
 	})
 }

@@ -29,6 +29,7 @@ type network struct {
 // packet is one that was sent.
 type packet struct {
 	from        raft.NodeID
+	id          uint64        // of the message, in the trace
 	incarnation uint64        // of its data folder
 	at          time.Duration // when it was sent
 	bytes       []byte
@@ -70,6 +71,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	w.trace = mixBytes(w.trace, b)
 	w.report.Messages++
 	n.remember(from, to, b)
+	w.recordMessage(TraceSend, from.id, to, uint64(w.report.Messages), p.Message)
 	was, l := w.rand, n.link(from.id, to)
 	w.rand = l.rand
 	defer func() { w.rand = was }()
@@ -84,6 +86,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	lost, late, twice, lateCopy := w.chance(mishap.lost), w.chance(mishap.late), w.chance(mishap.duplicated), w.chance(w.knobs.lateCopies)
 	if l.cut || lost && faults.has(FaultLoss) || n.losesForward(p.Message) {
 		w.report.Lost++
+		w.recordMessage(TraceLost, from.id, to, uint64(w.report.Messages), p.Message)
 		if !l.cut {
 			w.strikes(FaultLoss, from)
 		}
@@ -108,7 +111,7 @@ func (n *network) remember(from *member, to raft.NodeID, b []byte) {
 	if len(*sent) == 2*echoMax {
 		*sent = append((*sent)[:0], (*sent)[echoMax:]...)
 	}
-	*sent = append(*sent, packet{from: from.id, incarnation: from.identity.Incarnation, at: n.w.now, bytes: b})
+	*sent = append(*sent, packet{from: from.id, id: uint64(n.w.report.Messages), incarnation: from.identity.Incarnation, at: n.w.now, bytes: b})
 }
 
 // echo delivers some of the last packets to a member once more, perhaps to its next incarnation.
@@ -185,7 +188,7 @@ func (n *network) carry(from, to raft.NodeID, b []byte, late bool) {
 		}
 		l.last = max(l.last, w.now+delay)
 	}
-	p := packet{from: from, incarnation: w.member(from).identity.Incarnation, at: w.now, bytes: b}
+	p := packet{from: from, id: uint64(w.report.Messages), incarnation: w.member(from).identity.Incarnation, at: w.now, bytes: b}
 	w.after(delay, func() { n.arrive(p, to) })
 }
 
@@ -194,6 +197,7 @@ func (n *network) arrive(sent packet, to raft.NodeID) {
 	// What was under way when a link was cut may still arrive.
 	if l := n.link(from, to); !m.up || l.cut && l.rand.IntN(1000) < 700 || !n.admits(w.member(from), m, sent.incarnation) {
 		w.report.Lost++
+		w.recordMessage(TraceLost, from, to, sent.id, nil)
 		return
 	}
 	p, err := wire.DecodePacket(slices.Clone(sent.bytes))
@@ -204,6 +208,7 @@ func (n *network) arrive(sent packet, to raft.NodeID) {
 	if w.options.Story != nil {
 		w.tell("n%d <- n%d %s", to, from, describeMessage(p.Message))
 	}
+	w.recordMessage(TraceArrive, from, to, sent.id, p.Message)
 	w.checker.coverArrival(m, sent, p.Message)
 	if _, change := p.Message.(raft.ForwardChange); change && sent.at < n.changesFrom {
 		return

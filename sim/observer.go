@@ -15,6 +15,7 @@ import (
 func (m *member) Event(_ raft.GroupID, e raft.Event) {
 	m.w.mix(uint64(m.id), uint64(e.Kind), uint64(e.Term), uint64(e.Node), uint64(e.Index))
 	m.tell("%v", e)
+	m.w.record(TraceLine{Kind: TraceEvent, Node: m.id, What: eventNames[e.Kind], Term: e.Term, Peer: e.Node, Index: e.Index})
 	m.w.checker.event(m, e)
 	m.w.ambushAt(m, e)
 	if e.Kind == raft.EventStalled {
@@ -41,6 +42,9 @@ func (m *member) Saved(batch []wal.Save) {
 	m.disk.saving = nil
 	if m.w.options.Story != nil {
 		m.tell("has made durable %s", describeSaves(batch))
+	}
+	if m.w.lines != nil {
+		m.w.record(TraceLine{Kind: TraceSaved, Node: m.id, Text: describeSaves(batch)})
 	}
 }
 

@@ -20,6 +20,8 @@ type Options struct {
 	Without Without
 	// Story takes a line for everything that happens. None by default.
 	Story io.Writer
+	// Trace takes the run as data: see TraceHeader. None by default.
+	Trace io.Writer
 
 	decided func(Decision) // takes those that are not left out; may be nil
 	hurry   bool           // the run ends when the faults do, and nothing is mended

@@ -17,6 +17,8 @@ func (w *world) mend() {
 	w.chaos, w.clients.stopped, w.clients.calm = false, true, true
 	w.network.mend()
 	w.tell("everything is mended")
+	w.record(TraceLine{Kind: TraceMended})
+	w.recordLinks()
 	for _, m := range w.members {
 		m.mend()
 	}

@@ -20,6 +20,7 @@ func Run(o Options) (*Report, error) {
 	if w.failure != nil {
 		return r, w.failure
 	}
+	w.record(TraceLine{Kind: TraceDone})
 	return r, nil
 }
 

@@ -222,6 +222,7 @@ func (c *checker) restored(r *register) {
 	c.w.mix(uint64(r.m.id), uint64(r.applied), r.state)
 	c.w.report.Restores++
 	r.m.restores = 0
+	c.w.record(TraceLine{Kind: TraceRest, Node: r.m.id, Index: r.applied})
 	r.m.tell("continues from a snapshot, after command %d", r.applied)
 	c.checkState(r.m, "the restored machine of", r.applied, r.applied, r.state)
 }

@@ -130,6 +130,7 @@ func (m *member) step(p host.Part) {
 func (m *member) observe() {
 	s := m.group.Status().Status
 	m.w.checker.observe(m, s)
+	m.w.recordStatus(m, s)
 	if m.group.Err() == nil { // one that has stopped publishes nothing any more
 		m.followStall(s)
 	}

@@ -27,6 +27,7 @@ type world struct {
 	network *network
 	clients *clients
 	checker *checker
+	lines   *traceWriter // nil: nobody wants a trace
 	report  Report
 }
 
@@ -47,6 +48,7 @@ func newWorld(o Options) *world {
 	}
 	w.network = newNetwork(w)
 	w.clients = newClients(w)
+	w.lines = newTraceWriter(w)
 	return w
 }
 
@@ -113,6 +115,7 @@ func (w *world) fail(property, format string, args ...any) {
 	}
 	w.failure = &Violation{Seed: w.options.Seed, Property: property, Detail: fmt.Sprintf(format, args...), At: w.now, Step: w.steps}
 	w.tell("FAILED: %s: %s", w.failure.Property, w.failure.Detail)
+	w.record(TraceLine{Kind: TraceFailed, What: w.failure.Property, Text: w.failure.Detail})
 	for _, m := range w.members {
 		w.tell("%v", m)
 	}
