@@ -113,12 +113,14 @@ func TestDurable(t *testing.T) {
 		config := c.config(i)
 		config.SnapshotLogBytes, config.LogTailBytes = 2000, 500
 		diaries[i] = openDiary(t, file(i))
+		kept := diaries[i].now().index()
 		var err error
 		if nodes[i], err = balsa.Open(t.Context(), config, diaries[i]); err != nil {
 			t.Fatal(err)
 		}
-		if at, err := nodes[i].Read(t.Context(), balsa.Local); err != nil || at != diaries[i].now().index() {
-			t.Errorf("member %d begins at %d, %v, and its machine is at %d", i, at, err, diaries[i].now().index())
+		// The leader may have been heard by now, and entries executed that are no commands.
+		if at, err := nodes[i].Read(t.Context(), balsa.Local); err != nil || at < kept {
+			t.Errorf("member %d begins at %d, %v, and its machine was at %d", i, at, err, kept)
 		}
 	}
 	closeAll := func() {
