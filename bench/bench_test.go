@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,12 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// inPlot is where points and bars may be.
+var inPlot = map[string][2]float64{
+	"cx": {chartLeft, chartWidth - chartRight}, "x": {chartLeft, chartWidth - chartRight}, "width": {1, chartWidth},
+	"cy": {chartTop, chartHeight - chartBottom}, "y": {chartTop, chartHeight - chartBottom}, "height": {1, chartHeight},
+}
+
 // checkPage: the page is well formed, and asks for nothing from elsewhere.
 func checkPage(t *testing.T, page []byte) {
 	t.Helper()
@@ -103,6 +110,11 @@ func checkPage(t *testing.T, page []byte) {
 			for _, a := range e.Attr {
 				if a.Name.Local == "src" || a.Name.Local == "href" || strings.Contains(a.Value, "NaN") || strings.Contains(a.Value, "Inf") {
 					t.Errorf("<%s %s=%q>", e.Name.Local, a.Name.Local, a.Value)
+				}
+				if limit, ok := inPlot[a.Name.Local]; ok && (e.Name.Local == "circle" || e.Name.Local == "rect") {
+					if v, err := strconv.ParseFloat(a.Value, 64); err != nil || v < limit[0] || v > limit[1] {
+						t.Errorf("<%s %s=%q> lies outside of the plot", e.Name.Local, a.Name.Local, a.Value)
+					}
 				}
 			}
 		}

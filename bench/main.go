@@ -130,6 +130,8 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 		}
 		s.workload.conc = append(s.workload.conc, n)
 	}
+	slices.Sort(s.workload.conc)
+	s.workload.conc = slices.Compact(s.workload.conc)
 	return s, errors.Join(err, s.check(fs.Args()))
 }
 
