@@ -33,7 +33,8 @@ type checker struct {
 	tables    map[raft.Index][]byte // of sessions, in snapshots
 
 	streams map[streamed]uint64 // how far snapshots were sent
-	sizes   map[place]uint64    // of snapshots
+	sizes   map[streamed]uint64 // of snapshots: see sized
+	puts    []put               // in the order of the log, if there are guests
 
 	configurations configurations
 }
@@ -84,7 +85,7 @@ func newChecker(w *world) *checker {
 		gone:      make(map[raft.Index]bool),
 		answers:   make(map[uint64][]byte),
 		tables:    make(map[raft.Index][]byte),
-		sizes:     make(map[place]uint64),
+		sizes:     make(map[streamed]uint64),
 
 		configurations: newConfigurations(w.knobs.raft.Configuration),
 	}

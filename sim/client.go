@@ -283,7 +283,7 @@ func (c *clients) write(client int, m *member, key int) *operation {
 	op := c.operation(client, m, key)
 	c.lastID++
 	op.Write, op.Value = true, c.lastID
-	data := make([]byte, host.HeaderBytes+commandBytes+c.w.rand.IntN(c.w.knobs.valueBytes+1))
+	data := append(make([]byte, host.HeaderBytes+commandBytes), c.ending()...)
 	binary.LittleEndian.PutUint64(data[host.HeaderBytes:], op.Value)
 	data[host.HeaderBytes+8] = byte(key)
 	op.proposal = &host.Proposal{Data: data}

@@ -16,7 +16,8 @@ const (
 
 // disk is what of a member outlives its process.
 type disk struct {
-	fs *memfs.FS
+	fs    *memfs.FS
+	guest any // the disk of an embedder's machine that keeps its state, or nil
 
 	slow      time.Duration // what an operation takes at most, while slowUntil lies ahead
 	slowUntil time.Duration

@@ -134,7 +134,7 @@ func (m *member) open() {
 	if m.joins {
 		config.Configuration = raft.Configuration{}
 	}
-	g, err := h.Join(group, config, m.machine)
+	g, err := h.Join(group, config, m.machine.forHost())
 	if err != nil {
 		m.refused(err)
 		return
@@ -186,6 +186,9 @@ func (m *member) die(d death) {
 		w.strikes(FaultKill, m)
 		w.report.Kills++
 		m.disk.fs = m.disk.fs.KillClone()
+	}
+	if m.machine != nil && m.machine.guest != nil {
+		m.machine.guest.die()
 	}
 	waits := m.waits
 	m.up, m.host, m.group, m.machine, m.waits, m.strike = false, nil, nil, nil, nil, nil

@@ -24,6 +24,7 @@ type Options struct {
 	Trace io.Writer
 
 	decided func(Decision) // takes those that are not left out; may be nil
+	guests  guests         // of Test; nil: there are registers alone
 	hurry   bool           // the run ends when the faults do, and nothing is mended
 }
 

@@ -19,9 +19,14 @@ type register struct {
 	state   uint64     // hash of all commands so far, with their indexes
 
 	restoredTo raft.Index // the last command that came with a snapshot
+	guest      guest      // an embedder's machine, which it gives its commands to; nil: there is none
 }
 
-func newRegister(m *member) *register { return &register{m: m, values: make(map[int]uint64)} }
+func newRegister(m *member) *register {
+	r := &register{m: m, values: make(map[int]uint64)}
+	r.receive()
+	return r
+}
 
 // Apply implements host.Machine.
 func (r *register) Apply(batch []host.Entry) error {
@@ -40,7 +45,7 @@ func (r *register) Apply(batch []host.Entry) error {
 		r.state = mixBytes(mix(r.state, uint64(e.Index)), e.Command)
 		r.m.w.checker.applied(r, previous, e, value)
 	}
-	return nil
+	return r.applyGuest(batch)
 }
 
 // answer answers a command of a session.
@@ -69,15 +74,12 @@ func (r *register) Snapshot() (func(io.Writer) error, error) {
 		b = append(binary.LittleEndian.AppendUint64(b, mix(r.state, i)), paddingKey)
 	}
 	r.m.w.report.Snapshots++
-	return func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	}, nil
+	return r.withGuest(b)
 }
 
 // Restore implements host.Machine.
 func (r *register) Restore(from io.Reader) error {
-	b, err := io.ReadAll(from)
+	b, err := r.ownSnapshot(from)
 	if err != nil {
 		return err
 	}
@@ -93,5 +95,5 @@ func (r *register) Restore(from io.Reader) error {
 		}
 	}
 	r.m.w.checker.restored(r)
-	return nil
+	return r.restoreGuest(from)
 }

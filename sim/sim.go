@@ -14,6 +14,7 @@ func Run(o Options) (*Report, error) {
 	}
 	w := newWorld(o)
 	w.live()
+	w.endGuests()
 	r := &w.report
 	r.Seed, r.Members, r.Steps, r.Time, r.Trace = o.Seed, len(w.members), w.steps, w.now, w.trace
 	r.Committed, r.History = int(w.checker.committedTo()), w.clients.history
@@ -78,6 +79,7 @@ func (w *world) live() {
 	if w.failure == nil {
 		w.demandPeace()
 	}
+	w.lookAtGuests()
 	w.clients.leave()
 	if err := checkLinearizable(w.clients.history); err != nil {
 		w.fail("Linearizable", "%v", err)

@@ -207,14 +207,18 @@ func (g *image) resume(c *checker, s snapshot.Meta) {
 
 // started takes in where a member's machine is when it starts.
 func (c *checker) started(m *member, s host.Status, newest snapshot.Meta) {
-	if s.AppliedIndex != newest.Index || s.CommitIndex != newest.Index {
+	if s.AppliedIndex != newest.Index || s.CommitIndex != newest.Index && !(m.machine.isDurable() && s.CommitIndex > newest.Index) {
 		c.w.fail("Recovery", "n%d starts as %v, and its newest snapshot is at %d", m.id, s.Status, newest.Index)
 		return
 	}
 	if s.FirstIndex > 1 {
 		c.w.report.StartsBehind++
 	}
-	c.checkState(m, "the machine of", s.AppliedIndex, m.machine.applied, m.machine.state)
+	at := s.AppliedIndex
+	if m.machine.isDurable() {
+		at = max(at, m.machine.applied)
+	}
+	c.checkState(m, "the machine of", at, m.machine.applied, m.machine.state)
 }
 
 // restored takes in that a machine continues from a snapshot.
@@ -253,10 +257,11 @@ func (c *checker) chunk(m *member, to raft.NodeID, msg *raft.InstallSnapshot) {
 	if s := c.snapshotOf(m); s.Index < at.index || c.ghost(at.index).term != at.term {
 		c.w.fail("Snapshot Durable", "n%d sends a snapshot at %d (t%d), and its newest durable one is at %d", m.id, at.index, at.term, s.Index)
 	}
-	if size, ok := c.sizes[at]; ok && size != msg.Size {
+	sized := c.sized(msg.Term, at)
+	if size, ok := c.sizes[sized]; ok && size != msg.Size {
 		c.w.fail("Snapshot State", "the snapshot at %d has %d bytes on n%d, and %d elsewhere", at.index, msg.Size, m.id, size)
 	}
-	c.sizes[at] = msg.Size
+	c.sizes[sized] = msg.Size
 	key := streamed{msg.Term, to, at}
 	if _, ok := c.streams[key]; !ok {
 		c.w.report.Streams++
@@ -269,7 +274,7 @@ func (c *checker) chunk(m *member, to raft.NodeID, msg *raft.InstallSnapshot) {
 
 // received takes in what a member says to have of a snapshot.
 func (c *checker) received(m *member, to raft.NodeID, msg *raft.InstallSnapshotReply) {
-	m.receives = msg.Offset < c.sizes[place{msg.LastIncludedIndex, c.ghost(msg.LastIncludedIndex).term}]
+	m.receives = msg.Offset < c.sizes[c.sized(msg.Term, place{msg.LastIncludedIndex, c.ghost(msg.LastIncludedIndex).term})]
 	for key, sent := range c.streams {
 		if key.term != msg.Term || key.to != m.id || key.at.index != msg.LastIncludedIndex {
 			continue
@@ -279,7 +284,7 @@ func (c *checker) received(m *member, to raft.NodeID, msg *raft.InstallSnapshotR
 			c.w.reach(streamResumed)
 			c.streams[key] = msg.Offset
 		}
-		if s := c.snapshotOf(m); msg.Offset >= c.sizes[key.at] && s.Index < key.at.index {
+		if s := c.snapshotOf(m); msg.Offset >= c.sizes[c.sized(key.term, key.at)] && s.Index < key.at.index {
 			c.w.fail("Durable First", "n%d says to have the whole snapshot at %d, and its newest durable one is at %d", m.id, key.at.index, s.Index)
 		}
 		return

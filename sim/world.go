@@ -49,6 +49,9 @@ func newWorld(o Options) *world {
 	w.network = newNetwork(w)
 	w.clients = newClients(w)
 	w.lines = newTraceWriter(w)
+	if o.guests != nil {
+		o.guests.begin(w)
+	}
 	return w
 }
 

@@ -41,9 +41,9 @@ var layers = []layer{
 	{path: "host"},
 	{path: "transport", only: []string{"internal/must", "raft", "wire"}}, // satisfies host's interface unseen
 	{path: root},
+	{path: "balsatest", only: []string{"vfs", root}}, // for embedders' own tests
 	{path: "sim"},
 	{path: "sim/check"},
-	{path: "balsatest", only: []string{"vfs", root}},                                     // for embedders' own tests
 	{path: "kv", only: []string{root}, thirdParty: []string{"github.com/tidwall/btree"}}, // an embedder like any other
 	{path: "dashboard", only: []string{"trace"}},
 	{path: "server", thirdParty: []string{grpc, etcdAPI, protobuf, "github.com/prometheus"}},

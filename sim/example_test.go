@@ -1,0 +1,117 @@
+package sim_test
+
+import (
+	"encoding/json"
+	"io"
+	"iter"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/balsa-raft/balsa"
+	"github.com/balsa-raft/balsa/sim"
+)
+
+// harbour knows how many planks lie on each pier.
+type harbour struct {
+	planks map[string]int
+	piers  func(map[string]int) iter.Seq[string]
+}
+
+// cargo is a command. With a pier so many planks are unloaded there; without one so many are loaded, from wherever they lie. It is answered with where they
+// were.
+type cargo struct {
+	Pier   string
+	Planks int
+}
+
+func (h *harbour) Apply(batch iter.Seq[balsa.Entry[cargo, string]]) error {
+	for e := range batch {
+		if c := e.Command; c.Pier != "" {
+			h.planks[c.Pier] += c.Planks
+			e.Reply(c.Pier)
+		} else {
+			e.Reply(h.load(c.Planks))
+		}
+	}
+	return nil
+}
+
+func (h *harbour) load(n int) (from string) {
+	for pier := range h.piers(h.planks) {
+		taken := min(n, h.planks[pier])
+		h.planks[pier] -= taken
+		if n -= taken; taken > 0 {
+			from += pier + " "
+		}
+	}
+	return from
+}
+
+// anyOrder is the bug: each member goes through its map in an order of its own, and takes the planks from other piers.
+func anyOrder(m map[string]int) iter.Seq[string] { return maps.Keys(m) }
+
+// sameOrder is right.
+func sameOrder(m map[string]int) iter.Seq[string] { return slices.Values(slices.Sorted(maps.Keys(m))) }
+
+func (h *harbour) Snapshot() (func(io.Writer) error, error) {
+	b, err := json.Marshal(h.planks) // now: when the function is called there may be others
+	return func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	}, err
+}
+
+func (h *harbour) Restore(r io.Reader) error {
+	h.planks = map[string]int{} // what is not in the snapshot is not there
+	return json.NewDecoder(r).Decode(&h.planks)
+}
+
+func harbours(piers func(map[string]int) iter.Seq[string]) sim.Machine[cargo, string] {
+	return sim.Machine[cargo, string]{
+		New: func() balsa.StateMachine[cargo, string] { return &harbour{planks: map[string]int{}, piers: piers} },
+		Command: func(r *rand.Rand) cargo {
+			piers := []string{"north", "east", "south", ""}
+			return cargo{Pier: piers[r.IntN(len(piers))], Planks: r.IntN(10)}
+		},
+	}
+}
+
+// In a program this is a function TestHarbour(t *testing.T) of the machine's package.
+//
+// This machine goes through a map in Apply. The test fails, on most computers within a few milliseconds, with
+//
+//	sim: seed 1: Same Answers does not hold: n2 answers entry 12, {Pier: Planks:9}, with "east north ", and the machine that executes all
+//	commands one by one with "north east " (incarnation 1 of the member, after entry 12; it has executed all commands since it began)
+//	again: go test -run '^TestHarbour$' -sim.seed=1 -v
+//
+// With sameOrder in the place of anyOrder it passes.
+func ExampleTest() {
+	_ = func(t *testing.T) {
+		sim.Test(t, sim.Machine[cargo, string]{
+			New: func() balsa.StateMachine[cargo, string] { return &harbour{planks: map[string]int{}, piers: anyOrder} },
+			Command: func(r *rand.Rand) cargo {
+				piers := []string{"north", "east", "south", ""}
+				return cargo{Pier: piers[r.IntN(len(piers))], Planks: r.IntN(10)}
+			},
+		}, sim.Options{})
+	}
+}
+
+// TestHarbour: the machine of the example passes when it is right.
+func TestHarbour(t *testing.T) {
+	if err := sim.Find(t, harbours(sameOrder), sim.Options{}, 6); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestHarbourPlanted: and fails when it is not.
+func TestHarbourPlanted(t *testing.T) {
+	err := sim.Find(t, harbours(anyOrder), sim.Options{}, 0)
+	if err == nil || !strings.Contains(err.Error(), "Same Answers does not hold: ") {
+		t.Fatalf("what was found is %v", err)
+	}
+	t.Log(err)
+}

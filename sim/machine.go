@@ -1,0 +1,186 @@
+package sim
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/balsa-raft/balsa"
+	"github.com/balsa-raft/balsa/balsatest"
+)
+
+// Machine is a state machine of a program that embeds Balsa, for Test. New, or Disk, and Command are needed; the others are for those who want more to be
+// checked. What has the name of something in package balsatest is the same here.
+type Machine[C, R any] struct {
+	// New returns a machine that has executed nothing, another at every call: each start of each member has one.
+	New func() balsa.StateMachine[C, R]
+	// Command makes a random command, of every kind that there is, over few enough keys that commands meet. It depends on the generator
+	// that it is given and on nothing else.
+	Command func(*rand.Rand) C
+
+	// Model returns a function that says how each command is to be answered. It is given all commands in the order of the log, once. Without a Model it is only
+	// tested that all members give the same answers, not that these are right.
+	Model func() func(balsa.Entry[C, R]) R
+	// Equal compares two answers to one command; reflect.DeepEqual by default.
+	Equal func(a, b R) bool
+	// State returns a copy of what readers can see of a machine's state; it is compared by reflect.DeepEqual. By default only answers are compared.
+	State func(balsa.StateMachine[C, R]) any
+	// SameBytes says that machines of equal state write snapshots of equal bytes. Then it is tested. Balsa does not need it.
+	SameBytes bool
+	// Disk returns an empty disk, another at every call, of a machine that is a balsa.Durable. It takes the place of New. Each member has one; when a member
+	// dies, Disk.Crash is called, and at its next start Disk.Open. Disk.FailAt is not used.
+	Disk func() balsatest.Disk[C, R]
+	// RealTime says that machines see the computer's clock. By default they see the simulator's, so that a machine that depends on time.Now differs
+	// from others by what lies between their executions of a command, at every run of a seed alike; but then a machine's goroutines must end with its Close
+	// method, and what they wait for must have been made by the machine, for the rules of testing/synctest. Machines on a Disk always see the computer's.
+	RealTime bool
+}
+
+// Test runs clusters whose members execute the machine, with everything going wrong that package sim can bring about, and fails t if a member
+// answers a command as another machine did not, or as the model does not; if a machine differs from what its snapshot was taken of; if one panics, or returns an
+// error; or if anything else does not hold of what the package says. See the example.
+//
+// It runs the seeds from o.Seed on, or from 1, until it has run 50, or 15 and two seconds are over. These flags of go test change that; they exist in programs that go test
+// has built alone, and there in those packages that use sim:
+//
+//	-sim.seed=7     seed 7 and no other; with -v, step by step
+//	-sim.seeds=500  so many seeds, however long it takes
+//
+// A failure says which flags show it again. The same seed is the same run, as long as machine and Command are not changed and depend on nothing but
+// what they are given; one that does otherwise may pass sometimes, so that -sim.seed runs the seed up to ten times. A machine that has a method Close() error is closed
+// at the end of the run.
+//
+// The machines execute what is proposed, through sessions and without; beside them each member has a table of registers, whose reads at all levels are
+// checked (see the package's text). So that an answer is right, and the order of the log is one in which clients could see it, is checked for all commands.
+//
+// Large states make slow runs: machines should begin empty, and commands be small.
+func Test[C, R any](t *testing.T, m Machine[C, R], o Options) {
+	t.Helper()
+	if err := find(t, m, o, flags); err != nil {
+		t.Error(err)
+	}
+}
+
+// plan is which seeds are run.
+type plan struct {
+	seed  *uint64 // this one alone; zero: none
+	seeds *int    // so many; zero: as many as the time allows
+}
+
+// flags are those of the program, if go test has built it.
+var flags = func() plan {
+	if !testing.Testing() {
+		return plan{new(uint64), new(int)}
+	}
+	return plan{
+		flag.Uint64("sim.seed", 0, "sim.Test: run this seed alone; with -v, tell its story"),
+		flag.Int("sim.seeds", 0, "sim.Test: run so many seeds, however long it takes"),
+	}
+}()
+
+const (
+	seedsMin   = 15
+	seedsMax   = 50
+	timeMax    = 2 * time.Second
+	replaysMax = 10
+)
+
+// find runs seeds until one fails, and returns how.
+func find[C, R any](t *testing.T, m Machine[C, R], o Options, p plan) error {
+	if err := errors.Join(m.validate(), o.validate()); err != nil {
+		return err
+	}
+	if *p.seed != 0 {
+		o.Seed = *p.seed
+		if testing.Verbose() && o.Story == nil {
+			o.Story = t.Output()
+		}
+		for range replaysMax {
+			if _, err := m.run(t, o); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	o.Seed = max(1, o.Seed)
+	n, start := seedsMax, time.Now()
+	if *p.seeds > 0 {
+		n = *p.seeds
+	}
+	for i := range n {
+		if i >= seedsMin && *p.seeds == 0 && time.Since(start) > timeMax {
+			break
+		}
+		if _, err := m.run(t, o); err != nil {
+			return fmt.Errorf("%w\nagain: go test -run '%s' -sim.seed=%d -v", err, pattern(t.Name()), o.Seed)
+		}
+		o.Seed++
+	}
+	return nil
+}
+
+// pattern is what chooses a test by its name.
+func pattern(name string) string { return "^" + strings.ReplaceAll(name, "/", "$/^") + "$" }
+
+func (m *Machine[C, R]) validate() error {
+	switch {
+	case m.Command == nil:
+		return errors.New("sim: Machine.Command is nil: it is to make the commands")
+	case (m.New == nil) == (m.Disk == nil):
+		return errors.New("sim: one of Machine.New and Machine.Disk is needed, and not both")
+	}
+	return m.checkCommands()
+}
+
+// checkCommands: without this a seed would not be the same run again.
+func (m *Machine[C, R]) checkCommands() error {
+	a, b := rand.New(rand.NewPCG(1, 2)), rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		if x, y := m.Command(a), m.Command(b); !reflect.DeepEqual(x, y) {
+			return fmt.Errorf("sim: Machine.Command has made %s, and %s with a generator in the same state: it must depend on that alone, "+
+				"or no seed can be run again", show(x), show(y))
+		}
+	}
+	return nil
+}
+
+// run runs one seed.
+func (m *Machine[C, R]) run(t *testing.T, o Options) (r *Report, err error) {
+	if m.RealTime || m.Disk != nil {
+		o.guests = newTrial(m, nil)
+		return Run(o)
+	}
+	defer func() {
+		// Goroutines of machines that have died in the middle of something, and could not be closed, are left. They are no failure.
+		if left := recover(); left != nil && r == nil {
+			panic(left)
+		}
+	}()
+	synctest.Test(t, func(*testing.T) {
+		start := time.Now()
+		o.guests = newTrial(m, func(now time.Duration) { time.Sleep(time.Until(start.Add(now))) })
+		r, err = Run(o)
+	})
+	return r, err
+}
+
+// show is a value on one line of no more than some length.
+func show(v any) string {
+	text := fmt.Sprintf("%+v", v)
+	switch v := v.(type) {
+	case error:
+		text = v.Error()
+	case string, []byte:
+		text = fmt.Sprintf("%q", v)
+	}
+	if r := []rune(text); len(r) > 200 {
+		text = string(r[:200]) + "..."
+	}
+	return text
+}
