@@ -16,8 +16,10 @@ type Options struct {
 	Duration time.Duration
 	// Faults is what may go wrong: some of it by the seed.
 	Faults Faults
-	// Without is what is left out of what the seed decides. The rest stays as it is.
-	Without Without
+	// Without is what is left out of what the seed decides, and Only, if there is something in it, what alone is left of the decisions that have
+	// numbers. The rest stays as it is.
+	Without Decisions
+	Only    Decisions
 	// Story takes a line for everything that happens. None by default.
 	Story io.Writer
 	// Trace takes the run as data: see TraceHeader. None by default.
@@ -35,7 +37,36 @@ func (o Options) validate() error {
 	if o.Duration < 0 {
 		return fmt.Errorf("sim: Options.Duration is %v: it cannot be negative", o.Duration)
 	}
+	if o.Only.faults != 0 || o.Only.calls {
+		return fmt.Errorf("sim: Options.Only is %v: it can have decisions with numbers alone", o.Only)
+	}
 	return nil
+}
+
+// Flags is what repeats the run: flags of go test ./sim -run Seeds with one dash, and of balsa sim replay with two, but for the seed.
+func (o Options) Flags(dashes string) string {
+	var b strings.Builder
+	add := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, " %s%s=%s", dashes, name, value)
+		}
+	}
+	if o.Members != 0 {
+		add("members", fmt.Sprint(o.Members))
+	}
+	if o.Duration != 0 {
+		add("duration", o.Duration.String())
+	}
+	switch o.Faults {
+	case 0:
+	case AllFaults:
+		add("faults", "all")
+	default:
+		add("faults", strings.ReplaceAll(o.Faults.String(), "+", ","))
+	}
+	add("without", o.Without.String())
+	add("only", o.Only.String())
+	return b.String()
 }
 
 const membersMax = 9

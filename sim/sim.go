@@ -17,6 +17,7 @@ func Run(o Options) (*Report, error) {
 	w.endGuests()
 	r := &w.report
 	r.Seed, r.Members, r.Steps, r.Time, r.Trace = o.Seed, len(w.members), w.steps, w.now, w.trace
+	r.mended, r.faults = !w.chaos, w.knobs.faults
 	r.Committed, r.History = int(w.checker.committedTo()), w.clients.history
 	if w.failure != nil {
 		return r, w.failure
@@ -94,6 +95,9 @@ type Report struct {
 	Time     time.Duration // virtual
 	Trace    uint64        // hash of everything that happened: the same for the same seed and the same code
 	Recovery time.Duration // that the mended cluster took until all was well
+
+	mended bool   // faults had ended
+	faults Faults // that could happen
 
 	Counts
 	Coverage Coverage

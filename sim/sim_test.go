@@ -17,9 +17,16 @@ import (
 )
 
 var (
-	seedFlag  = flag.Uint64("seed", 0, "run this seed alone; with -v, tell its story")
-	seedsFlag = flag.Int("seeds", 150, "run so many seeds")
-	firstFlag = flag.Uint64("first", 1, "the first of them")
+	seedFlag     = flag.Uint64("seed", 0, "run this seed alone; with -v, tell its story")
+	seedsFlag    = flag.Int("seeds", 150, "run so many seeds")
+	firstFlag    = flag.Uint64("first", 1, "the first of them")
+	membersFlag  = flag.Int("members", 0, "with -seed: so many members")
+	durationFlag = flag.Duration("duration", 0, "with -seed: so much time with faults")
+	faultsFlag   = flag.String("faults", "", "with -seed: these faults")
+	withoutFlag  = flag.String("without", "", "with -seed: without these decisions")
+	onlyFlag     = flag.String("only", "", "with -seed: with these decisions alone")
+	shrinkFlag   = flag.Duration("shrink", 30*time.Second, "look so long for a smaller run that fails in the same way")
+
 	twiceFlag = flag.Bool("twice", false, "run each twice, and compare the traces")
 )
 
@@ -35,7 +42,17 @@ func TestSeeds(t *testing.T) {
 		if testing.Verbose() {
 			story = os.Stdout
 		}
-		runSeed(t, Options{Seed: *seedFlag, Story: story})
+		o := Options{Seed: *seedFlag, Story: story, Members: *membersFlag, Duration: *durationFlag}
+		var errs [3]error
+		o.Faults, errs[0] = ParseFaults(*faultsFlag)
+		o.Without, errs[1] = ParseDecisions(*withoutFlag)
+		o.Only, errs[2] = ParseDecisions(*onlyFlag)
+		if err := errors.Join(errs[:]...); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Run(o); err != nil {
+			report(t, o, err)
+		}
 		return
 	}
 	total := total{events: make(map[raft.EventKind]int)}
@@ -61,11 +78,14 @@ func TestSeeds(t *testing.T) {
 	workers.Wait()
 	t.Logf("%d seeds in %v, slowest recovery %v: %+v, events %v; reads answered of those asked:%v",
 		total.runs, time.Since(start), total.recovery, total.counts, total.events, &total.reads)
+	if t.Failed() {
+		return
+	}
 	t.Logf("how often each situation came up, and what was going on when each fault struck:\n%v", &total.coverage)
 	for _, name := range total.coverage.Empty(total.runs) {
 		t.Errorf("over %d seeds there was never: %s", total.runs, name)
 	}
-	if total.runs >= 100 && !t.Failed() {
+	if total.runs >= 100 {
 		total.checkCoverage(t)
 		total.checkReads(t)
 	}
@@ -78,11 +98,29 @@ func runSeed(t *testing.T, o Options) *Report {
 	if err == nil {
 		return r
 	}
-	t.Errorf("%v; replay: go test ./sim -run Seeds -seed=%d -v", err, o.Seed)
+	report(t, o, err)
+	return r
+}
+
+// failing keeps a second failure from being shrunk beside the first.
+var failing sync.Mutex
+
+// report tells of a failure, and how to see it again.
+func report(t *testing.T, o Options, err error) {
+	t.Helper()
+	failing.Lock()
+	defer failing.Unlock()
+	t.Errorf("%v; replay: go test ./sim -run Seeds -seed=%d%s -v", err, o.Seed, o.Flags("-"))
 	if v := (*Violation)(nil); errors.As(err, &v) && v.Stack != "" && *seedFlag != 0 {
 		t.Logf("%s", v.Stack)
 	}
-	return r
+	if *shrinkFlag <= 0 || !o.Only.isEmpty() {
+		return
+	}
+	if s, err := Shrink(o, *shrinkFlag, nil); err == nil {
+		t.Logf("smaller, after %d runs: %v\nbefore: %v\nafter:  %v\nreplay: go test ./sim -run Seeds -seed=%d%s -v",
+			s.Runs, s.Violation, s.Before, s.After, o.Seed, s.Options.Flags("-"))
+	}
 }
 
 // total is what all runs have seen.

@@ -22,10 +22,10 @@ type TraceHeader struct {
 	Format  string        `json:"format"` // "balsa-trace"
 	Version int           `json:"version"`
 	Seed    uint64        `json:"seed"`
-	Without string        `json:"without,omitempty"`
-	Servers []raft.NodeID `json:"servers"` // all that there can be
-	Members []raft.NodeID `json:"members"` // with which the cluster begins
-	Knobs   string        `json:"knobs"`   // what the seed has decided, for people
+	Flags   string        `json:"flags,omitempty"` // of balsa sim replay, beside the seed
+	Servers []raft.NodeID `json:"servers"`         // all that there can be
+	Members []raft.NodeID `json:"members"`         // with which the cluster begins
+	Knobs   string        `json:"knobs"`           // what the seed has decided, for people
 }
 
 const traceFormat = "balsa-trace"
@@ -115,7 +115,7 @@ func newTraceWriter(w *world) *traceWriter {
 		return nil
 	}
 	t := &traceWriter{to: w.options.Trace, last: make(map[raft.NodeID]string), ids: make(map[*operation]uint64)}
-	h := TraceHeader{Format: traceFormat, Version: TraceVersion, Seed: w.options.Seed, Without: w.options.Without.String(), Knobs: w.knobs.String()}
+	h := TraceHeader{Format: traceFormat, Version: TraceVersion, Seed: w.options.Seed, Flags: strings.TrimSpace(w.options.Flags("--")), Knobs: w.knobs.String()}
 	for _, m := range w.members {
 		h.Servers = append(h.Servers, m.id)
 	}

@@ -164,7 +164,7 @@ func (t *tree) trySeeds(ctx context.Context, o options) (string, error) {
 	}
 	for first := 1; first <= o.seeds; first += seedsAtOnce {
 		n := min(seedsAtOnce, o.seeds-first+1)
-		out, failed := t.command(ctx, binary, "-test.run=^TestSeeds$", "-seeds", strconv.Itoa(n), "-first", strconv.Itoa(first), "-test.timeout=100s")
+		out, failed := t.command(ctx, binary, "-test.run=^TestSeeds$", "-seeds", strconv.Itoa(n), "-first", strconv.Itoa(first), "-shrink=0", "-test.timeout=100s")
 		switch {
 		case ctx.Err() != nil:
 			return fmt.Sprintf("%s of %d", survives, first-1), nil

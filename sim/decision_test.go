@@ -2,33 +2,34 @@ package sim
 
 import "testing"
 
-func TestWithoutText(t *testing.T) {
+func TestDecisionsText(t *testing.T) {
 	for _, test := range []struct{ in, out string }{
 		{"", ""},
 		{"loss,power", "power,loss"},
+		{"nothing", "nothing"},
 		{"calls,f3,f2,f5-6,f7,a3", "calls,a3,f2-3,f5-7"},
 		{"c1000.4-6,c3,c2.5,c3.1", "c3,c2.5,c1000.4-6"},
 	} {
-		o, err := ParseWithout(test.in)
+		o, err := ParseDecisions(test.in)
 		if err != nil || o.String() != test.out {
 			t.Errorf("%q becomes %q, %v; want %q", test.in, o, err, test.out)
 		}
 	}
 	for _, in := range []string{"x", "f", "f0", "f3-2", "f1-99999999", "c", "cx", "c1.", "c1.0", "c99999999", "none", "f-3", "f1.2"} {
-		if o, err := ParseWithout(in); err == nil {
+		if o, err := ParseDecisions(in); err == nil {
 			t.Errorf("%q becomes %q", in, o)
 		}
 	}
 }
 
-func FuzzWithout(f *testing.F) {
+func FuzzDecisions(f *testing.F) {
 	f.Add("calls,f3,f2,f5-6,f7,c1,c2.3-4,loss")
 	f.Fuzz(func(t *testing.T, in string) {
-		o, err := ParseWithout(in)
+		o, err := ParseDecisions(in)
 		if err != nil {
 			return
 		}
-		if again, err := ParseWithout(o.String()); err != nil || again.String() != o.String() {
+		if again, err := ParseDecisions(o.String()); err != nil || again.String() != o.String() {
 			t.Errorf("%q becomes %q and then %q, %v", in, o, again, err)
 		}
 	})
@@ -37,7 +38,7 @@ func FuzzWithout(f *testing.F) {
 // TestWithoutOne: what is left out leaves the rest as it was, as far as its consequences let it.
 func TestWithoutOne(t *testing.T) {
 	run := func(without string) (ds []Decision, r *Report) {
-		set, err := ParseWithout(without)
+		set, err := ParseDecisions(without)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ const (
 	sourceAmbush  = -2
 )
 
-// String is what Without calls it: f7 is the seventh fault, a7 the seventh chance of one that waits for something rare, c2.5 client 2's fifth turn.
+// String is what Decisions calls it: f7 is the seventh fault, a7 the seventh chance of one that waits for something rare, c2.5 client 2's fifth turn.
 func (d Decision) String() string {
 	switch d.Source {
 	case sourceNemesis:
@@ -30,21 +30,22 @@ func (d Decision) String() string {
 	return fmt.Sprintf("c%d.%d", d.Source, d.Number)
 }
 
-// Without is a set of what is to be left out of a run. Nothing by default.
-type Without struct {
+// Decisions is a set of them, or of whole kinds of them.
+type Decisions struct {
 	faults    Faults
+	nothing   bool // makes the set not empty
 	calls     bool // those that no client makes by itself: around elections, deaths and cuts
 	clients   map[int]bool
 	decisions map[Decision]bool
 }
 
-// ParseWithout reads what String has written: names of faults, f7, f7-9, a7, a7-9, c2.5, c2.5-8, c2 (all turns of a client), calls (those that no client makes by
+// ParseDecisions reads what String has written: names of faults, f7, f7-9, a7, a7-9, c2.5, c2.5-8, c2 (all turns of a client), calls (those that no client makes by
 // itself, around elections, deaths and cuts), separated by commas.
-func ParseWithout(text string) (Without, error) {
-	var o Without
+func ParseDecisions(text string) (Decisions, error) {
+	var o Decisions
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) {
 		if !o.add(word) {
-			return Without{}, fmt.Errorf("sim: %q is nothing that can be left out: name a fault (%s), f7 or f7-9, a7 or a7-9, c2, c2.5 or c2.5-8, or calls",
+			return Decisions{}, fmt.Errorf("sim: %q is no decision of a run: name a fault (%s), f7 or f7-9, a7 or a7-9, c2, c2.5 or c2.5-8, or calls",
 				word, strings.Join(faultNames[:len(faultNames)-1], ", "))
 		}
 	}
@@ -54,13 +55,17 @@ func ParseWithout(text string) (Without, error) {
 // rangeMax bounds what one word of a set can name.
 const rangeMax = 1 << 20
 
-func (o *Without) add(word string) bool {
+func (o *Decisions) add(word string) bool {
 	if f, ok := faultOf(word); ok {
 		o.faults |= f
 		return true
 	}
-	if word == "calls" {
+	switch word {
+	case "calls":
 		o.calls = true
+		return true
+	case "nothing":
+		o.nothing = true
 		return true
 	}
 	source, numbers := sourceNemesis, ""
@@ -97,18 +102,38 @@ func (o *Without) add(word string) bool {
 	return true
 }
 
-func (o *Without) addClient(client int) {
+func (o *Decisions) addClient(client int) {
 	if o.clients == nil {
 		o.clients = make(map[int]bool)
 	}
 	o.clients[client] = true
 }
 
-func (o *Without) addDecision(d Decision) {
+func (o *Decisions) addDecision(d Decision) {
 	if o.decisions == nil {
 		o.decisions = make(map[Decision]bool)
 	}
 	o.decisions[d] = true
+}
+
+// ParseFaults reads names of faults, separated by commas; "all" and "none" are names, too.
+func ParseFaults(text string) (f Faults, err error) {
+	for _, name := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '+' }) {
+		one, ok := faultOf(name)
+		switch {
+		case name == "all":
+			one = AllFaults
+		case name == "none":
+			one = FaultNone
+		case !ok:
+			return 0, fmt.Errorf("sim: there is no fault %q: there are %s, all and none", name, strings.Join(faultNames[:len(faultNames)-1], ", "))
+		}
+		f |= one
+	}
+	if f.has(FaultNone) && f != FaultNone {
+		return 0, fmt.Errorf("sim: the faults %q: none goes with nothing else", text)
+	}
+	return f, nil
 }
 
 func faultOf(name string) (Faults, bool) {
@@ -117,12 +142,16 @@ func faultOf(name string) (Faults, bool) {
 }
 
 // has reports whether a decision is left out.
-func (o *Without) has(d Decision) bool {
+func (o *Decisions) has(d Decision) bool {
 	return o.decisions[d] || o.clients[d.Source]
 }
 
-// String is the set as ParseWithout reads it.
-func (o Without) String() string {
+func (o *Decisions) isEmpty() bool {
+	return o.faults == 0 && !o.calls && !o.nothing && len(o.clients) == 0 && len(o.decisions) == 0
+}
+
+// String is the set as ParseDecisions reads it.
+func (o Decisions) String() string {
 	var words []string
 	for i, name := range faultNames[:len(faultNames)-1] {
 		if o.faults.has(1 << i) {
@@ -131,6 +160,9 @@ func (o Without) String() string {
 	}
 	if o.calls {
 		words = append(words, "calls")
+	}
+	if o.nothing {
+		words = append(words, "nothing")
 	}
 	for _, client := range slices.Sorted(maps.Keys(o.clients)) {
 		words = append(words, fmt.Sprintf("c%d", client))
@@ -166,7 +198,7 @@ func compareDecisions(a, b Decision) int {
 
 // leavesOut reports whether a decision is to be left out; if not, it is one of the run's.
 func (w *world) leavesOut(d Decision) bool {
-	if w.options.Without.has(d) {
+	if w.options.Without.has(d) || !w.options.Only.isEmpty() && !w.options.Only.has(d) {
 		return true
 	}
 	if w.options.decided != nil {

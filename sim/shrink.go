@@ -1,0 +1,236 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Shrunk is a failing run that was made smaller.
+type Shrunk struct {
+	// Options repeat the small run.
+	Options Options
+	// Violation is how it fails: the same property as before.
+	Violation  *Violation
+	Before     Size
+	After      Size
+	Runs       int  // that were tried
+	Unfinished bool // the time was over
+}
+
+// Size says how large a run is up to where it fails.
+type Size struct {
+	Members int // servers, with those that can become members
+	Faults  int // decisions to make something go wrong
+	Turns   int // of clients
+	Kinds   int // of faults that can happen
+	Steps   uint64
+	Time    time.Duration // virtual
+}
+
+func (s Size) String() string {
+	return fmt.Sprintf("%d servers, %d kinds of faults, %d faults, %d client turns, %d steps, %v", s.Members, s.Kinds, s.Faults, s.Turns, s.Steps, s.Time.Round(time.Millisecond))
+}
+
+// Shrink runs o, which fails, and then parts of it, for about as long as limit, and returns the smallest that fails for the same reason. It leaves out kinds
+// of faults, clients, time, members, single faults and single turns of clients (delta debugging: Zeller and Hildebrandt, 2002). progress, which may be
+// nil, is called with each smaller run. It fails if o does not.
+func Shrink(o Options, limit time.Duration, progress func(Size)) (*Shrunk, error) {
+	o.Story, o.Trace = nil, nil
+	s := &shrinker{deadline: time.Now().Add(limit), progress: func(Size) {}}
+	r, v, ds := s.run(o)
+	if v == nil {
+		return nil, fmt.Errorf("sim: seed %d does not fail", o.Seed)
+	}
+	s.property, s.inFaults = v.Property, !r.mended
+	s.take(o, r, v, ds)
+	before := s.size
+	if progress != nil {
+		s.progress = progress
+	}
+	for round := 0; round == 0 || s.better && !s.over(); round++ {
+		s.better = false
+		s.shorten()
+		s.withoutKinds()
+		s.withoutClients()
+		s.fewerMembers()
+		s.withoutDecisions()
+	}
+	s.name()
+	return &Shrunk{Options: s.best, Violation: s.violation, Before: before, After: s.size, Runs: s.runs, Unfinished: s.over()}, nil
+}
+
+type shrinker struct {
+	deadline time.Time
+	progress func(Size)
+	property string
+	inFaults bool // it fails before anything is mended: what comes after need not be run
+	runs     int
+	better   bool // something was found in this round
+
+	best      Options
+	violation *Violation
+	decisions []Decision // of the best
+	faults    Faults     // that can happen in it
+	size      Size
+}
+
+func (s *shrinker) over() bool { return !time.Now().Before(s.deadline) }
+
+func (s *shrinker) run(o Options) (*Report, *Violation, []Decision) {
+	var ds []Decision
+	o.decided = func(d Decision) { ds = append(ds, d) }
+	o.hurry = s.inFaults
+	s.runs++
+	r, err := Run(o)
+	var v *Violation
+	errors.As(err, &v)
+	return r, v, ds
+}
+
+// try takes a run over that still fails for the same reason.
+func (s *shrinker) try(o Options) bool {
+	if s.over() {
+		return false
+	}
+	r, v, ds := s.run(o)
+	if v == nil || v.Property != s.property || s.inFaults == r.mended {
+		return false
+	}
+	s.take(o, r, v, ds)
+	s.better = true
+	s.progress(s.size)
+	return true
+}
+
+func (s *shrinker) take(o Options, r *Report, v *Violation, ds []Decision) {
+	if s.inFaults {
+		o.Duration = v.At + 1
+	}
+	s.best, s.violation, s.decisions, s.faults = o, v, ds, r.faults
+	s.size = Size{Members: r.Members, Steps: r.Steps, Time: v.At}
+	for _, d := range ds {
+		s.size.Faults += bit(d.Source < 0)
+		s.size.Turns += bit(d.Source >= 0)
+	}
+	for f := Faults(1); f < FaultNone; f <<= 1 {
+		s.size.Kinds += bit(r.faults.has(f))
+	}
+}
+
+// shorten tries less time. One that fails among its faults ends there already.
+func (s *shrinker) shorten() {
+	for at := s.best.Duration / 2; !s.inFaults && at > 0 && at < s.best.Duration; at /= 2 {
+		o := s.best
+		if o.Duration = at; !s.try(o) {
+			return
+		}
+	}
+}
+
+func (s *shrinker) withoutKinds() {
+	var kinds []Faults
+	for f := Faults(1); f < FaultNone; f <<= 1 {
+		if s.faults.has(f) {
+			kinds = append(kinds, f)
+		}
+	}
+	drop(kinds, func(some []Faults) bool {
+		o := s.best
+		for _, f := range some {
+			o.Without.faults |= f
+		}
+		return s.try(o)
+	})
+}
+
+func (s *shrinker) withoutClients() {
+	if o := s.best; !o.Without.calls {
+		o.Without.calls = true
+		s.try(o)
+	}
+	clients := make(map[int]bool)
+	for _, d := range s.decisions {
+		if d.Source >= 0 {
+			clients[d.Source] = true
+		}
+	}
+	drop(slices.Sorted(maps.Keys(clients)), func(some []int) bool {
+		o := s.best
+		o.Without = o.Without.clone()
+		for _, client := range some {
+			o.Without.addClient(client)
+		}
+		return s.try(o)
+	})
+}
+
+// fewerMembers is another run; it may fail for the same reason.
+func (s *shrinker) fewerMembers() {
+	for _, n := range []int{1, 2, 3} {
+		if o := s.best; n < s.firstMembers() {
+			if o.Members = n; s.try(o) {
+				return
+			}
+		}
+	}
+}
+
+func (s *shrinker) firstMembers() int {
+	if s.best.Members != 0 {
+		return s.best.Members
+	}
+	return s.size.Members
+}
+
+func (s *shrinker) withoutDecisions() {
+	for _, faults := range []bool{true, false} {
+		of := slices.DeleteFunc(slices.Clone(s.decisions), func(d Decision) bool { return (d.Source < 0) != faults })
+		drop(of, func(some []Decision) bool {
+			o := s.best
+			o.Without = o.Without.clone()
+			for _, d := range some {
+				o.Without.addDecision(d)
+			}
+			return s.try(o)
+		})
+	}
+}
+
+// name says what is left and not what is left out, if that is shorter and the same run.
+func (s *shrinker) name() {
+	o := s.best
+	o.Without = Decisions{faults: o.Without.faults, calls: o.Without.calls}
+	for _, d := range s.decisions {
+		o.Only.addDecision(d)
+	}
+	o.Only.nothing = len(s.decisions) == 0
+	if len(o.Flags("-")) >= len(s.best.Flags("-")) {
+		return
+	}
+	if _, v, _ := s.run(o); v != nil && v.At == s.violation.At && v.Step == s.violation.Step {
+		s.best = o
+	}
+}
+
+// drop leaves out as many items as it can: halves first, then smaller parts, at last single ones. without reports whether what is left without some
+// is good; then they stay out.
+func drop[T any](items []T, without func(some []T) bool) {
+	for part := max(1, len(items)); part > 0 && len(items) > 0; part /= 2 {
+		for at := 0; at < len(items); {
+			end := min(at+part, len(items))
+			if without(items[at:end]) {
+				items = slices.Delete(slices.Clone(items), at, end)
+			} else {
+				at = end
+			}
+		}
+	}
+}
+
+func (o Decisions) clone() Decisions {
+	o.clients, o.decisions = maps.Clone(o.clients), maps.Clone(o.decisions)
+	return o
+}
