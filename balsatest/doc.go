@@ -22,7 +22,7 @@
 //
 // # What it does not do
 //
-// It does not run a cluster: package sim does, with a machine of its own. It does not test that commands do the right thing, only that they do the
+// It does not run a cluster: sim.Test does. It does not test that commands do the right thing, only that they do the
 // same everywhere. It flips no bits in snapshots: Balsa's checksums find those before Restore sees them. Run the tests also with the race
 // detector, which sees what a snapshot and Apply do to each other.
 package balsatest

@@ -9,6 +9,16 @@
 //	go test ./sim -seeds=1000             # many runs
 //	go test ./sim -run Seeds -seed=42 -v  # one again, told step by step
 //
+// # Your own machine
+//
+// Test does all this with the state machine of a program that embeds Balsa, in its own tests. Its members are compared by what they answer to commands: so much is
+// what Balsa needs of them, and what their clients see. Equal machines may write different snapshots (the order of a map, a compressor of another version), so
+// bytes are compared only if Machine.SameBytes says that they can be; what is in a state and in no answer, Machine.State can show. At the end of
+// a run all members are given some more commands, so that what a run has left in them shows.
+//
+// Package balsatest tests a machine by itself, with the same words. It finds what is simple with fewer commands, and stops machines at every operation
+// of their disk, which Test does not. Test finds what takes a cluster: batches as they come, snapshots that come in the middle of everything, clocks that differ.
+//
 // # Inside
 //
 //	world     virtual time and the queue of what happens next
@@ -24,6 +34,9 @@
 //	clock     members' clocks, which differ, and stand still
 //	usurp     leaders that are kept from learning that they lead no longer
 //	checker   what is known of the whole cluster, and the properties that no member can check alone
+//	guest     an embedder's machines, each in the register of its member
+//	trial     how they are to answer, and whether they do
+//	last      what shows only when nothing happens any more
 //	recovery  the end of a run: everything is mended, and progress is demanded
 //
 // # What is checked

@@ -102,7 +102,7 @@ func ExampleTest() {
 
 // TestHarbour: the machine of the example passes when it is right.
 func TestHarbour(t *testing.T) {
-	if err := sim.Find(t, harbours(sameOrder), sim.Options{}, 6); err != nil {
+	if err := sim.Find(t, harbours(sameOrder), sim.Options{}, 4); err != nil {
 		t.Fatal(err)
 	}
 }

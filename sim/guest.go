@@ -32,8 +32,6 @@ type guest interface {
 	apply(batch []host.Entry) error // of its own commands
 	snapshot() (func(io.Writer) error, error)
 	restore(r io.Reader, i raft.Index) error // i is the last command that is part of it
-	// look is called now and then when nothing has happened.
-	look()
 	// durable is nil for one that keeps nothing.
 	durable() guestDurable
 	// die is called when the member does.

@@ -74,6 +74,9 @@ func (m *member) schedule(p host.Part, delay time.Duration) {
 // delay is how long a part takes to come to its work, or to do it.
 func (m *member) delay(p host.Part) time.Duration {
 	r := m.rand
+	if p == host.PartSnapshotter && m.w.options.guests != nil { // their machines go on between Snapshot and the writing
+		return between(r, 0, pick(r, time.Millisecond, 200*time.Millisecond))
+	}
 	switch p {
 	case host.PartWriter, host.PartReader, host.PartPreparer, host.PartSnapshotter, host.PartSender, host.PartReceiver:
 		if m.w.now < m.disk.slowUntil {

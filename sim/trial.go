@@ -334,7 +334,7 @@ func (v *visitor[C, R]) state() (s any) {
 	return s
 }
 
-// look implements guest: it compares the state.
+// look compares the state.
 func (v *visitor[C, R]) look() {
 	if v.State == nil || v.w.failure != nil {
 		return
