@@ -260,7 +260,6 @@ func (s *Shard) carryOut(g *Group) {
 	e := g.raft.Effects()
 	for _, ev := range e.Events { // first, so that who watches hears of an election before the messages that follow from it
 		s.host.observe(g, ev)
-		g.followTransfer(ev)
 	}
 	if e.Configuration != nil { // before the messages: some may be to members that it brings
 		g.followConfiguration(e.Configuration)
@@ -303,6 +302,9 @@ func (s *Shard) carryOut(g *Group) {
 		g.aborted(e.Aborted)
 	}
 	g.publish()
+	for _, ev := range e.Events { // last: who has waited for a transfer may look at once who leads
+		g.followTransfer(ev)
+	}
 }
 
 // close ends the reads that wait; the proposals have been ended.

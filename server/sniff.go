@@ -78,6 +78,12 @@ func (s *sniffer) take(c net.Conn) {
 		c.Close()
 		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed.Err() != nil { // nothing starts that Close would not wait for
+		c.Close()
+		return
+	}
 	s.start(func() {
 		defer func() { <-s.sniffing }()
 		s.sort(c)
@@ -123,7 +129,9 @@ func sniff(r io.Reader) (seen []byte, isGRPC bool, err error) {
 
 // Close closes the listener, and every connection that no server has accepted. It may be called again.
 func (s *sniffer) Close() error {
+	s.mu.Lock()
 	s.cancel()
+	s.mu.Unlock()
 	err := s.listener.Close()
 	s.grpc.Close()
 	s.http.Close()
