@@ -130,8 +130,8 @@ func TestReport(t *testing.T) {
 			for i, sys := range systems {
 				for _, op := range operations {
 					for _, n := range conc {
-						if op == opFollowerWrite && sys.name == "hashicorp" {
-							continue
+						if op == opFollowerWrite && sys.name == "hashicorp" || op == opRead && sys.name == "balsa" && n == 64 {
+							continue // as after Ctrl-C
 						}
 						x := float64((i + 1) * n * (round + 1))
 						results = append(results, Result{System: sys.name, Round: round, Op: op, Conc: n, OpsPerSec: 1000 * x, P50us: 100 / x, P99us: 1e6 / x, CPUusPerOp: x, AllocsPerOp: float64(i)})
@@ -147,9 +147,9 @@ func TestSummary(t *testing.T) {
 	s := &settings{systems: systems, workload: workload{ops: []string{opWrite}, conc: []int{1}}}
 	var results []Result
 	for round, ops := range []map[string]float64{
-		{"floor": 100, "hashicorp": 20, "etcd": 30, "balsa": 60},
-		{"floor": 200, "hashicorp": 10, "etcd": 40, "balsa": 140},
-		{"floor": 50, "hashicorp": 50, "etcd": 25, "balsa": 40}, // a moment in which the machine did something else
+		{"floor": 100, "hashicorp": 20, "etcd": 30, "balsa": 90},
+		{"floor": 200, "hashicorp": 10, "etcd": 40, "balsa": 60},
+		{"floor": 50, "hashicorp": 50, "etcd": 25, "balsa": 20}, // a moment in which the machine did something else
 	} {
 		for name, n := range ops {
 			results = append(results, Result{System: name, Round: round, Op: opWrite, Conc: 1, OpsPerSec: n})
@@ -165,7 +165,7 @@ func TestSummary(t *testing.T) {
 floor 100 50 200  
 hashicorp 20 10 50 0.20 0.67
 etcd 30 25 40 0.30 1.00
-balsa 60 40 140 0.70 2.00
+balsa 60 20 90 0.40 1.50
 `
 	if got != want {
 		t.Errorf("got %s\nwant %s", got, want)

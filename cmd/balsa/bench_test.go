@@ -74,9 +74,9 @@ func testBenchInterrupted(t *testing.T, env []string) {
 	var out syncBuffer
 	a := testApp(env)
 	a.stdout = &out
-	ctx, cancel := context.WithTimeout(context.Background(), 150*time.Millisecond)
-	defer cancel()
-	if code := a.run(ctx, []string{"bench", "--duration", "1h"}); code != exitOK || !strings.Contains(out.String(), ", interrupted\n") || !strings.Contains(out.String(), "p99.9") {
+	ctx, cancel := context.WithCancel(context.Background()) // without a deadline, which the server would be told
+	defer time.AfterFunc(150*time.Millisecond, cancel).Stop()
+	if code := a.run(ctx, []string{"bench", "--duration", "1h"}); code != exitOK || !strings.Contains(out.String(), ", interrupted\n") || !strings.Contains(out.String(), ", 0 failed\n") || !strings.Contains(out.String(), "p99.9") {
 		t.Errorf("code %d: %s", code, &out)
 	}
 }
@@ -171,6 +171,14 @@ func TestLatencies(t *testing.T) {
 	}
 	if n != l.n {
 		t.Errorf("the rows hold %d of %d", n, l.n)
+	}
+	l = &latencies{}
+	for _, d := range []time.Duration{1500, 300, 3000, 1900, 20_000} {
+		l.add(d * time.Microsecond)
+	}
+	want := []latencyRow{{500 * time.Microsecond, 1}, {time.Millisecond, 0}, {2 * time.Millisecond, 2}, {5 * time.Millisecond, 1}, {10 * time.Millisecond, 0}, {20 * time.Millisecond, 0}, {50 * time.Millisecond, 1}}
+	if got := l.rows(); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 	for i := range latencyOctaves*latencyOctave - 1 {
 		if d := latencyBucketEnd(i); latencyBucket(d) != i || latencyBucket(d+1) != i+1 {
