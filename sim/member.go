@@ -235,6 +235,9 @@ func (m *member) hook(op memfs.Op, name string) error {
 		}
 		m.diskFailed = true
 		m.w.report.DiskErrors++
+		if m.w.options.planted {
+			m.w.fail(plantedProperty, "n%d's disk errs", m.id)
+		}
 		m.w.strikes(FaultDiskError, m)
 		m.tell("the disk fails to %v %s", op, name)
 		return syscall.EIO

@@ -28,6 +28,8 @@ type Options struct {
 	decided func(Decision) // takes those that are not left out; may be nil
 	guests  guests         // of Test; nil: there are registers alone
 	hurry   bool           // the run ends when the faults do, and nothing is mended
+	planted bool           // a disk that errs counts as a failure, for tests
+	until   time.Duration  // the run ends then, undecided; zero: it does not
 }
 
 func (o Options) validate() error {

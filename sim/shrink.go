@@ -82,7 +82,10 @@ func (s *shrinker) over() bool { return !time.Now().Before(s.deadline) }
 func (s *shrinker) run(o Options) (*Report, *Violation, []Decision) {
 	var ds []Decision
 	o.decided = func(d Decision) { ds = append(ds, d) }
-	o.hurry = s.inFaults
+	if o.hurry = s.inFaults; !s.inFaults && s.violation != nil && s.property != "Liveness" {
+		// After the faults it fails as soon as the best does, or not much later.
+		o.until = s.size.Time + s.size.Time/4 + time.Second
+	}
 	s.runs++
 	r, err := Run(o)
 	var v *Violation
@@ -96,9 +99,10 @@ func (s *shrinker) try(o Options) bool {
 		return false
 	}
 	r, v, ds := s.run(o)
-	if v == nil || v.Property != s.property || s.inFaults == r.mended {
+	if v == nil || v.Property != s.property || s.inFaults && r.mended {
 		return false
 	}
+	s.inFaults = !r.mended
 	s.take(o, r, v, ds)
 	s.better = true
 	s.progress(s.size)

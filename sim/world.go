@@ -69,6 +69,10 @@ func (w *world) run(end time.Duration, done func() bool) {
 	defer func() { w.rand = was }()
 	for w.failure == nil && len(w.queue.events) > 0 && w.queue.events[0].at <= end {
 		e := w.queue.pop()
+		if w.options.until > 0 && e.at > w.options.until {
+			w.fail(undecided, "the time is over")
+			return
+		}
 		w.now = e.at
 		w.steps++
 		w.mix(uint64(e.at), e.order)
@@ -130,6 +134,12 @@ func (w *world) tell(format string, args ...any) {
 		fmt.Fprintf(w.options.Story, "%11.6f  %s\n", w.now.Seconds(), fmt.Sprintf(format, args...))
 	}
 }
+
+// undecided is in place of a property when a run is broken off.
+const undecided = "Undecided"
+
+// plantedProperty is what does not hold in runs that tests make fail.
+const plantedProperty = "Planted"
 
 // event is something that will happen.
 type event struct {
