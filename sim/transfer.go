@@ -5,6 +5,7 @@ import (
 
 	"github.com/balsa-raft/balsa/host"
 	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/wire"
 )
 
 // handover is an operator's call to hand the lead over.
@@ -17,6 +18,10 @@ type handover struct {
 
 // harmTransfer hands the lead over, or asks what cannot be.
 func (w *world) harmTransfer(m *member) {
+	if w.knobs.leases.promise == 0 && w.chance(600) {
+		w.hurry(w.members[w.rand.IntN(len(w.members))])
+		return
+	}
 	if leader := w.leader(); leader != nil && w.chance(800) {
 		m = leader
 	}
@@ -28,6 +33,22 @@ func (w *world) harmTransfer(m *member) {
 		to = raft.NodeID(len(w.members) + 1 + w.rand.IntN(3))
 	}
 	m.transfer(to)
+}
+
+// hurry has a follower stand for election at once, as if its leader had asked it to: there is no pre-vote, and who hears a leader votes, too. So safety is
+// seen not to rest on these. Leases do, so this is done in runs that have none.
+func (w *world) hurry(m *member) {
+	if !m.up {
+		return
+	}
+	s := m.group.Status()
+	if s.Role != raft.Follower || s.Leader == 0 {
+		return
+	}
+	w.strikes(FaultTransfer, m)
+	w.tell("n%d is told to stand for election, and n%d has not said so", m.id, s.Leader)
+	m.host.Receive(s.Leader, []wire.Packet{{Group: group, Message: raft.TimeoutNow{Term: s.Term, LastLogIndex: s.LastIndex}}})
+	m.wake()
 }
 
 // transfer asks the member to hand over.
