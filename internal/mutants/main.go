@@ -31,7 +31,7 @@ func main() {
 	flag.BoolVar(&o.again, "again", false, "also those that the page has a result of")
 	flag.BoolVar(&o.survivors, "survivors", false, "only those that the page says nothing has noticed, again")
 	flag.StringVar(&o.page, "o", "docs/mutants.md", "the page")
-	flag.DurationVar(&o.limit, "limit", 3*time.Minute, "how long one mutant may take")
+	flag.DurationVar(&o.limit, "limit", 3*time.Minute, "how long the seeds of one mutant may take")
 	flag.DurationVar(&o.total, "total", 24*time.Hour, "begin no other mutant after so long")
 	flag.Parse()
 

@@ -105,12 +105,10 @@ func (t *tree) try(ctx context.Context, o options, m *mutant) (result string, er
 		return "", err
 	}
 	defer func() { err = errors.Join(err, restore()) }()
-	ctx, cancel := context.WithTimeout(ctx, o.limit)
-	defer cancel()
 	if o.tests {
 		return t.tryTests(ctx, m)
 	}
-	return t.trySeeds(ctx, o)
+	return t.trySeeds(ctx, o, m)
 }
 
 // packages are those with mutants.
@@ -155,16 +153,18 @@ func failedTest(out string) string {
 }
 
 // seedsAtOnce is few enough that a run without an end is noticed, and that nothing is asked of all seeds together.
-const seedsAtOnce = 90
+const seedsAtOnce = 30
 
-func (t *tree) trySeeds(ctx context.Context, o options) (string, error) {
+func (t *tree) trySeeds(ctx context.Context, o options, m *mutant) (string, error) {
 	binary := filepath.Join(t.dir, "sim.test")
-	if out, failed := t.command(ctx, "go", "test", "-trimpath", "-c", "-o", binary, "./sim"); failed {
-		return "", fmt.Errorf("it does not compile:\n%s", out)
+	if out, failed := t.command(ctx, "go", "test", "-trimpath", "-ldflags=-s -w", "-c", "-o", binary, "./sim"); failed {
+		return "", fmt.Errorf("%s does not compile:\n%s", m.name, out)
 	}
+	ctx, cancel := context.WithTimeout(ctx, o.limit)
+	defer cancel()
 	for first := 1; first <= o.seeds; first += seedsAtOnce {
 		n := min(seedsAtOnce, o.seeds-first+1)
-		out, failed := t.command(ctx, binary, "-test.run=^TestSeeds$", "-seeds", strconv.Itoa(n), "-first", strconv.Itoa(first), "-shrink=0", "-test.timeout=100s")
+		out, failed := t.command(ctx, binary, "-test.run=^TestSeeds$", "-shrink=0", "-seeds", strconv.Itoa(n), "-first", strconv.Itoa(first), "-test.timeout=60s")
 		switch {
 		case ctx.Err() != nil:
 			return fmt.Sprintf("%s of %d", survives, first-1), nil
