@@ -18,7 +18,9 @@ func (a *arena) room(n int) []byte {
 	if len(a.free) < n+arenaShare {
 		a.free = make([]byte, arenaBytes)
 	}
-	return a.free[:n]
+	b := a.free[:n]
+	clear(b) // what did not fit before, or failed, may have been begun here
+	return b
 }
 
 // cut takes b, which was appended to the room, out of the arena, if it is still there.
@@ -29,6 +31,3 @@ func (a *arena) cut(b []byte) []byte {
 	a.free = a.free[len(b):]
 	return b[:len(b):len(b)]
 }
-
-// spoil gives up what is left: what failed may have been written anywhere in it.
-func (a *arena) spoil() { a.free = nil }

@@ -106,11 +106,9 @@ func (n *Node[C, R]) encode(room int, command C) ([]byte, error) {
 	defer arenas.Put(a)
 	data, err := n.machine.codec.Append(a.room(room), command)
 	if err != nil {
-		a.spoil()
 		return nil, fmt.Errorf("%w: encode the command: %w", ErrNotCommitted, err)
 	}
 	if len(data) < room || !bytes.Equal(data[:room], noHeader[:room]) {
-		a.spoil()
 		return nil, fmt.Errorf("%w: encode the command: its encoding must be appended to what is there", ErrNotCommitted)
 	}
 	return a.cut(data), nil
