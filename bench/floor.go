@@ -22,7 +22,7 @@ const (
 	floorBatchMax  = 4096     // commands
 )
 
-// floorCall is a command of a caller, or a read if it is nil. A batch of a follower is a call too.
+// floorCall is a command of a caller, or a batch of a follower.
 type floorCall struct {
 	data []byte
 	done chan error
@@ -61,23 +61,24 @@ func (d *floorDisk) append(b []byte) error {
 
 // floorCluster owns all that has to be closed.
 type floorCluster struct {
-	writes, reads, forwards chan floorCall
-	listeners               []net.Listener
-	mu                      sync.Mutex
-	conns                   []net.Conn // guarded by mu
-	disks                   []*floorDisk
-	serving, loops          sync.WaitGroup
+	writes, forwards chan floorCall
+	reads            *floorReads
+	listeners        []net.Listener
+	mu               sync.Mutex
+	conns            []net.Conn // guarded by mu
+	disks            []*floorDisk
+	serving, loops   sync.WaitGroup
 }
 
 func startFloor(dir string) (*cluster, error) {
-	c := &floorCluster{writes: make(chan floorCall, floorBatchMax), reads: make(chan floorCall, floorBatchMax), forwards: make(chan floorCall, floorBatchMax)}
+	c := &floorCluster{writes: make(chan floorCall, floorBatchMax), forwards: make(chan floorCall, floorBatchMax), reads: newFloorReads()}
 	if err := c.start(dir); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	return &cluster{
 		write:         func(_ context.Context, b []byte) error { return callFloor(c.writes, b) },
 		followerWrite: func(_ context.Context, b []byte) error { return callFloor(c.forwards, b) },
-		read:          func(context.Context) error { return callFloor(c.reads, nil) },
+		read:          func(context.Context) error { return c.reads.wait() },
 		close:         c.close,
 	}, nil
 }
@@ -100,7 +101,7 @@ func (c *floorCluster) start(dir string) error {
 	for _, d := range c.disks[1:] {
 		address, err := c.listen(func(b []byte) error {
 			if len(b) == 0 {
-				return nil // a read
+				return nil // it is for reads
 			}
 			return d.append(b)
 		})
@@ -124,9 +125,10 @@ func (c *floorCluster) start(dir string) error {
 	if err != nil {
 		return err
 	}
-	c.loops.Go(func() { floorLoop(c.writes, c.disks[0], writePeers) })
-	c.loops.Go(func() { floorLoop(c.reads, nil, readPeers) })
-	c.loops.Go(func() { floorLoop(c.forwards, nil, []*floorPeer{toLeader}) })
+	writes, reads, forwards := newFloorLink(c.disks[0], writePeers), newFloorLink(nil, readPeers), newFloorLink(nil, []*floorPeer{toLeader})
+	c.loops.Go(func() { writes.writeLoop(c.writes) })
+	c.loops.Go(func() { c.reads.loop(reads) })
+	c.loops.Go(func() { forwards.writeLoop(c.forwards) })
 	return nil
 }
 
@@ -140,9 +142,9 @@ func (c *floorCluster) close() error {
 	}
 	c.mu.Unlock()
 	c.serving.Wait() // a follower may still be writing what was acknowledged without it
-	for _, queue := range []chan floorCall{c.forwards, c.reads, c.writes} {
-		close(queue)
-	}
+	close(c.forwards)
+	close(c.reads.wanted)
+	close(c.writes)
 	c.loops.Wait()
 	for _, d := range c.disks {
 		d.file.Close()
@@ -150,40 +152,100 @@ func (c *floorCluster) close() error {
 	return nil
 }
 
-// floorLoop answers the calls of a queue in batches, once one of the peers has answered, and the disk if there is one.
-func floorLoop(queue chan floorCall, own *floorDisk, peers []*floorPeer) {
-	toDisk, diskDone := make(chan []byte, 1), make(chan error, 1)
-	defer close(toDisk)
+// floorLink is what a round goes over: the peers, and the leader's own disk if it is for writes. Its owner is the loop that calls round.
+type floorLink struct {
+	peers    []*floorPeer
+	acks     chan *floorPeer
+	toDisk   chan []byte // nil without a disk
+	diskDone chan error
+}
+
+func newFloorLink(own *floorDisk, peers []*floorPeer) *floorLink {
+	l := &floorLink{peers: peers, acks: make(chan *floorPeer, 1<<16)}
+	for _, p := range peers {
+		go p.readAnswers(l.acks)
+	}
 	if own != nil {
+		l.toDisk, l.diskDone = make(chan []byte, 1), make(chan error, 1)
 		go func() {
-			for b := range toDisk {
-				diskDone <- own.append(b)
+			for b := range l.toDisk {
+				l.diskDone <- own.append(b)
 			}
 		}()
 	}
-	acks := make(chan *floorPeer, 1<<16)
-	for _, p := range peers {
-		go p.readAnswers(acks)
+	return l
+}
+
+// round returns once one of the peers has answered the frame, and the disk if there is one has it.
+func (l *floorLink) round(frame []byte) error {
+	if l.toDisk != nil {
+		l.toDisk <- frame[8:]
+	}
+	err := sendFloor(l.peers, frame)
+	for got := false; !got && err == nil; {
+		p := <-l.acks
+		p.owed--
+		got, err = p.owed == 0, p.err
+	}
+	if l.toDisk != nil {
+		err = errors.Join(err, <-l.diskDone)
+	}
+	return err
+}
+
+// writeLoop answers the calls of a queue in batches.
+func (l *floorLink) writeLoop(queue chan floorCall) {
+	if l.toDisk != nil {
+		defer close(l.toDisk)
 	}
 	var calls []floorCall
 	var frame []byte
 	for first := range queue {
 		calls, frame = takeFloorBatch(queue, first, calls[:0], frame[:0])
-		if own != nil {
-			toDisk <- frame[8:]
-		}
-		err := sendFloor(peers, frame)
-		for got := false; !got && err == nil; {
-			p := <-acks
-			p.owed--
-			got, err = p.owed == 0, p.err
-		}
-		if own != nil {
-			err = errors.Join(err, <-diskDone)
-		}
+		err := l.round(frame)
 		for _, call := range calls {
 			call.done <- err
 		}
+	}
+}
+
+// floorReads are reads that share rounds: all that come while one is under way wait for the next one, on one channel.
+type floorReads struct {
+	wanted chan struct{}
+	mu     sync.Mutex
+	next   *floorRound // guarded by mu
+}
+
+type floorRound struct {
+	done chan struct{}
+	err  error // written before done is closed
+}
+
+func newFloorReads() *floorReads {
+	return &floorReads{wanted: make(chan struct{}, 1), next: &floorRound{done: make(chan struct{})}}
+}
+
+func (r *floorReads) wait() error {
+	r.mu.Lock()
+	round := r.next
+	r.mu.Unlock()
+	select {
+	case r.wanted <- struct{}{}:
+	default:
+	}
+	<-round.done
+	return round.err
+}
+
+func (r *floorReads) loop(l *floorLink) {
+	var empty [8]byte
+	for range r.wanted {
+		r.mu.Lock()
+		round := r.next
+		r.next = &floorRound{done: make(chan struct{})}
+		r.mu.Unlock()
+		round.err = l.round(empty[:])
+		close(round.done)
 	}
 }
 
@@ -215,7 +277,7 @@ func sendFloor(peers []*floorPeer, frame []byte) error {
 	return nil
 }
 
-// floorPeer is a connection on which frames are sent and answered in order. owed, of floorLoop, is how many answers are to come.
+// floorPeer is a connection on which frames are sent and answered in order. owed, of floorLink, is how many answers are to come.
 type floorPeer struct {
 	conn net.Conn
 	owed int
