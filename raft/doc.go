@@ -177,8 +177,9 @@
 // had, as always.
 //
 // Leaving. A leader goes on for a while with a server that has left, until it has that in its log and was told that it is committed: so that it stops to stand for
-// election, and its host can end it. Who never hears of it disturbs nobody: it is not answered by those who hear a leader (§4.2.3), and
-// its log is too short for the others. A leader that is not among the new voters leads until that is committed, and does not count
+// election, and its host can end it. Who never hears of it disturbs nobody: those who hear a leader do not vote (§4.2.3), and
+// its log is too short for the others. When it asks for votes, those who know by a committed configuration that it has left say so
+// (RequestVoteReply.Stranger), and its host ends it if no leader speaks to it. A leader that is not among the new voters leads until that is committed, and does not count
 // itself (§4.2.2). Then it asks the best placed of them to stand for election (§3.10), so that there is no election timeout without a
 // leader. Until a server knows that the configuration without it is committed it stands for election, though not for its own vote: it may be the
 // only one that has it (figure 4.6).
@@ -190,6 +191,11 @@
 // data folder: so it neither votes nor stands before its log has the one that has it as it is now. A learner becomes a voter only when
 // its log has that. This differs from §4.2.1, by which servers vote whatever their configuration says, so that a new one that does not know
 // yet that it is a voter can be counted on. It can be here, too: learners vote, and it knows itself to be one.
+//
+// A server that was to begin the cluster, and has an empty log, knows of no data folders. Several of them, some of which have lost their disks at one
+// time or another, must not begin the cluster a second time. Who knows that something was committed tells those with empty logs
+// (RequestVoteReply.Founded, AppendEntries.LeaderCommit): they neither stand nor vote for each other from then on. What is left is that a
+// majority of the first members has lost its disks, and runs, and none of them reaches anybody who knows since it was started.
 //
 // # Leases
 //
