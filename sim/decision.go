@@ -201,6 +201,11 @@ func (w *world) leavesOut(d Decision) bool {
 	if w.options.Without.has(d) || !w.options.Only.isEmpty() && !w.options.Only.has(d) {
 		return true
 	}
+	if d.Source < 0 {
+		w.report.Faults++
+	} else {
+		w.report.Turns++
+	}
 	if w.options.decided != nil {
 		w.options.decided(d)
 	}

@@ -35,6 +35,36 @@ func FuzzDecisions(f *testing.F) {
 	})
 }
 
+// TestFlags: what repeats a run can be read again.
+func TestFlags(t *testing.T) {
+	without, err := ParseDecisions("loss,c2,f3-4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Seed: 1, Members: 3, Faults: FaultKill | FaultLoss, Workload: "reads", Without: without}
+	if got, want := o.Flags("--"), " --members=3 --faults=kill,loss --workload=reads --without=loss,c2,f3-4"; got != want {
+		t.Errorf("the flags are %q, want %q", got, want)
+	}
+	if f, err := ParseFaults("kill,loss"); err != nil || f != o.Faults {
+		t.Errorf("the faults are %v, %v", f, err)
+	}
+	for _, in := range []string{"x", "none,kill", "all,none"} {
+		if f, err := ParseFaults(in); err == nil {
+			t.Errorf("%q are the faults %v", in, f)
+		}
+	}
+	for _, o := range []Options{{Workload: "x"}, {Only: without}, {Members: 10}, {Duration: -1}} {
+		if _, err := Run(o); err == nil {
+			t.Errorf("%+v is run", o)
+		}
+	}
+	for _, workload := range Workloads {
+		if _, err := Run(Options{Seed: 2, Duration: 500 * 1e6, Workload: workload}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestWithoutOne: what is left out leaves the rest as it was, as far as its consequences let it.
 func TestWithoutOne(t *testing.T) {
 	run := func(without string) (ds []Decision, r *Report) {

@@ -92,6 +92,7 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 		k.faults = o.Faults
 	}
 	k.drawn = k.faults
+	k.setWorkload(o.Workload)
 	var ids []raft.NodeID
 	for id := 1; id <= k.members; id++ {
 		ids = append(ids, raft.NodeID(id))
@@ -103,6 +104,20 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 		}
 	}
 	return k
+}
+
+// setWorkload puts a workload in place of what the seed has drawn.
+func (k *knobs) setWorkload(name string) {
+	switch name {
+	case "writes":
+		k.readPart = 5
+	case "reads":
+		k.readPart = 95
+	case "sessions":
+		k.patrons, k.clients = max(k.patrons, 6), 1
+	case "idle":
+		k.clients, k.patrons, k.think = 1, 0, 2*time.Second
+	}
 }
 
 // mishaps says of how many of 1000 messages of a kind something happens to.

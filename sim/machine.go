@@ -93,7 +93,7 @@ const (
 
 // find runs seeds until one fails, and returns how.
 func find[C, R any](t *testing.T, m Machine[C, R], o Options, p plan) error {
-	if err := errors.Join(m.validate(), o.validate()); err != nil {
+	if err := errors.Join(m.validate(), o.Check()); err != nil {
 		return err
 	}
 	if *p.seed != 0 {

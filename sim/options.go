@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,6 +17,8 @@ type Options struct {
 	Duration time.Duration
 	// Faults is what may go wrong: some of it by the seed.
 	Faults Faults
+	// Workload is what clients do: one of Workloads; what the seed decides if it is empty.
+	Workload string
 	// Without is what is left out of what the seed decides, and Only, if there is something in it, what alone is left of the decisions that have
 	// numbers. The rest stays as it is.
 	Without Decisions
@@ -32,12 +35,16 @@ type Options struct {
 	until   time.Duration  // the run ends then, undecided; zero: it does not
 }
 
-func (o Options) validate() error {
+// Check says what of the options cannot be.
+func (o Options) Check() error {
 	if o.Members < 0 || o.Members > membersMax {
 		return fmt.Errorf("sim: Options.Members is %d: it must be 1 to %d, or zero for the seed to choose", o.Members, membersMax)
 	}
 	if o.Duration < 0 {
 		return fmt.Errorf("sim: Options.Duration is %v: it cannot be negative", o.Duration)
+	}
+	if o.Workload != "" && !slices.Contains(Workloads, o.Workload) {
+		return fmt.Errorf("sim: Options.Workload is %q: there are %s", o.Workload, strings.Join(Workloads, ", "))
 	}
 	if o.Only.faults != 0 || o.Only.calls {
 		return fmt.Errorf("sim: Options.Only is %v: it can have decisions with numbers alone", o.Only)
@@ -66,12 +73,16 @@ func (o Options) Flags(dashes string) string {
 	default:
 		add("faults", strings.ReplaceAll(o.Faults.String(), "+", ","))
 	}
+	add("workload", o.Workload)
 	add("without", o.Without.String())
 	add("only", o.Only.String())
 	return b.String()
 }
 
 const membersMax = 9
+
+// Workloads are the names of what clients can do: mostly writes, mostly reads, commands of sessions, or next to nothing.
+var Workloads = []string{"writes", "reads", "sessions", "idle"}
 
 // Faults is a set of things that go wrong.
 type Faults uint32

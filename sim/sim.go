@@ -9,7 +9,7 @@ import (
 
 // Run runs one cluster and checks it. It fails with a *Violation when a property does not hold, and then the report is of the run so far.
 func Run(o Options) (*Report, error) {
-	if err := o.validate(); err != nil {
+	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	w := newWorld(o)
@@ -112,6 +112,7 @@ type Report struct {
 
 // Counts says how often something happened.
 type Counts struct {
+	Faults, Turns              int // decisions to make something go wrong, and turns of clients
 	Starts, PowerCuts, Kills   int
 	DeathsInside               int // of them, those in the middle of a step
 	Partitions, Pauses         int

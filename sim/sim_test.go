@@ -23,6 +23,7 @@ var (
 	membersFlag  = flag.Int("members", 0, "with -seed: so many members")
 	durationFlag = flag.Duration("duration", 0, "with -seed: so much time with faults")
 	faultsFlag   = flag.String("faults", "", "with -seed: these faults")
+	workloadFlag = flag.String("workload", "", "with -seed: this workload")
 	withoutFlag  = flag.String("without", "", "with -seed: without these decisions")
 	onlyFlag     = flag.String("only", "", "with -seed: with these decisions alone")
 	shrinkFlag   = flag.Duration("shrink", 30*time.Second, "look so long for a smaller run that fails in the same way")
@@ -42,7 +43,7 @@ func TestSeeds(t *testing.T) {
 		if testing.Verbose() {
 			story = os.Stdout
 		}
-		o := Options{Seed: *seedFlag, Story: story, Members: *membersFlag, Duration: *durationFlag}
+		o := Options{Seed: *seedFlag, Story: story, Members: *membersFlag, Workload: *workloadFlag, Duration: *durationFlag}
 		var errs [3]error
 		o.Faults, errs[0] = ParseFaults(*faultsFlag)
 		o.Without, errs[1] = ParseDecisions(*withoutFlag)

@@ -113,7 +113,8 @@ func (a *app) command() *cobra.Command {
   balsa put, get, ...  write and read
   balsa status         how the cluster is
   balsa members        who is in it; add, remove, replace and others change that
-  balsa bench          how fast it is`,
+  balsa bench          how fast it is
+  balsa sim            clusters under faults, simulated, to see that all holds`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noSuchCommand,
@@ -132,7 +133,7 @@ func (a *app) command() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(a.devCommand(), a.serverCommand(), a.versionCommand(),
 		a.putCommand(), a.getCommand(), a.delCommand(), a.txnCommand(), a.statusCommand(), a.membersCommand(), a.moveLeaderCommand(),
-		a.benchCommand())
+		a.benchCommand(), a.simCommand())
 	return root
 }
 

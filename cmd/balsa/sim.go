@@ -1,0 +1,395 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/balsa-raft/balsa/sim"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// simOptions is what both commands of the simulator are asked.
+type simOptions struct {
+	members  int
+	duration time.Duration
+	faults   string
+	workload string
+	without  string
+	only     string
+	shrink   time.Duration
+}
+
+// simRuns is what "balsa sim" is asked to do.
+type simRuns struct {
+	simOptions
+	seeds    int
+	minutes  float64
+	first    uint64
+	parallel int
+	dir      string
+
+	// Package sim's, but for tests.
+	run     func(sim.Options) (*sim.Report, error)
+	shrinks func(sim.Options, time.Duration, func(sim.Size)) (*sim.Shrunk, error)
+}
+
+func (a *app) simCommand() *cobra.Command {
+	s := &simRuns{run: sim.Run, shrinks: sim.Shrink}
+	cmd := &cobra.Command{
+		Use:   "sim",
+		Short: "Simulate clusters under faults, and check what must hold",
+		Long: `Simulate clusters under faults, and check what must hold: the code of this program, on simulated disks, links and clocks. Each seed is a run of
+its own, and the same every time. It ends with a table of the situations that were reached.
+
+Without --seeds and --minutes it runs 1000 seeds. Ctrl-C ends it and prints what was done. When a property does not hold, the exit code is 1, and there is
+one line that runs the seed again; the story goes to a file, and so does a trace. Then a smaller run is looked for that fails in the same way.`,
+		Example: `  balsa sim --minutes 10
+  balsa sim --seeds 5000 --first 100001 --members 5 --faults all
+  balsa sim --seeds 500 --faults power,disk-error,members --workload sessions
+  balsa sim replay 42`,
+		Args: noSuchCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("seeds") && cmd.Flags().Changed("minutes") {
+				s.seeds = 0
+			}
+			return a.runSim(cmd.Context(), s)
+		},
+	}
+	f := cmd.Flags()
+	s.addTo(f)
+	f.IntVar(&s.seeds, "seeds", 1000, "how many seeds; 0: as many as there is time for")
+	f.Float64Var(&s.minutes, "minutes", 0, "begin no other seed after so long; 0: no limit")
+	f.Uint64Var(&s.first, "first", 1, "the first seed")
+	f.IntVar(&s.parallel, "parallel", runtime.GOMAXPROCS(0), "how many runs at the same time")
+	f.StringVar(&s.dir, "dir", ".", "the folder for the story and the trace of a failure")
+	cmd.AddCommand(a.simReplayCommand())
+	return cmd
+}
+
+func (s *simOptions) addTo(f *pflag.FlagSet) {
+	f.IntVar(&s.members, "members", 0, "how many members the clusters begin with, up to 9 (default: as the seed decides)")
+	f.DurationVar(&s.duration, "duration", 0, "how long faults and clients go on in a run, in simulated time (default: as the seed decides)")
+	f.StringVar(&s.faults, "faults", "", "what goes wrong, as power,loss,members; all or none (default: as the seed decides)")
+	f.StringVar(&s.workload, "workload", "", "what clients do: "+strings.Join(sim.Workloads, ", ")+" (default: as the seed decides)")
+	f.StringVar(&s.without, "without", "", "leave this out of what the seed decides: faults by name, f3 or f3-9 (single faults), a3, c2, c2.5 (clients and single turns of theirs), calls")
+	f.StringVar(&s.only, "only", "", "leave out all single faults and turns but these")
+	f.DurationVar(&s.shrink, "shrink", 30*time.Second, "look so long for a smaller run that fails in the same way; 0: not at all")
+}
+
+// options are package sim's.
+func (s *simOptions) options(seed uint64) (o sim.Options, err error) {
+	o = sim.Options{Seed: seed, Members: s.members, Duration: s.duration, Workload: s.workload}
+	if o.Faults, err = sim.ParseFaults(s.faults); err != nil {
+		return o, inputError("--faults: %v", err)
+	}
+	if o.Without, err = sim.ParseDecisions(s.without); err != nil {
+		return o, inputError("--without: %v", err)
+	}
+	if o.Only, err = sim.ParseDecisions(s.only); err != nil {
+		return o, inputError("--only: %v", err)
+	}
+	if err := o.Check(); err != nil {
+		return o, inputError("%v", err)
+	}
+	return o, nil
+}
+
+// simTotal is what all runs so far have seen.
+type simTotal struct {
+	mu        sync.Mutex
+	began     time.Time
+	cpu       time.Duration // when it began
+	next      uint64
+	runs      int
+	simulated time.Duration
+	faults    int
+	steps     uint64
+	recovery  time.Duration // the slowest
+	coverage  sim.Coverage
+	failed    *sim.Options // the first that did
+	failure   error
+}
+
+func (t *simTotal) add(r *sim.Report) {
+	t.runs++
+	t.simulated += r.Time
+	t.faults += r.Faults
+	t.steps += r.Steps
+	t.recovery = max(t.recovery, r.Recovery)
+	t.coverage.Add(&r.Coverage)
+}
+
+// line is how far it is.
+func (t *simTotal) line() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	wall := time.Since(t.began).Seconds()
+	reached, of := t.coverage.Reached()
+	line := fmt.Sprintf("%d seeds, %.1f a second, %s simulated", t.runs, float64(t.runs)/max(wall, 0.001), t.simulated.Round(time.Second))
+	if cpu := (cpuTime() - t.cpu).Seconds(); cpu > 0 {
+		line += fmt.Sprintf(" (%.0f s a CPU second)", t.simulated.Seconds()/cpu)
+	}
+	return line + fmt.Sprintf(", %d faults, coverage %d of %d", t.faults, reached, of)
+}
+
+// cpuTime is what this process has used; zero if that is not known.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// runSim runs seeds until one fails, they or the time are over, or ctx ends.
+func (a *app) runSim(ctx context.Context, s *simRuns) error {
+	o, err := s.options(0)
+	switch {
+	case err != nil:
+		return err
+	case s.seeds < 0 || s.minutes < 0:
+		return inputError("--seeds and --minutes cannot be negative")
+	case s.parallel < 1:
+		return inputError("--parallel %d: it must be at least 1", s.parallel)
+	}
+	if s.minutes > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, time.Duration(s.minutes*float64(time.Minute)))
+		defer stop()
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // runs make much and keep little
+	t := &simTotal{began: time.Now(), cpu: cpuTime(), next: s.first}
+	shown := a.showProgress(t)
+	var workers sync.WaitGroup
+	for range s.parallel {
+		workers.Go(func() { s.work(ctx, o, t) })
+	}
+	workers.Wait()
+	shown()
+	fmt.Fprintf(a.stdout, "%s\n", t.line())
+	fmt.Fprintf(a.stdout, "%d steps, slowest recovery %v\n", t.steps, t.recovery.Round(time.Millisecond))
+	if t.failed != nil {
+		return a.simFailed(s, *t.failed, t.failure)
+	}
+	fmt.Fprintf(a.stdout, "\nHow often each situation came up, and what was going on when each fault struck:\n\n%v", &t.coverage)
+	if names := t.coverage.Empty(t.runs); len(names) > 0 && s.plain() {
+		fmt.Fprintf(a.stdout, "\nNever, and so many seeds should: %s\n", strings.Join(names, "; "))
+	}
+	return nil
+}
+
+// plain reports whether the seeds decide everything: only then they can be expected to reach all.
+func (s *simOptions) plain() bool {
+	return s.members == 0 && s.duration == 0 && s.faults == "" && s.workload == "" && s.without == "" && s.only == ""
+}
+
+// work runs one seed after the other. Runs share nothing: how many there are at the same time does not change any of them.
+func (s *simRuns) work(ctx context.Context, o sim.Options, t *simTotal) {
+	for {
+		t.mu.Lock()
+		o.Seed = t.next
+		over := t.failed != nil || ctx.Err() != nil || s.seeds > 0 && o.Seed-s.first >= uint64(s.seeds)
+		if !over {
+			t.next++
+		}
+		t.mu.Unlock()
+		if over {
+			return
+		}
+		r, err := s.run(o)
+		t.mu.Lock()
+		if err == nil {
+			t.add(r)
+		} else if t.failed == nil || o.Seed < t.failed.Seed {
+			t.failed, t.failure = &o, err
+		}
+		t.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// showProgress keeps one line up to date, or without a terminal writes one now and then. The function that it returns ends that.
+func (a *app) showProgress(t *simTotal) (end func()) {
+	every, format := 30*time.Second, "%s\n"
+	if a.isTerminal(a.stderr) {
+		every, format = 200*time.Millisecond, "\r\x1b[K%s"
+	}
+	done := make(chan struct{})
+	var shows sync.WaitGroup
+	shows.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				fmt.Fprintf(a.stderr, format, t.line())
+			case <-done:
+				if a.isTerminal(a.stderr) {
+					io.WriteString(a.stderr, "\r\x1b[K")
+				}
+				return
+			}
+		}
+	})
+	return func() {
+		close(done)
+		shows.Wait()
+	}
+}
+
+// simFailed tells of a failure, writes its story, and looks for a smaller one.
+func (a *app) simFailed(s *simRuns, o sim.Options, failure error) error {
+	fmt.Fprintf(a.stdout, "\nFAILED  %v\nreplay  %s sim replay %d%s\n", failure, a.call, o.Seed, o.Flags("--"))
+	var v *sim.Violation
+	if !errors.As(failure, &v) {
+		return failure
+	}
+	if s.shrink > 0 {
+		small, err := s.shrinks(o, s.shrink, a.showShrinking())
+		if a.isTerminal(a.stderr) {
+			io.WriteString(a.stderr, "\r\x1b[K")
+		}
+		if err == nil {
+			o = small.Options
+			a.printShrunk(small)
+		}
+	}
+	name := filepath.Join(s.dir, fmt.Sprintf("balsa-sim-%d", o.Seed))
+	if err := s.tell(o, name+".txt", name+".jsonl"); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "story   %s.txt\ntrace   %s.jsonl\n", name, name)
+	return fmt.Errorf("seed %d: %s does not hold", v.Seed, v.Property)
+}
+
+func (a *app) printShrunk(small *sim.Shrunk) {
+	fmt.Fprintf(a.stdout, "\nsmaller after %d runs: %v\nbefore  %v\nafter   %v\nreplay  %s sim replay %d%s\n",
+		small.Runs, small.Violation, small.Before, small.After, a.call, small.Options.Seed, small.Options.Flags("--"))
+}
+
+func (a *app) showShrinking() func(sim.Size) {
+	if !a.isTerminal(a.stderr) {
+		return nil
+	}
+	return func(size sim.Size) { fmt.Fprintf(a.stderr, "\r\x1b[Ksmaller: %v", size) }
+}
+
+// tell runs one once more, with its story and its trace written to files. An empty name is none, - is standard output.
+func (s *simRuns) tell(o sim.Options, story, trace string) (err error) {
+	for _, f := range []struct {
+		name string
+		to   *io.Writer
+	}{{story, &o.Story}, {trace, &o.Trace}} {
+		if f.name == "" {
+			continue
+		}
+		file, openErr := os.Create(f.name)
+		if openErr != nil {
+			return openErr
+		}
+		w := &failingWriter{w: file}
+		*f.to = w
+		defer func() { err = errors.Join(err, w.err, file.Close()) }()
+	}
+	s.run(o)
+	return nil
+}
+
+// failingWriter keeps the first error.
+type failingWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (f *failingWriter) Write(b []byte) (int, error) {
+	if f.err == nil {
+		_, f.err = f.w.Write(b)
+	}
+	return len(b), nil
+}
+
+// simReplay is what "balsa sim replay" is asked to do.
+type simReplay struct {
+	simOptions
+	story, trace string
+	small        bool
+}
+
+func (a *app) simReplayCommand() *cobra.Command {
+	s := &simReplay{}
+	cmd := &cobra.Command{
+		Use:   "replay SEED",
+		Short: "Run one seed again, and tell its story",
+		Long: `Run one seed again, and tell its story: a line for everything that happens, with the simulated time. The same seed and flags are the same run, with
+the same program. --trace writes it as data, a line of JSON each; docs/formats.md describes them.`,
+		Example: `  balsa sim replay 42
+  balsa sim replay 42 --story story.txt --trace trace.jsonl
+  balsa sim replay 42 --without loss,f3,c2 | less`,
+		Args: argCount(1, 1, "sim replay SEED [flags]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			seed, err := strconv.ParseUint(args[0], 10, 64)
+			if err != nil {
+				return inputError("the seed %q is no number", args[0])
+			}
+			return a.runReplay(s, seed)
+		},
+	}
+	f := cmd.Flags()
+	s.addTo(f)
+	f.StringVar(&s.story, "story", "-", "the file for the story; - is standard output; empty: none")
+	f.StringVar(&s.trace, "trace", "", "the file for the trace")
+	f.BoolVar(&s.small, "small", false, "look for a smaller run that fails in the same way, and tell that one's story")
+	return cmd
+}
+
+func (a *app) runReplay(s *simReplay, seed uint64) error {
+	o, err := s.options(seed)
+	if err != nil {
+		return err
+	}
+	if s.small {
+		small, err := sim.Shrink(o, s.shrink, a.showShrinking())
+		if err != nil {
+			return err
+		}
+		o = small.Options
+		defer a.printShrunk(small)
+	}
+	runs := &simRuns{}
+	var failure error
+	var report *sim.Report
+	runs.run = func(o sim.Options) (*sim.Report, error) {
+		if s.story == "-" {
+			o.Story = a.stdout
+		}
+		report, failure = sim.Run(o)
+		return report, failure
+	}
+	story := s.story
+	if story == "-" {
+		story = ""
+	}
+	if err := runs.tell(o, story, s.trace); err != nil {
+		return err
+	}
+	if failure != nil {
+		return failure
+	}
+	fmt.Fprintf(a.stdout, "seed %d: all that was checked holds: %v simulated, %d steps, %d faults, %d client turns, trace %016x\n",
+		seed, report.Time.Round(time.Millisecond), report.Steps, report.Faults, report.Turns, report.Trace)
+	return nil
+}
