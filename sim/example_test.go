@@ -6,6 +6,9 @@ import (
 	"iter"
 	"maps"
 	"math/rand/v2"
+	"os"
+	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -85,7 +88,7 @@ func harbours(piers func(map[string]int) iter.Seq[string]) sim.Machine[cargo, st
 //
 //	sim: seed 1: Same Answers does not hold: n2 answers entry 12, {Pier: Planks:9}, with "east north ", and the machine that executes all
 //	commands one by one with "north east " (incarnation 1 of the member, after entry 12; it has executed all commands since it began)
-//	again: go test -run '^TestHarbour$' -sim.seed=1 -v
+//	again: go test -run '^TestHarbour$' -v -sim.seed=1
 //
 // With sameOrder in the place of anyOrder it passes.
 func ExampleTest() {
@@ -114,4 +117,29 @@ func TestHarbourPlanted(t *testing.T) {
 		t.Fatalf("what was found is %v", err)
 	}
 	t.Log(err)
+}
+
+// TestFlags: a failure names the flags that show it again.
+func TestFlags(t *testing.T) {
+	if os.Getenv("HARBOUR_FAILS") != "" {
+		sim.Test(t, harbours(anyOrder), sim.Options{})
+		return
+	}
+	run := func(args ...string) string {
+		c := exec.Command(os.Args[0], append([]string{"-test.run=^TestFlags$"}, args...)...)
+		c.Env = append(os.Environ(), "HARBOUR_FAILS=yes")
+		b, err := c.CombinedOutput()
+		if err == nil {
+			t.Errorf("with %v it has passed", args)
+		}
+		return string(b)
+	}
+	first := run("-sim.shrink=0")
+	again := regexp.MustCompile(`again: go test -run '\^TestFlags\$' -v (-sim.seed=[0-9]+)\n`).FindStringSubmatch(first)
+	if again == nil {
+		t.Fatal(first)
+	}
+	if story := run(again[1], "-test.v"); !strings.Contains(story, "Same Answers does not hold") || !strings.Contains(story, "executes entry") {
+		t.Errorf("with %s there is no story: %s", again[1], story)
+	}
 }

@@ -16,6 +16,8 @@ import (
 
 // guests makes them, and knows what is right.
 type guests interface {
+	// around runs a run.
+	around(run func() (*Report, error)) (*Report, error)
 	begin(w *world)
 	// command is the bytes of a random one.
 	command(r *rand.Rand) []byte

@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/balsa-raft/balsa"
@@ -51,8 +50,10 @@ type Machine[C, R any] struct {
 //
 //	-sim.seed=7     seed 7 and no other; with -v, step by step
 //	-sim.seeds=500  so many seeds, however long it takes
+//	-sim.shrink=1m  how long to look for a smaller run that fails in the same way; 2s by default, 0 for not at all
 //
-// A failure says which flags show it again. The same seed is the same run, as long as machine and Command are not changed and depend on nothing but
+// A failure says which flags show it again: these, and others that leave out what was not needed for it (-sim.members, -sim.duration, -sim.faults, -sim.without,
+// -sim.only). The same seed is the same run, as long as machine and Command are not changed and depend on nothing but
 // what they are given; one that does otherwise may pass sometimes, so that -sim.seed runs the seed up to ten times. A machine that has a method Close() error is closed
 // at the end of the run.
 //
@@ -62,26 +63,34 @@ type Machine[C, R any] struct {
 // Large states make slow runs: machines should begin empty, and commands be small.
 func Test[C, R any](t *testing.T, m Machine[C, R], o Options) {
 	t.Helper()
-	if err := find(t, m, o, flags); err != nil {
+	if err := find(t, m, o, *flags); err != nil {
 		t.Error(err)
 	}
 }
 
-// plan is which seeds are run.
+// plan is what Test runs.
 type plan struct {
-	seed  *uint64 // this one alone; zero: none
-	seeds *int    // so many; zero: as many as the time allows
+	seed   uint64        // this one alone; zero: none
+	seeds  int           // so many; zero: as many as the time allows
+	shrink time.Duration // for how long a failing run is made smaller
+	only   Options       // with seed: what is set here takes the place of what Test was given
 }
 
 // flags are those of the program, if go test has built it.
-var flags = func() plan {
+var flags = func() *plan {
+	p := &plan{}
 	if !testing.Testing() {
-		return plan{new(uint64), new(int)}
+		return p
 	}
-	return plan{
-		flag.Uint64("sim.seed", 0, "sim.Test: run this seed alone; with -v, tell its story"),
-		flag.Int("sim.seeds", 0, "sim.Test: run so many seeds, however long it takes"),
-	}
+	flag.Uint64Var(&p.seed, "sim.seed", 0, "sim.Test: run this seed alone; with -v, tell its story")
+	flag.IntVar(&p.seeds, "sim.seeds", 0, "sim.Test: run so many seeds, however long it takes")
+	flag.DurationVar(&p.shrink, "sim.shrink", 2*time.Second, "sim.Test: look so long for a smaller run that fails in the same way")
+	flag.IntVar(&p.only.Members, "sim.members", 0, "with -sim.seed: so many members")
+	flag.DurationVar(&p.only.Duration, "sim.duration", 0, "with -sim.seed: so much time with faults")
+	flag.Func("sim.faults", "with -sim.seed: these faults", func(text string) (err error) { p.only.Faults, err = ParseFaults(text); return err })
+	flag.Func("sim.without", "with -sim.seed: without these decisions", func(text string) (err error) { p.only.Without, err = ParseDecisions(text); return err })
+	flag.Func("sim.only", "with -sim.seed: with these decisions alone", func(text string) (err error) { p.only.Only, err = ParseDecisions(text); return err })
+	return p
 }()
 
 const (
@@ -96,33 +105,83 @@ func find[C, R any](t *testing.T, m Machine[C, R], o Options, p plan) error {
 	if err := errors.Join(m.validate(), o.Check()); err != nil {
 		return err
 	}
-	if *p.seed != 0 {
-		o.Seed = *p.seed
-		if testing.Verbose() && o.Story == nil {
-			o.Story = t.Output()
-		}
-		for range replaysMax {
-			if _, err := m.run(t, o); err != nil {
-				return err
-			}
-		}
-		return nil
+	if p.seed != 0 {
+		return m.again(t, p.on(o))
 	}
 	o.Seed = max(1, o.Seed)
 	n, start := seedsMax, time.Now()
-	if *p.seeds > 0 {
-		n = *p.seeds
+	if p.seeds > 0 {
+		n = p.seeds
 	}
 	for i := range n {
-		if i >= seedsMin && *p.seeds == 0 && time.Since(start) > timeMax {
+		if i >= seedsMin && p.seeds == 0 && time.Since(start) > timeMax {
 			break
 		}
 		if _, err := m.run(t, o); err != nil {
-			return fmt.Errorf("%w\nagain: go test -run '%s' -sim.seed=%d -v", err, pattern(t.Name()), o.Seed)
+			return m.shrunk(t, o, err, p.shrink)
 		}
 		o.Seed++
 	}
 	return nil
+}
+
+// on is o with what flags say.
+func (p plan) on(o Options) Options {
+	o.Seed = p.seed
+	if p.only.Members != 0 {
+		o.Members = p.only.Members
+	}
+	if p.only.Duration != 0 {
+		o.Duration = p.only.Duration
+	}
+	if p.only.Faults != 0 {
+		o.Faults = p.only.Faults
+	}
+	if !p.only.Without.isEmpty() {
+		o.Without = p.only.Without
+	}
+	if !p.only.Only.isEmpty() {
+		o.Only = p.only.Only
+	}
+	return o
+}
+
+// again runs a seed that has failed before.
+func (m *Machine[C, R]) again(t *testing.T, o Options) error {
+	if testing.Verbose() && o.Story == nil {
+		o.Story = t.Output()
+	}
+	for range replaysMax {
+		if _, err := m.run(t, o); err != nil {
+			return withStack(err)
+		}
+	}
+	return nil
+}
+
+// shrunk says how a run has failed, and how to see it again: a smaller one, if there is one.
+func (m *Machine[C, R]) shrunk(t *testing.T, o Options, err error, limit time.Duration) error {
+	err = withStack(err)
+	again := func(o Options) string {
+		return fmt.Sprintf("go test -run '%s' -v -sim.seed=%d%s", pattern(t.Name()), o.Seed, o.Flags("-sim."))
+	}
+	err = fmt.Errorf("%w\nagain: %s", err, again(o))
+	if limit <= 0 {
+		return err
+	}
+	o.guests = m.trial(t)
+	if s, failed := Shrink(o, limit, nil); failed == nil && s.After.Steps < s.Before.Steps {
+		err = fmt.Errorf("%w\nsmaller: %v\nbefore: %v\nafter:  %v\nagain: %s", err, s.Violation, s.Before, s.After, again(s.Options))
+	}
+	return err
+}
+
+// withStack tells where a panic was, too.
+func withStack(err error) error {
+	if v := (*Violation)(nil); errors.As(err, &v) && v.Stack != "" {
+		return fmt.Errorf("%w\n%s", err, v.Stack)
+	}
+	return err
 }
 
 // pattern is what chooses a test by its name.
@@ -148,26 +207,6 @@ func (m *Machine[C, R]) checkCommands() error {
 		}
 	}
 	return nil
-}
-
-// run runs one seed.
-func (m *Machine[C, R]) run(t *testing.T, o Options) (r *Report, err error) {
-	if m.RealTime || m.Disk != nil {
-		o.guests = newTrial(m, nil)
-		return Run(o)
-	}
-	defer func() {
-		// Goroutines of machines that have died in the middle of something, and could not be closed, are left. They are no failure.
-		if left := recover(); left != nil && r == nil {
-			panic(left)
-		}
-	}()
-	synctest.Test(t, func(*testing.T) {
-		start := time.Now()
-		o.guests = newTrial(m, func(now time.Duration) { time.Sleep(time.Until(start.Add(now))) })
-		r, err = Run(o)
-	})
-	return r, err
 }
 
 // show is a value on one line of no more than some length.

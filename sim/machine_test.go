@@ -140,8 +140,7 @@ func modelLedger() func(balsa.Entry[order, string]) string { return newLedger().
 // pass runs some seeds, or as many as -sim.seeds says, none of which may fail.
 func pass[C, R any](t *testing.T, m Machine[C, R], o Options) {
 	t.Helper()
-	n := max(4, *flags.seeds)
-	if err := find(t, m, o, plan{new(uint64), &n}); err != nil {
+	if err := find(t, m, o, plan{seeds: max(4, flags.seeds)}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -163,7 +162,7 @@ func TestMachine(t *testing.T) {
 func expect[C, R any](t *testing.T, m Machine[C, R], wants ...string) {
 	t.Helper()
 	start := time.Now()
-	err := find(t, m, Options{}, plan{new(uint64), new(int)})
+	err := find(t, m, Options{}, plan{})
 	if err == nil {
 		t.Fatal("nothing was found")
 	}
@@ -493,4 +492,78 @@ func (c *closing) Close() error {
 // hidden has no Close.
 type hidden struct {
 	balsa.StateMachine[order, string]
+}
+
+// TestPlantedOptions: what answers do not show, or cannot, what a Machine says beside them can.
+func TestPlantedOptions(t *testing.T) {
+	table := func(m balsa.StateMachine[order, string]) any { return maps.Clone(m.(*planted).Values) }
+	silent := func(p *planted) {
+		p.execute = func(l *ledger, e balsa.Entry[order, string]) string { l.execute(e); return "done" }
+	}
+	for name, test := range map[string]struct {
+		want  string
+		plant func(p *planted)
+		more  func(m *Machine[order, string])
+	}{
+		"State": {"Same State does not hold: ", func(p *planted) {
+			silent(p)
+			p.restore = func(l *ledger, r io.Reader) error { err := l.Restore(r); delete(l.Values, "a"); return err }
+		}, func(m *Machine[order, string]) { m.State = table }},
+		"SameBytes": {"Same Bytes does not hold: ", func(p *planted) {
+			p.snapshot = func(l *ledger) (func(io.Writer) error, error) {
+				b, err := json.Marshal(l)
+				b = append(b, strings.Repeat(" ", rand.IntN(200))...)
+				return func(w io.Writer) error { _, err := w.Write(b); return err }, err
+			}
+		}, func(m *Machine[order, string]) { m.SameBytes = true }},
+		"Model": {"Model does not hold: ", func(p *planted) {
+			p.execute = func(l *ledger, e balsa.Entry[order, string]) string {
+				if e.Command.Value == 49 { // the same on all members, and wrong
+					e.Command.Value++
+				}
+				return l.execute(e)
+			}
+		}, func(m *Machine[order, string]) { m.Model = modelLedger }},
+		"Equal": {"Same Answers does not hold: ", nil, func(m *Machine[order, string]) { m.Equal = func(a, b string) bool { return a == b && a != "0" } }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := ledgers(test.plant)
+			test.more(&m)
+			expect(t, m, test.want)
+		})
+	}
+}
+
+// TestMachineRefused: what cannot be run is refused with a reason.
+func TestMachineRefused(t *testing.T) {
+	n := 0
+	for want, spoil := range map[string]func(m *Machine[order, string]){
+		"Machine.Command is nil":              func(m *Machine[order, string]) { m.Command = nil },
+		"Machine.New and Machine.Disk":        func(m *Machine[order, string]) { m.New = nil },
+		"it must depend on that alone":        func(m *Machine[order, string]) { m.Command = func(r *rand.Rand) order { n++; return order{Value: n} } },
+		"No Error does not hold: the machine": func(m *Machine[order, string]) { m.New, m.Disk = nil, keptLedgers(nil).Disk },
+	} {
+		m := ledgers(nil)
+		spoil(&m)
+		if strings.HasPrefix(want, "No Error") { // a machine on a disk that keeps nothing
+			m.Disk = func() balsatest.Disk[order, string] {
+				return balsatest.Disk[order, string]{Open: func() (balsa.StateMachine[order, string], error) { return newLedger(), nil }, Crash: func() {}}
+			}
+		}
+		if err := find(t, m, Options{}, plan{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("not %q, but %v", want, err)
+		}
+	}
+}
+
+// TestShrunk: a failing run of a machine is made smaller, and a line repeats it.
+func TestShrunk(t *testing.T) {
+	m := ledgers(func(p *planted) {
+		p.restore = func(l *ledger, r io.Reader) error { err := l.Restore(r); l.Count = 0; return err }
+	})
+	err := find(t, m, Options{}, plan{shrink: 700 * time.Millisecond})
+	if err == nil || !strings.Contains(err.Error(), "smaller: sim: seed ") {
+		t.Fatal(err)
+	}
+	t.Log(err)
 }

@@ -12,6 +12,13 @@ func Run(o Options) (*Report, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
+	if o.guests != nil {
+		return o.guests.around(func() (*Report, error) { return run(o) })
+	}
+	return run(o)
+}
+
+func run(o Options) (*Report, error) {
 	w := newWorld(o)
 	w.live()
 	w.endGuests()

@@ -8,6 +8,9 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"runtime/debug"
+	"strings"
+	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/balsa-raft/balsa"
@@ -22,7 +25,8 @@ type trial[C, R any] struct {
 	*Machine[C, R]
 	w     *world
 	codec balsa.Codec[C]
-	clock func(now time.Duration) // brings the clock that machines see forward; nil: they see the computer's
+	t     *testing.T
+	since time.Time // when the run began, by the clock that machines see; zero: that is the computer's
 
 	judge    *visitor[C, R]
 	model    func(balsa.Entry[C, R]) R
@@ -44,16 +48,38 @@ type executed[R any] struct {
 	data    []byte
 }
 
-func newTrial[C, R any](m *Machine[C, R], clock func(time.Duration)) *trial[C, R] {
-	return &trial[C, R]{
-		Machine: m, codec: balsa.CodecFor[C](), clock: clock,
-		executed: make(map[raft.Index]*executed[R]), torn: make(map[balsa.StateMachine[C, R]]bool),
+// run runs one cluster.
+func (m *Machine[C, R]) run(t *testing.T, o Options) (*Report, error) {
+	o.guests = m.trial(t)
+	return Run(o)
+}
+
+func (m *Machine[C, R]) trial(t *testing.T) *trial[C, R] {
+	return &trial[C, R]{Machine: m, codec: balsa.CodecFor[C](), t: t}
+}
+
+// around implements guests: machines see the simulator's clock.
+func (t *trial[C, R]) around(run func() (*Report, error)) (r *Report, err error) {
+	if t.RealTime || t.Disk != nil {
+		return run()
 	}
+	defer func() {
+		// Goroutines of machines that have died in the middle of something, and could not be closed, are left. They are no failure.
+		if left := recover(); left != nil && r == nil {
+			panic(left)
+		}
+	}()
+	synctest.Test(t.t, func(*testing.T) {
+		t.since = time.Now()
+		r, err = run()
+	})
+	return r, err
 }
 
 // begin implements guests.
 func (t *trial[C, R]) begin(w *world) {
-	t.w = w
+	t.w, t.model, t.order, t.opened = w, nil, nil, nil
+	t.executed, t.torn = make(map[raft.Index]*executed[R]), make(map[balsa.StateMachine[C, R]]bool)
 	t.judge = &visitor[C, R]{trial: t, name: "the machine that executes all commands one by one"}
 	if t.Disk != nil {
 		t.judge.disk = &guestDisk[C, R]{Disk: t.Disk()}
@@ -204,8 +230,8 @@ var errEnded = errors.New("the run has ended")
 
 // call calls the machine. What it says, and a panic, ends the run.
 func (v *visitor[C, R]) call(what string, f func() error) (err error) {
-	if v.clock != nil {
-		v.clock(v.w.now)
+	if !v.since.IsZero() {
+		time.Sleep(time.Until(v.since.Add(v.w.now)))
 	}
 	v.calls++
 	defer func() {
@@ -217,7 +243,7 @@ func (v *visitor[C, R]) call(what string, f func() error) (err error) {
 			panic(r)
 		default:
 			v.w.fail("No Panic", "%s: %s%s: %v (%s)", v.name, what, v.of(), r, v.history())
-			v.w.failure.Stack = string(debug.Stack())
+			v.w.failure.Stack = ownStack(string(debug.Stack()))
 			err = errEnded
 		}
 	}()
@@ -229,6 +255,17 @@ func (v *visitor[C, R]) call(what string, f func() error) (err error) {
 		return errEnded
 	}
 	return nil
+}
+
+// ownStack is what of a stack is the machine's: from the panic on, down to who called it here.
+func ownStack(stack string) string {
+	if i := strings.Index(stack, "\npanic("); i >= 0 {
+		stack = stack[i+1:]
+	}
+	if i := strings.Index(stack, "\ngithub.com/balsa-raft/balsa/sim.(*visitor["); i >= 0 {
+		stack = stack[:i]
+	}
+	return stack
 }
 
 // history is what has happened to the machine.
