@@ -100,28 +100,7 @@ func (m *member) ambushSave(batch []wal.Save) {
 
 // decideHarm does one thing to a member, or to whoever is the victim if it is nil, unless this one is left out.
 func (w *world) decideHarm(d Decision, m *member) {
-	harms := []struct {
-		fault Faults
-		do    func(m *member)
-	}{
-		{FaultPower, w.harmPower},
-		{FaultKill, w.harmKill},
-		{FaultBlackout, w.harmBlackout},
-		{FaultPartition, w.harmPartition},
-		{FaultCut, w.harmCut},
-		{FaultPause, w.harmPause},
-		{FaultSlowDisk, w.harmSlowDisk},
-		{FaultDiskError, w.harmDisk},
-		{FaultSlowMachine, w.harmMachine},
-		{FaultRumour, w.harmRumour},
-		{FaultDuplicate, func(m *member) { w.network.echo(m.id) }},
-		{FaultTransfer, w.harmTransfer},
-		{FaultMembers, w.harmMembers},
-		{FaultWipe, w.harmWipe},
-		{FaultStall, w.harmStall},
-		{FaultClock, w.harmClock},
-		{FaultUsurp, w.harmUsurp},
-	}
+	harms := w.harmsThatCanBe()
 	n := 0
 	for _, h := range harms {
 		if w.knobs.drawn.has(h.fault) {
@@ -142,6 +121,57 @@ func (w *world) decideHarm(d Decision, m *member) {
 	w.tell("fault %v, %v, on n%d", d, h.fault, m.id)
 	w.record(TraceLine{Kind: TraceFault, Node: m.id, What: h.fault.String(), Text: d.String()})
 	h.do(m)
+}
+
+// harm is something to do to a member.
+type harm struct {
+	fault Faults
+	do    func(m *member)
+}
+
+func (w *world) harmsThatCanBe() []harm {
+	return []harm{
+		{FaultPower, w.harmPower},
+		{FaultKill, w.harmKill},
+		{FaultBlackout, w.harmBlackout},
+		{FaultPartition, w.harmPartition},
+		{FaultCut, w.harmCut},
+		{FaultPause, w.harmPause},
+		{FaultSlowDisk, w.harmSlowDisk},
+		{FaultDiskError, w.harmDisk},
+		{FaultSlowMachine, w.harmMachine},
+		{FaultRumour, w.harmRumour},
+		{FaultDuplicate, func(m *member) { w.network.echo(m.id) }},
+		{FaultTransfer, w.harmTransfer},
+		{FaultMembers, w.harmMembers},
+		{FaultWipe, w.harmWipe},
+		{FaultStall, w.harmStall},
+		{FaultClock, w.harmClock},
+		{FaultUsurp, w.harmUsurp},
+	}
+}
+
+// addFaults makes things go wrong beside what the seed decides.
+func (w *world) addFaults(fs []addedFault) {
+	for i, f := range fs {
+		w.with(w.stream(ofAdded, uint64(i), 0), func() {
+			w.after(f.at, func() {
+				hs := w.harmsThatCanBe()
+				h, m := hs[f.kind%len(hs)], w.members[f.victim%len(w.members)]
+				if w.chaos {
+					w.report.Faults++
+					w.tell("an added fault, %v, on n%d", h.fault, m.id)
+					h.do(m)
+				}
+			})
+		})
+	}
+}
+
+// addedFault is one of those. Numbers are taken modulo what there is.
+type addedFault struct {
+	at           time.Duration
+	kind, victim int
 }
 
 // victim is the leader or anybody.

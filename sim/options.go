@@ -28,6 +28,7 @@ type Options struct {
 	// Trace takes the run as data: see TraceHeader. None by default.
 	Trace io.Writer
 
+	added   []addedFault   // beside what the seed decides
 	decided func(Decision) // takes those that are not left out; may be nil
 	guests  guests         // of Test; nil: there are registers alone
 	hurry   bool           // the run ends when the faults do, and nothing is mended

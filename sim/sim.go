@@ -43,6 +43,7 @@ func (w *world) live() {
 	if w.knobs.faults != FaultNone {
 		w.nemesis()
 	}
+	w.addFaults(w.options.added)
 	w.run(w.knobs.duration, nil)
 	if w.options.hurry {
 		return

@@ -12,6 +12,7 @@ const (
 	ofMember
 	ofLink
 	ofAmbush
+	ofAdded
 )
 
 // stream is the source of one purpose and two numbers: the same in every run of the seed.
