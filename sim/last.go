@@ -11,8 +11,8 @@ import (
 // tail is how many commands tell at the end of a run whether machines are in the same state.
 const tail = 40
 
-// last implements guests: what a run has left in the machines shows in what they answer to more commands. One of them has its snapshot written late, and is restored
-// from it, as is a new one.
+// last implements guests: what a run has left in the machines shows in what they answer to more commands. One of them has its snapshot written late, and others are
+// restored from that.
 func (t *trial[C, R]) last(members []*member) {
 	if t.w.failure != nil || len(members) == 0 {
 		return
@@ -27,7 +27,7 @@ func (t *trial[C, R]) last(members []*member) {
 		v.name = fmt.Sprintf("n%d, to which nothing happens any more,", m.id)
 		switch {
 		case i == 0:
-			t.goBack(v, es)
+			v.passOn(es)
 		case v.disk != nil:
 			v.comeBack(es)
 		default:
@@ -63,12 +63,7 @@ func (v *visitor[C, R]) comeBack(es []host.Entry) {
 		if v.w.failure != nil {
 			return
 		}
-		var lost []host.Entry
-		for _, i := range v.order {
-			if x := v.executed[i]; i > again.at && i <= v.at {
-				lost = append(lost, host.Entry{Index: i, Term: x.term, Command: x.data})
-			}
-		}
+		lost := v.log(again.at, v.at)
 		v = again
 		v.applyAll(lost)
 	}
@@ -84,8 +79,8 @@ func (v *visitor[C, R]) reopen() *visitor[C, R] {
 	return again
 }
 
-// goBack executes half of the entries, goes back to where it was, and executes them all. A new machine begins there.
-func (t *trial[C, R]) goBack(v *visitor[C, R], es []host.Entry) {
+// passOn executes half of the entries before its snapshot is written, from which a new machine begins, and one that has executed some of what came before.
+func (v *visitor[C, R]) passOn(es []host.Entry) {
 	at := v.at
 	var b bytes.Buffer
 	write, err := v.snapshot()
@@ -93,18 +88,35 @@ func (t *trial[C, R]) goBack(v *visitor[C, R], es []host.Entry) {
 		return
 	}
 	v.applyAll(es[:tail/2])
-	if t.w.failure != nil || write(&b) != nil {
+	if v.w.failure != nil || write(&b) != nil {
 		return
 	}
-	v.begin(b.Bytes(), at, es)
-	fresh := &visitor[C, R]{trial: t, m: v.m, name: "a new machine"}
-	if t.Disk != nil {
-		fresh.disk = &guestDisk[C, R]{Disk: t.Disk()}
+	v.applyAll(es[tail/2:])
+	before := v.log(0, at)
+	for _, n := range []int{0, v.w.rand.IntN(len(before) + 1)} {
+		o := &visitor[C, R]{trial: v.trial, name: "a new machine"}
+		if n > 0 {
+			o.name = "a machine that was behind"
+		}
+		if v.Disk != nil {
+			o.disk = &guestDisk[C, R]{Disk: v.Disk()}
+		}
+		if v.w.failure == nil {
+			o.open()
+			o.applyAll(before[:n])
+			o.begin(b.Bytes(), at, es)
+		}
 	}
-	if t.w.failure == nil {
-		fresh.open()
+}
+
+// log is what was executed behind entry from, up to entry to.
+func (t *trial[C, R]) log(from, to raft.Index) (es []host.Entry) {
+	for _, i := range t.order {
+		if x := t.executed[i]; i > from && i <= to {
+			es = append(es, host.Entry{Index: i, Term: x.term, Command: x.data})
+		}
 	}
-	fresh.begin(b.Bytes(), at, es)
+	return es
 }
 
 // begin executes entries from a snapshot on. One that keeps its state dies before.

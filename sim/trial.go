@@ -270,8 +270,11 @@ func ownStack(stack string) string {
 
 // history is what has happened to the machine.
 func (v *visitor[C, R]) history() string {
-	if v.m == nil {
+	switch {
+	case v.origin == "":
 		return fmt.Sprintf("after entry %d", v.at)
+	case v.m == nil:
+		return fmt.Sprintf("after entry %d; it %s", v.at, v.origin)
 	}
 	return fmt.Sprintf("incarnation %d of the member, after entry %d; it %s", v.m.incarnation, v.at, v.origin)
 }
