@@ -125,21 +125,7 @@ func (n *Node[C, R]) propose(ctx context.Context, p *host.Proposal) (Index, erro
 // Read waits until this member's state machine is as fresh as level demands, and returns the index up to which it
 // has then at least been applied. The caller reads the machine itself, after Read has returned. It works on every member.
 func (n *Node[C, R]) Read(ctx context.Context, level Level) (Index, error) {
-	r, err := n.group.Read(level)
-	if err != nil {
-		return 0, err
-	}
-	select {
-	case <-r.Done():
-		return r.Index()
-	default: // an answer that is there is given, whatever has become of ctx
-	}
-	select {
-	case <-r.Done():
-		return r.Index()
-	case <-ctx.Done():
-		return 0, fmt.Errorf("%w: %w", r.Abandon(), ctx.Err())
-	}
+	return n.group.DoRead(ctx, level)
 }
 
 // Transfer hands the lead over to another member, which must be a voter that is alive and close behind; to zero chooses one. It is called on

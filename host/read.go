@@ -2,10 +2,12 @@ package host
 
 import (
 	"container/heap"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +18,8 @@ import (
 type Read struct {
 	group     *Group
 	level     Level
-	done      chan struct{}
+	done      chan struct{} // closed at the end; if it is pooled, it has a token then
+	pooled    bool
 	abandoned atomic.Bool
 
 	// Written before done is closed.
@@ -46,6 +49,10 @@ func (r *Read) Abandon() error {
 
 func (r *Read) finish(i raft.Index, err error) {
 	r.index, r.err = i, err
+	if r.pooled {
+		r.done <- struct{}{} // from here on it may be another one
+		return
+	}
 	close(r.done)
 }
 
@@ -65,19 +72,67 @@ var answered = func() chan struct{} {
 
 // Read begins a read.
 func (g *Group) Read(level Level) (*Read, error) {
-	if i := g.Executed(); level.kind == local || level.kind == atLeast && level.index <= i {
+	if i, is := g.isAnswered(level); is {
 		return &Read{group: g, level: level, done: answered, index: i}, g.Err()
 	}
-	if g.readsWaiting.Add(1) > readsMax {
-		g.readsWaiting.Add(-1)
-		return nil, fmt.Errorf("%w: %d reads wait", ErrOverloaded, readsMax)
-	}
 	r := &Read{group: g, level: level, done: make(chan struct{})}
-	if !g.host.shard.inbox.put(input{group: g, kind: inputRead, read: r}, 0, 0) {
-		g.readsWaiting.Add(-1)
-		return nil, ErrClosed
+	if err := g.beginWaiting(r); err != nil {
+		return nil, err
 	}
 	return r, nil
+}
+
+// isAnswered reports whether a read of that level need not wait, and what has at least been executed.
+func (g *Group) isAnswered(level Level) (raft.Index, bool) {
+	i := g.Executed()
+	return i, level.kind == local || level.kind == atLeast && level.index <= i
+}
+
+func (g *Group) beginWaiting(r *Read) error {
+	if g.readsWaiting.Add(1) > readsMax {
+		g.readsWaiting.Add(-1)
+		return fmt.Errorf("%w: %d reads wait", ErrOverloaded, readsMax)
+	}
+	if !g.host.shard.inbox.put(input{group: g, kind: inputRead, read: r}, 0, 0) {
+		g.readsWaiting.Add(-1)
+		return ErrClosed
+	}
+	return nil
+}
+
+// reads are those that have ended, for other ones. Who is abandoned does not come back: it is still waiting somewhere.
+var reads = sync.Pool{New: func() any { return &Read{done: make(chan struct{}, 1), pooled: true} }}
+
+// DoRead is Read, and then the wait for its end, or for that of ctx, when it is Abandon.
+func (g *Group) DoRead(ctx context.Context, level Level) (raft.Index, error) {
+	if i, is := g.isAnswered(level); is {
+		return i, g.Err()
+	}
+	r := reads.Get().(*Read)
+	r.group, r.level = g, level
+	if err := g.beginWaiting(r); err != nil {
+		reads.Put(r)
+		return 0, err
+	}
+	select {
+	case <-r.done:
+		return r.release()
+	default: // an answer that is there is given, whatever has become of ctx
+	}
+	select {
+	case <-r.done:
+		return r.release()
+	case <-ctx.Done():
+		return 0, fmt.Errorf("%w: %w", r.Abandon(), ctx.Err())
+	}
+}
+
+// release gives back a read that has ended, and returns what it was told.
+func (r *Read) release() (raft.Index, error) {
+	i, err := r.index, r.err
+	r.group, r.index, r.err = nil, 0, nil
+	reads.Put(r)
+	return i, err
 }
 
 // Executed is the last entry that the state machine reflects.
@@ -90,6 +145,7 @@ type readers struct {
 	asked  map[raft.ReadID]asked
 	ready  readyReads
 	lastID raft.ReadID
+	spare  []*Read // room for held or leased
 
 	// What the state machine reflects is all that was committed anywhere before fresh.at, if fresh.known.
 	fresh struct {
@@ -147,10 +203,10 @@ func (g *Group) beginRead(r *Read, now time.Duration) {
 func (g *Group) askHeld(now time.Duration) {
 	s := &g.readers
 	if g.ask(asked{reads: s.held, at: now}) {
-		s.held = nil
+		s.held, s.spare = s.spare, nil
 	}
 	if g.ask(asked{reads: s.leased, at: now, lease: true}) {
-		s.leased = nil
+		s.leased, s.spare = s.spare, nil
 	}
 }
 
@@ -210,6 +266,10 @@ func (g *Group) endReady() {
 			s.fresh.known, s.fresh.at = true, r.at
 		}
 		g.endReads(r.reads, g.applied, nil)
+		if cap(r.reads) <= spareMax && cap(r.reads) > cap(s.spare) {
+			clear(r.reads)
+			s.spare = r.reads[:0]
+		}
 	}
 }
 
