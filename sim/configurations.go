@@ -16,13 +16,15 @@ type configurations struct {
 	at      map[place]raft.Configuration
 	indexes []raft.Index // where there is one, in some log; ascending
 	done    map[uint64][]raft.Member
+	bases   map[uint64]uint64 // of the changes that operators asked for: what the members were when they were decided on
 
+	lastChange    uint64 // that is committed
 	lastCommitted raft.Configuration
 	lastBy        raft.NodeID // who committed it
 }
 
 func newConfigurations(first raft.Configuration) configurations {
-	return configurations{first: first, lastCommitted: first, at: make(map[place]raft.Configuration), done: make(map[uint64][]raft.Member)}
+	return configurations{first: first, lastCommitted: first, at: make(map[place]raft.Configuration), done: make(map[uint64][]raft.Member), bases: make(map[uint64]uint64)}
 }
 
 // seeConfiguration takes in an entry that may be a configuration.
@@ -175,8 +177,15 @@ func abandons(later, joint raft.Configuration) bool {
 	return !later.Joint() && slices.Equal(later.Voters(), old)
 }
 
-// committedChange takes in that a configuration is committed.
+// committedChange takes in that a configuration is committed, each of them in its turn. A change that was decided on other members than there are
+// could undo another one that nobody knew of.
 func (c *checker) committedChange(cfg raft.Configuration) {
+	if was := c.configurations.lastChange; cfg.Change != was {
+		if base := c.configurations.bases[cfg.Change]; base != was {
+			c.w.fail("Members", "change %x to %v was decided on what change %x had made, and follows change %x", cfg.Change, cfg, base, was)
+		}
+		c.configurations.lastChange = cfg.Change
+	}
 	if cfg.AtRest() && cfg.Change != 0 {
 		c.configurations.done[cfg.Change] = cfg.Members
 	}

@@ -47,8 +47,12 @@ func (w *world) harmMembers(m *member) {
 
 // wish asks m for members, of those that it knows of.
 func (m *member) wish(want []raft.Member, force bool) {
-	id := m.w.rand.Uint64() | 1
-	ch := &wish{id: id, want: want, MembersChange: m.group.ChangeMembers(raft.Change{ID: id, Members: want, Force: force, Apart: m.w.chance(500), Ready: m.w.chaos && m.w.chance(100)})}
+	id, base := m.w.rand.Uint64()|1, m.group.Status().Configuration.Change
+	m.w.checker.configurations.bases[id] = base
+	if base == 0 {
+		base = host.FirstBase
+	}
+	ch := &wish{id: id, want: want, MembersChange: m.group.ChangeMembers(raft.Change{ID: id, Base: base, Members: want, Force: force, Apart: m.w.chance(500), Ready: m.w.chaos && m.w.chance(100)})}
 	m.w.report.Changes++
 	m.w.strikes(FaultMembers, m)
 	m.tell("is asked for the members %v", describeMembers(want))
