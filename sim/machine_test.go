@@ -267,6 +267,14 @@ func TestPlanted(t *testing.T) {
 				return nil
 			}
 		}},
+		{"a batch that is not looked at", "it has not looked at its batch", func(p *planted) {
+			p.apply = func(l *ledger, batch iter.Seq[balsa.Entry[order, string]]) error {
+				if l.Count > 30 {
+					return nil
+				}
+				return l.Apply(batch)
+			}
+		}},
 		{"an error of Snapshot", "Snapshot: not now", func(p *planted) {
 			p.snapshot = func(l *ledger) (func(io.Writer) error, error) { return nil, errors.New("not now") }
 		}},
@@ -405,6 +413,18 @@ func TestDurableMachine(t *testing.T) {
 	m := keptLedgers(func(*keeper) {})
 	m.Model = modelLedger
 	pass(t, m, Options{})
+
+	crashes, disk := 0, m.Disk
+	m.Disk = func() balsatest.Disk[order, string] {
+		d := disk()
+		crash := d.Crash
+		d.Crash = func() { crashes++; crash() }
+		return d
+	}
+	r, err := m.run(t, Options{Seed: 1, Faults: FaultPower | FaultKill})
+	if err != nil || r.PowerCuts+r.Kills == 0 || crashes < r.PowerCuts+r.Kills {
+		t.Errorf("%v: members have died %d times, and their disks have crashed %d times", err, r.PowerCuts+r.Kills, crashes)
+	}
 }
 
 // TestPlantedDurable: each of these breaks one rule of those that keep their state.
@@ -436,10 +456,11 @@ func TestMachineDeterminism(t *testing.T) {
 
 // TestUnsortedSnapshots: snapshots of equal states may have other bytes, and another size, on each member.
 func TestUnsortedSnapshots(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
 	pass(t, ledgers(func(p *planted) {
 		p.snapshot = func(l *ledger) (func(io.Writer) error, error) {
 			b, err := json.Marshal(l)
-			b = append(b, strings.Repeat(" ", rand.IntN(200))...)
+			b = append(b, strings.Repeat(" ", r.IntN(200))...)
 			return func(w io.Writer) error { _, err := w.Write(b); return err }, err
 		}
 	}), Options{})
@@ -496,6 +517,7 @@ type hidden struct {
 
 // TestPlantedOptions: what answers do not show, or cannot, what a Machine says beside them can.
 func TestPlantedOptions(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
 	table := func(m balsa.StateMachine[order, string]) any { return maps.Clone(m.(*planted).Values) }
 	silent := func(p *planted) {
 		p.execute = func(l *ledger, e balsa.Entry[order, string]) string { l.execute(e); return "done" }
@@ -512,7 +534,7 @@ func TestPlantedOptions(t *testing.T) {
 		"SameBytes": {"Same Bytes does not hold: ", func(p *planted) {
 			p.snapshot = func(l *ledger) (func(io.Writer) error, error) {
 				b, err := json.Marshal(l)
-				b = append(b, strings.Repeat(" ", rand.IntN(200))...)
+				b = append(b, strings.Repeat(" ", r.IntN(200))...)
 				return func(w io.Writer) error { _, err := w.Write(b); return err }, err
 			}
 		}, func(m *Machine[order, string]) { m.SameBytes = true }},

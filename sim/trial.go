@@ -518,7 +518,7 @@ func (v *visitor[C, R]) sync() error {
 	at := v.at
 	err := v.call("Sync", v.machine.(balsa.Durable).Sync)
 	if err == nil {
-		v.disk.synced, v.disk.given = at, at // what was there before a Restore is not any more
+		v.disk.synced = at
 	}
 	return err
 }
