@@ -36,7 +36,7 @@ type Machine[C, R any] struct {
 	// dies, Disk.Crash is called, and at its next start Disk.Open. Disk.FailAt is not used.
 	Disk func() balsatest.Disk[C, R]
 	// RealTime says that machines see the computer's clock. By default they see the simulator's, so that a machine that depends on time.Now differs
-	// from others by what lies between their executions of a command, at every run of a seed alike; but then a machine's goroutines must end with its Close
+	// from others by what lies between their executions of a command, at every run of a seed alike; but then a machine's goroutines should end with its Close
 	// method, and what they wait for must have been made by the machine, for the rules of testing/synctest. Machines on a Disk always see the computer's.
 	RealTime bool
 }
@@ -57,8 +57,9 @@ type Machine[C, R any] struct {
 // what they are given; one that does otherwise may pass sometimes, so that -sim.seed runs the seed up to ten times. A machine that has a method Close() error is closed
 // at the end of the run.
 //
-// The machines execute what is proposed, through sessions and without; beside them each member has a table of registers, whose reads at all levels are
-// checked (see the package's text). So that an answer is right, and the order of the log is one in which clients could see it, is checked for all commands.
+// The machines execute what is proposed, through sessions and without; beside them each member has a table of registers, whose writes and reads at all levels are
+// checked (see the package's text). Both together make what clients see linearizable: an answer is what the commands before it in the log lead to, and
+// no command comes before one that had its answer when it was called.
 //
 // Large states make slow runs: machines should begin empty, and commands be small.
 func Test[C, R any](t *testing.T, m Machine[C, R], o Options) {
