@@ -39,8 +39,9 @@ type packet struct {
 type link struct {
 	cut  bool
 	rand *rand.Rand
-	last time.Duration // when the last message arrives that was not late
-	free time.Duration // when the last message that keeps its order arrives
+	of   [messageKinds]*rand.Rand // of messages of a kind; nil: there was none
+	last time.Duration            // when the last message arrives that was not late
+	free time.Duration            // when the last message that keeps its order arrives
 }
 
 func newNetwork(w *world) *network {
@@ -48,10 +49,19 @@ func newNetwork(w *world) *network {
 	for i := range n.links {
 		n.links[i] = make([]link, len(w.members))
 		for to := range n.links[i] {
-			n.links[i][to].rand = w.stream(ofLink, uint64(i), uint64(to))
+			n.links[i][to].rand = w.stream(ofLink, uint64(i+1)<<16|uint64(to+1), 0)
 		}
 	}
 	return n
+}
+
+// randOf decides what becomes of messages of one kind on a link: how many there are of another kind makes no difference.
+func (n *network) randOf(from, to raft.NodeID, kind int) *rand.Rand {
+	of := &n.link(from, to).of[kind]
+	if *of == nil {
+		*of = n.w.stream(ofLink, uint64(from)<<16|uint64(to), 1+uint64(kind))
+	}
+	return *of
 }
 
 func (n *network) link(from, to raft.NodeID) *link { return &n.links[from-1][to-1] }
@@ -73,7 +83,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	n.remember(from, to, b)
 	w.recordMessage(TraceSend, from.id, to, uint64(w.report.Messages), p.Message)
 	was, l := w.rand, n.link(from.id, to)
-	w.rand = l.rand
+	w.rand = n.randOf(from.id, to, kindOf(p.Message))
 	defer func() { w.rand = was }()
 	if _, ok := p.Message.(raft.TimeoutNow); ok {
 		defer w.apart(func() { n.handsOver(from) })

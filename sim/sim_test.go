@@ -32,7 +32,8 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	debug.SetGCPercent(400) // a run makes much and keeps little
+	debug.SetGCPercent(-1) // a run makes much and keeps little
+	debug.SetMemoryLimit(400 << 20)
 	os.Exit(m.Run())
 }
 

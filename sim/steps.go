@@ -117,7 +117,7 @@ func (m *member) step(p host.Part) {
 			return
 		}
 		if m.disk.kept.newest.Index > m.commit {
-			m.w.ambush(m, 200, 500*time.Microsecond)
+			m.w.ambush(m, 350, 500*time.Microsecond)
 		}
 	}
 	if m.checkStopped(); !m.up {

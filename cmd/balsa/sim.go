@@ -169,7 +169,9 @@ func (a *app) runSim(ctx context.Context, s *simRuns) error {
 		ctx, stop = context.WithTimeout(ctx, time.Duration(s.minutes*float64(time.Minute)))
 		defer stop()
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // runs make much and keep little
+	// Runs make much and keep little.
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(400 << 20))
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	t := &simTotal{began: time.Now(), cpu: cpuTime(), next: s.first}
 	shown := a.showProgress(t)
 	var workers sync.WaitGroup

@@ -109,6 +109,12 @@ func (n *inode) write(b []byte, off int64) {
 	end := off + int64(len(b))
 	n.resize(max(n.now.size, end))
 	first, last := off/sectorBytes, (end-1)/sectorBytes
+	if off%sectorBytes == 0 && end%sectorBytes == 0 && isZero(b) {
+		for i := first; i <= last; i++ {
+			n.change(change{sector: i})
+		}
+		return
+	}
 	buf := make([]byte, (last-first+1)*sectorBytes)
 	copy(buf, n.now.sector(first)[:])
 	copy(buf[len(buf)-sectorBytes:], n.now.sector(last)[:])
@@ -120,6 +126,15 @@ func (n *inode) write(b []byte, off int64) {
 		}
 		n.change(change{sector: i, data: s})
 	}
+}
+
+func isZero(b []byte) bool {
+	for ; len(b) >= sectorBytes; b = b[sectorBytes:] {
+		if *(*sector)(b) != zeroes {
+			return false
+		}
+	}
+	return true
 }
 
 // sync makes durable what no earlier Sync has failed on.
