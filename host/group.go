@@ -52,6 +52,7 @@ type Group struct {
 	incoming incoming
 
 	readsWaiting   atomic.Int64
+	rounds         atomic.Int32                         // of reads, that are under way
 	readsAbandoned atomic.Int64                         // of them, since abandoned ones were last dropped
 	executed       atomic.Uint64                        // the last entry that the machine reflects; stored by the applier
 	configuration  atomic.Pointer[raft.ConfigurationAt] // in force
@@ -103,6 +104,7 @@ func (g *Group) publish() {
 	s := g.raft.Status()
 	g.leader.Store(uint64(s.Leader))
 	g.term.Store(uint64(s.Term))
+	g.rounds.Store(int32(len(g.readers.asked)))
 	g.statusMu.Lock()
 	defer g.statusMu.Unlock()
 	if s.Leader != g.status.Leader && s.Leader != 0 {

@@ -11,7 +11,8 @@ type inbox[T any] struct {
 
 	mu     sync.Mutex
 	items  []T
-	bytes  int // of the items, as their senders count them
+	bytes  int  // of the items, as their senders count them
+	poked  bool // since they were taken last
 	closed bool
 }
 
@@ -27,12 +28,37 @@ func (q *inbox[T]) put(item T, bytes, limit int) bool {
 	}
 	q.items = append(q.items, item)
 	q.bytes += bytes
-	first := len(q.items) == 1
+	idle := !q.poked
+	q.poked = true
 	q.mu.Unlock()
-	if first {
+	if idle {
 		q.poke()
 	}
 	return true
+}
+
+// ride adds an item, and leaves it to the caller to rouse the part. It is for what is begun faster together with others than alone, and can wait for
+// something that will wake the part soon, at a tick at the latest: the caller looks, behind ride, whether that is still to come. It must be over
+// before its own item is put, or at the latest in the step that takes that item, which looks for more at its end. So either that step sees this
+// item, too, or the caller sees that it is over.
+func (q *inbox[T]) ride(item T) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.closed {
+		q.items = append(q.items, item)
+	}
+	return !q.closed
+}
+
+// rouse wakes the part if nobody has since the items were taken last.
+func (q *inbox[T]) rouse() {
+	q.mu.Lock()
+	idle := !q.poked
+	q.poked = true
+	q.mu.Unlock()
+	if idle {
+		q.poke()
+	}
 }
 
 // poke wakes the part although nothing was put.
@@ -54,7 +80,7 @@ func (q *inbox[T]) take(spare []T) []T {
 	clear(spare) // or what the items point to would live until the slots are used again
 	q.mu.Lock()
 	items := q.items
-	q.items, q.bytes = spare[:0], 0
+	q.items, q.bytes, q.poked = spare[:0], 0, false
 	q.mu.Unlock()
 	return items
 }
@@ -64,6 +90,7 @@ func (q *inbox[T]) takeUpTo(bytesMax int, bytes func(*T) int, spare []T) []T {
 	clear(spare)
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.poked = false
 	if q.bytes <= bytesMax {
 		items := q.items
 		q.items, q.bytes = spare[:0], 0

@@ -82,7 +82,11 @@ func (g *Group) Propose(p *Proposal) error {
 
 	binary.LittleEndian.PutUint64(p.Data[mark:], g.origin)
 	binary.LittleEndian.PutUint64(p.Data[mark+8:], p.id)
-	g.host.shard.inbox.put(input{group: g, kind: inputProposal, proposal: p}, 0, 0)
+	inbox := g.host.shard.inbox
+	inbox.ride(input{group: g, kind: inputProposal, proposal: p})
+	if !g.host.writer.busy.Load() { // else it would wait for the disk anyway, and this member will be told that the disk is free
+		inbox.rouse()
+	}
 	return nil
 }
 

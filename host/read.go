@@ -93,7 +93,13 @@ func (g *Group) beginWaiting(r *Read) error {
 		g.readsWaiting.Add(-1)
 		return fmt.Errorf("%w: %d reads wait", ErrOverloaded, readsMax)
 	}
-	if !g.host.shard.inbox.put(input{group: g, kind: inputRead, read: r}, 0, 0) {
+	inbox := g.host.shard.inbox
+	ok := inbox.ride(input{group: g, kind: inputRead, read: r})
+	// Those of other levels may need no round.
+	if r.level.kind != linearizable || g.rounds.Load() < roundsBusy {
+		inbox.rouse()
+	}
+	if !ok {
 		g.readsWaiting.Add(-1)
 		return ErrClosed
 	}
@@ -182,6 +188,9 @@ func (q *readyReads) Pop() any {
 	*q = (*q)[:n]
 	return last
 }
+
+// roundsBusy is how many rounds of reads are under way when others wait for the end of one of them.
+const roundsBusy = 2
 
 // beginRead takes a read in. The clock showed now when it had come.
 func (g *Group) beginRead(r *Read, now time.Duration) {

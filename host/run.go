@@ -1,7 +1,6 @@
 package host
 
 import (
-	"runtime"
 	"sync"
 	"time"
 )
@@ -54,9 +53,6 @@ func (s *Shard) run() {
 	ticker := time.NewTicker(s.tick)
 	defer ticker.Stop()
 	for !s.host.stopping() {
-		// Whoever is about to put something here is let go first. A step costs a message to every member and a save, whether it is for one
-		// command or for a hundred: without this line a hundred callers whose commands were applied at once are served one by one.
-		runtime.Gosched()
 		if s.Step(clock) {
 			continue
 		}

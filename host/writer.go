@@ -13,6 +13,7 @@ type Writer struct {
 	inbox    *inbox[saveWork]
 	bytesMax int           // of a batch, up to one save more
 	appended atomic.Uint64 // bytes that were ever put
+	busy     atomic.Bool   // a batch is being made durable; over before that is reported
 
 	batch []saveWork // being made durable, or durable and to be reported
 	saves []wal.Save // scratch
@@ -54,7 +55,9 @@ func (w *Writer) Step() (more bool) {
 	if len(w.batch) == 0 || w.host.Err() != nil {
 		return false
 	}
+	w.busy.Store(true)
 	if err := w.save(); err != nil {
+		w.busy.Store(false)
 		w.host.fail(err) // nothing is known of what the disk has: nobody may be told that it is durable, now or later
 		return false
 	}
@@ -82,6 +85,7 @@ func (w *Writer) save() error {
 // report tells the cores what is durable.
 func (w *Writer) report() {
 	w.saved = false
+	w.busy.Store(false)
 	for i := range w.batch {
 		// A group's later save covers its earlier ones.
 		if work := &w.batch[i]; i+1 == len(w.batch) || w.batch[i+1].group != work.group {
