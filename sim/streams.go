@@ -17,7 +17,7 @@ const (
 
 // stream is the source of one purpose and two numbers: the same in every run of the seed.
 func (w *world) stream(purpose, a, b uint64) *rand.Rand {
-	return rand.New(rand.NewPCG(w.options.Seed, mix(mix(purpose, a), b)))
+	return rand.New(rand.NewPCG(w.options.Seed, mix(mix(mix(0, purpose), a), b))) // mixed first, or small numbers would take each other's places
 }
 
 // with lets f draw from r. A process may die in f.
