@@ -281,7 +281,7 @@ const runsMany = 10 * runsUsual
 // rareStates and rarePairs say how many runs must reach what is rare. A folder is wiped only while the configuration is at rest.
 var (
 	rareStates = map[state]int{
-		tornHole: runsMany, jointByAnother: runsMany, figureD: runsMany,
+		tornHole: runsMany, jointByAnother: runsMany, figureD: 5 * runsMany,
 	}
 	rarePairs = map[pair]int{
 		{FaultWipe, doesCatchUp}: cannotBe, {FaultWipe, doesJoint}: cannotBe,

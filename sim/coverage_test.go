@@ -30,12 +30,12 @@ func TestCoverageEmpty(t *testing.T) {
 			t.Errorf("%q is empty, and not among %q", want, names)
 		}
 	}
-	for _, rare := range []string{stateNames[figureD], "wipe x save", "wipe x joint"} {
+	for _, rare := range []string{stateNames[figureD], stateNames[tornHole], "wipe x save", "wipe x joint"} {
 		if slices.Contains(names, rare) {
 			t.Errorf("%q is demanded of %d runs", rare, runsUsual)
 		}
 	}
-	if names := c.Empty(runsMany); !slices.Contains(names, stateNames[figureD]) || slices.Contains(names, "wipe x joint") {
+	if names := c.Empty(runsMany); !slices.Contains(names, stateNames[tornHole]) || slices.Contains(names, "wipe x joint") {
 		t.Errorf("of many runs are demanded %q", names)
 	}
 	if _, of := c.Reached(); of != int(states)+faultKinds*int(activities)-2 {
