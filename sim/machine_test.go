@@ -587,7 +587,7 @@ func TestShrunk(t *testing.T) {
 	m := ledgers(func(p *planted) {
 		p.restore = func(l *ledger, r io.Reader) error { err := l.Restore(r); l.Count = 0; return err }
 	})
-	err := find(t, m, Options{}, plan{shrink: 700 * time.Millisecond})
+	err := find(t, m, Options{}, plan{shrink: 10 * time.Second})
 	if err == nil || !strings.Contains(err.Error(), "smaller: sim: seed ") {
 		t.Fatal(err)
 	}
