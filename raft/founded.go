@@ -22,22 +22,18 @@ func (r *Raft) refusal(from NodeID, m RequestVote) RequestVoteReply {
 	}
 }
 
-// isStranger reports whether a candidate is no member, and does not know it: the configuration that says so is not in its log, which ends at last.
+// isStranger reports whether a candidate is a member by no configuration that may be in force, and does not know it: the last of them that is
+// committed is not in its log, which ends at last.
 func (r *Raft) isStranger(id NodeID, last Index) bool {
 	for _, c := range slices.Backward(r.members.history) {
+		if _, ok := c.Member(id); ok {
+			return false
+		}
 		if c.Index <= r.commitIndex {
-			return c.Index > last && !r.mayBeMember(id)
+			return c.Index > last
 		}
 	}
 	return false
-}
-
-// mayBeMember reports whether a configuration that may be in force has that server.
-func (r *Raft) mayBeMember(id NodeID) bool {
-	return r.someInForce(func(c ConfigurationAt) bool {
-		_, ok := c.Member(id)
-		return ok
-	})
 }
 
 // askWhetherMember does what is left to do for one that comes too late and hears no leader: perhaps it waits in vain. It asks as one that

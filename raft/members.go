@@ -143,16 +143,8 @@ func (r *Raft) mayVote() bool {
 // takesPart reports whether this server is a member as wanted by a configuration that may be in force: from the last one that is known to be
 // committed on.
 func (r *Raft) takesPart(as func(Member) bool) bool {
-	return r.someInForce(func(c ConfigurationAt) bool {
-		m, ok := c.Member(r.config.ID)
-		return ok && r.isMe(m) && as(m)
-	})
-}
-
-// someInForce reports whether that holds for a configuration that may be in force.
-func (r *Raft) someInForce(holds func(ConfigurationAt) bool) bool {
 	for _, c := range slices.Backward(r.members.history) {
-		if holds(c) {
+		if m, ok := c.Member(r.config.ID); ok && r.isMe(m) && as(m) {
 			return true
 		}
 		if c.Index <= r.commitIndex {
