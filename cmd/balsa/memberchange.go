@@ -116,6 +116,15 @@ func (c *client) members(ctx context.Context) (r roster, err error) {
 	return r, err
 }
 
+// find returns the member of the cluster of that name, id or peer URL.
+func (c *client) find(ctx context.Context, nameOrID string) (*pb.Member, error) {
+	r, err := c.members(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.find(nameOrID)
+}
+
 // find returns the member of that name, id or peer URL.
 func (r roster) find(nameOrID string) (*pb.Member, error) {
 	var found []*pb.Member
@@ -217,11 +226,7 @@ func (a *app) memberRemoveCommand() *cobra.Command {
 	return a.changeCommand("remove ID|NAME", "Remove a member",
 		`Remove a member. Its server stops by itself, and its data folder is of no use any more. It can come back only as a new member.`,
 		1, func(ctx context.Context, c *memberChange, args []string) error {
-			r, err := c.members(ctx)
-			if err != nil {
-				return err
-			}
-			m, err := r.find(args[0])
+			m, err := c.find(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -256,11 +261,7 @@ func (a *app) changed(ctx context.Context, c *memberChange, done string, call fu
 func (a *app) memberPromoteCommand() *cobra.Command {
 	return a.changeCommand("promote ID|NAME", "Make a voter of a learner",
 		"Make a voter of a learner that has caught up.", 1, func(ctx context.Context, c *memberChange, args []string) error {
-			r, err := c.members(ctx)
-			if err != nil {
-				return err
-			}
-			m, err := r.find(args[0])
+			m, err := c.find(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -279,11 +280,7 @@ func (a *app) memberUpdateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := c.members(ctx)
-			if err != nil {
-				return err
-			}
-			m, err := r.find(args[0])
+			m, err := c.find(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -303,11 +300,7 @@ reached, which may be where the old one was. The new one catches up first, and b
 			if err != nil {
 				return err
 			}
-			r, err := c.members(ctx)
-			if err != nil {
-				return err
-			}
-			old, err := r.find(args[0])
+			old, err := c.find(ctx, args[0])
 			if err != nil {
 				return err
 			}
