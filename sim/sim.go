@@ -58,33 +58,13 @@ func (w *world) live() {
 	if w.failure == nil {
 		w.demandProgress()
 	}
-	if w.failure == nil && len(w.voters()) > 1 && w.chance(500) {
-		w.demandTransfer()
-		if w.failure == nil {
-			w.demandProgress()
-		}
-	}
-	if w.failure == nil && len(w.cluster()) > 1 && w.chance(500) {
-		w.demandForwarding()
-		if w.failure == nil {
-			w.demandProgress()
-		}
-	}
+	w.perhaps(500, w.voters, 2, w.demandTransfer)
+	w.perhaps(500, w.cluster, 2, w.demandForwarding)
 	if w.failure == nil && w.chance(500) {
 		w.demandReads()
 	}
-	if w.failure == nil && len(w.voters()) > 2 && w.chance(300) {
-		w.demandHandover()
-		if w.failure == nil {
-			w.demandProgress()
-		}
-	}
-	if w.failure == nil && len(w.voters()) > 2 && w.chance(200) {
-		w.demandQuiet()
-		if w.failure == nil {
-			w.demandProgress()
-		}
-	}
+	w.perhaps(300, w.voters, 3, w.demandHandover)
+	w.perhaps(200, w.voters, 3, w.demandQuiet)
 	if w.failure == nil {
 		w.demandPeace()
 	}
@@ -92,6 +72,17 @@ func (w *world) live() {
 	w.clients.leave()
 	if err := checkLinearizable(w.clients.history); err != nil {
 		w.fail("Linearizable", "%v", err)
+	}
+}
+
+// perhaps makes a demand on a mended cluster of at least so many, with a chance in thousandths, and then that all goes on.
+func (w *world) perhaps(chance int, among func() []*member, atLeast int, demand func()) {
+	if w.failure != nil || len(among()) < atLeast || !w.chance(chance) {
+		return
+	}
+	demand()
+	if w.failure == nil {
+		w.demandProgress()
 	}
 }
 
