@@ -207,7 +207,7 @@ func (c *clients) surprise() {
 func (c *clients) next(op *operation) {
 	op.done = func(op *operation) {
 		if op.Outcome == OutcomeRefused { // it would be the same again
-			c.w.after(20*time.Millisecond, func() { c.think(op.Client) })
+			c.w.after(200*time.Millisecond, func() { c.think(op.Client) })
 		} else {
 			c.think(op.Client)
 		}
@@ -255,9 +255,9 @@ func (c *clients) begin(op *operation) {
 	if op.patient {
 		return
 	}
-	limit := between(c.w.rand, 10*time.Millisecond, pick(c.w.rand, 50*time.Millisecond, 200*time.Millisecond, 2*time.Second))
+	limit := between(c.w.rand, 100*time.Millisecond, pick(c.w.rand, 500*time.Millisecond, 2*time.Second, 20*time.Second))
 	if c.stopped {
-		limit = 5 * time.Second
+		limit = 50 * time.Second
 	}
 	c.w.after(limit, func() {
 		// In a mended cluster everything ends by itself. While only a majority is, a follower may hear a leader that does not hear it.

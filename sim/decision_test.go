@@ -59,7 +59,7 @@ func TestFlags(t *testing.T) {
 		}
 	}
 	for _, workload := range Workloads {
-		if _, err := Run(Options{Seed: 2, Duration: 500 * 1e6, Workload: workload}); err != nil {
+		if _, err := Run(Options{Seed: 2, Duration: 5 * 1e9, Workload: workload}); err != nil {
 			t.Error(err)
 		}
 	}

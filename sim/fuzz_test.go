@@ -24,7 +24,7 @@ func FuzzSchedule(f *testing.F) {
 }
 
 const (
-	scheduleSpan = 1500 * time.Millisecond
+	scheduleSpan = 15 * time.Second
 	scheduleMax  = 60 // faults that are added, and decisions that are left out
 )
 
@@ -59,7 +59,7 @@ func schedule(b []byte) Options {
 func TestSchedule(t *testing.T) {
 	b := []byte{9, 0, 2, 0, 50, 1, 3, 100, 0, 130, 1, 200, 2, 230, 3}
 	o := schedule(b)
-	if got, want := fmt.Sprintf("%s %+v", o.Flags("-"), o.added), " -members=3 -duration=1.5s -without=a3,f2,c0.4 [{at:292968750 kind:0 victim:1} {at:585937500 kind:3 victim:0}]"; got != want {
+	if got, want := fmt.Sprintf("%s %+v", o.Flags("-"), o.added), " -members=3 -duration=15s -without=a3,f2,c0.4 [{at:2929687500 kind:0 victim:1} {at:5859375000 kind:3 victim:0}]"; got != want {
 		t.Errorf("the schedule is %s, want %s", got, want)
 	}
 	first, err := Run(o)

@@ -46,13 +46,14 @@ type knobs struct {
 	kinds      [messageKinds]mishaps
 }
 
-const tick = 10 * time.Millisecond
+// tick makes election timeouts and heartbeats as long as they are by default. All other times go with it: a disk is as quick, compared to an election, as a slow one is.
+const tick = 100 * time.Millisecond
 
 func drawKnobs(o Options, r *rand.Rand) knobs {
 	k := knobs{
 		members:  pick(r, 1, 3, 3, 3, 3, 5, 5, 5),
 		spares:   pick(r, 0, 1, 2, 4),
-		duration: time.Duration(3+r.IntN(6)) * time.Second,
+		duration: time.Duration(30+r.IntN(60)) * time.Second,
 		faults:   drawFaults(r),
 		raft: raft.Config{
 			ElectionTicks:       pick(r, 10, 10, 20, 40),
@@ -66,22 +67,22 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 		pendingBytes: pick(r, 400, 10_000, 0, 0),
 		clients:      1 + r.IntN(10),
 		keys:         1 + r.IntN(5),
-		think:        time.Duration(2+r.IntN(100)) * time.Millisecond,
+		think:        time.Duration(20+r.IntN(1000)) * time.Millisecond,
 		toLeaders:    pick(r, 0, 0, 50, 90),
 		readPart:     pick(r, 10, 30, 50, 80),
 		burstMax:     pick(r, 1, 1, 4, 20),
 		valueBytes:   pick(r, 0, 50, 500, 5000),
-		faultEvery:   time.Duration(30+r.IntN(600)) * time.Millisecond,
+		faultEvery:   time.Duration(300+r.IntN(6000)) * time.Millisecond,
 		onLeader:     pick(r, 0, 30, 60, 90),
 		drift:        pick[int64](r, 50, 400),
-		latency:      pick(r, 500*time.Microsecond, 2*time.Millisecond, 10*time.Millisecond, 40*time.Millisecond),
+		latency:      pick(r, 5*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond, 400*time.Millisecond),
 		lateCopies:   pick(r, 50, 200, 800),
 		kinds:        drawMishaps(r),
 	}
 	k.leases = drawLeases(r, k.raft.ElectionTicks)
 	k.compaction, k.padding = drawCompaction(r), pick(r, 0, 10, 100, 400)
 	k.patrons, k.sessions = drawSessions(r)
-	k.lateMax = pick(r, k.electionTimeout()/4, 2*k.electionTimeout(), 5*time.Second)
+	k.lateMax = pick(r, k.electionTimeout()/4, 2*k.electionTimeout(), 50*time.Second)
 	if o.Members != 0 {
 		k.members = o.Members
 	}
@@ -116,7 +117,7 @@ func (k *knobs) setWorkload(name string) {
 	case "sessions":
 		k.patrons, k.clients = max(k.patrons, 6), 1
 	case "idle":
-		k.clients, k.patrons, k.think = 1, 0, 2*time.Second
+		k.clients, k.patrons, k.think = 1, 0, 20*time.Second
 	}
 }
 

@@ -97,7 +97,7 @@ var flags = func() *plan {
 const (
 	seedsMin   = 15
 	seedsMax   = 50
-	timeMax    = 2 * time.Second
+	timeMax    = 2 * time.Second // of the computer's
 	replaysMax = 10
 )
 

@@ -198,7 +198,7 @@ func (m *member) die(d death) {
 	}
 	if w.chaos {
 		died := m.incarnation
-		w.after(between(w.rand, 0, pick(w.rand, 5*time.Millisecond, 50*time.Millisecond, 3*time.Second)), func() {
+		w.after(between(w.rand, 0, pick(w.rand, 50*time.Millisecond, 500*time.Millisecond, 30*time.Second)), func() {
 			if m.incarnation == died { // or it would end another death, that in a mended cluster must last
 				m.restart()
 			}

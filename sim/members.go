@@ -303,7 +303,7 @@ func (w *world) settleMembers() {
 			return
 		}
 		w.repairMembers()
-		w.run(w.now+100*time.Millisecond, settled)
+		w.run(w.now+time.Second, settled)
 	}
 	w.endWishes(w.now) // of a leader that has handed over since
 }

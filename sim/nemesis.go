@@ -55,9 +55,9 @@ func (w *world) ambushAt(m *member, e raft.Event) {
 	case raft.EventTransfer:
 		w.ambush(m, 900, w.knobs.electionTimeout()/4)
 	case raft.EventInstalled:
-		w.ambush(m, 200, 2*time.Millisecond)
+		w.ambush(m, 200, 20*time.Millisecond)
 	case raft.EventTruncated:
-		w.ambush(m, 200, 5*time.Millisecond)
+		w.ambush(m, 200, 50*time.Millisecond)
 	case raft.EventConfiguration:
 		if w.now > 0 {
 			w.ambush(m, 150, 5*w.knobs.latency)
@@ -227,7 +227,7 @@ func (w *world) kill(m *member, d death) {
 // disarm takes a strike back that has not found its operation.
 func (w *world) disarm(m *member) {
 	s := m.strike
-	w.after(time.Second, func() {
+	w.after(10*time.Second, func() {
 		if m.strike == s {
 			m.strike = nil
 		}
@@ -271,7 +271,7 @@ func (w *world) harmCut(m *member) {
 }
 
 func (w *world) mendLater() {
-	w.mendAfter(between(w.rand, 0, pick(w.rand, w.knobs.electionTimeout()/2, 2*w.knobs.electionTimeout(), 4*time.Second)))
+	w.mendAfter(between(w.rand, 0, pick(w.rand, w.knobs.electionTimeout()/2, 2*w.knobs.electionTimeout(), 40*time.Second)))
 }
 
 func (w *world) mendAfter(delay time.Duration) {
@@ -295,7 +295,7 @@ func (w *world) harmPause(m *member) {
 	}
 	w.report.Pauses++
 	w.strikes(FaultPause, m)
-	delay := between(w.rand, 0, pick(w.rand, 50*time.Millisecond, w.knobs.electionTimeout(), 3*w.knobs.electionTimeout()))
+	delay := between(w.rand, 0, pick(w.rand, 500*time.Millisecond, w.knobs.electionTimeout(), 3*w.knobs.electionTimeout()))
 	w.pause(m, delay)
 	if w.knobs.faults.has(FaultPartition) && w.chance(500) {
 		// So that it hears nothing of what it has missed when it goes on.
@@ -317,8 +317,8 @@ func (w *world) pause(m *member, delay time.Duration) {
 
 func (w *world) harmSlowDisk(m *member) {
 	w.strikes(FaultSlowDisk, m)
-	m.disk.slow = pick(w.rand, 20*time.Millisecond, 200*time.Millisecond, 2*time.Second)
-	m.disk.slowUntil = w.now + between(w.rand, 0, 4*time.Second)
+	m.disk.slow = pick(w.rand, 200*time.Millisecond, 2*time.Second, 20*time.Second)
+	m.disk.slowUntil = w.now + between(w.rand, 0, 40*time.Second)
 	m.tell("has a disk that takes up to %v until %v", m.disk.slow, m.disk.slowUntil)
 }
 
@@ -331,7 +331,7 @@ func (w *world) harmDisk(m *member) {
 
 func (w *world) harmMachine(m *member) {
 	w.strikes(FaultSlowMachine, m)
-	m.slowMachine = w.now + between(w.rand, 0, 4*time.Second)
+	m.slowMachine = w.now + between(w.rand, 0, 40*time.Second)
 	m.tell("has a slow machine until %v", m.slowMachine)
 }
 

@@ -173,7 +173,7 @@ func kindOf(m raft.Message) int {
 }
 
 // latencyCalm is the network's latency once everything is mended: far below an election timeout.
-const latencyCalm = 2 * time.Millisecond
+const latencyCalm = 20 * time.Millisecond
 
 // carry makes the bytes arrive after a while.
 func (n *network) carry(from, to raft.NodeID, b []byte, late bool) {
@@ -231,7 +231,7 @@ func (n *network) arrive(sent packet, to raft.NodeID) {
 func (n *network) broke(of *member) {
 	for _, m := range n.w.members {
 		if m != of && m.up && n.w.chance(500) {
-			n.w.after(between(n.w.rand, 0, 20*time.Millisecond), func() { n.rumour(m, of.id) })
+			n.w.after(between(n.w.rand, 0, 200*time.Millisecond), func() { n.rumour(m, of.id) })
 		}
 	}
 }

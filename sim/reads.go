@@ -168,7 +168,7 @@ func (c *clients) drawAsk() ask {
 	a := ask{level: l}
 	switch last := c.w.checker.committedTo(); l {
 	case atMostOld:
-		a.age = pick(w.rand, 0, time.Millisecond, 20*time.Millisecond, w.knobs.electionTimeout()/2, between(w.rand, 0, 10*time.Second))
+		a.age = pick(w.rand, 0, 10*time.Millisecond, 200*time.Millisecond, w.knobs.electionTimeout()/2, between(w.rand, 0, 100*time.Second))
 	case atLeast:
 		a.index = pick(w.rand, last, raft.Index(w.rand.Uint64N(uint64(last)+1)), last+1, last+raft.Index(w.rand.IntN(100)))
 		a.hopeless = a.index > last
@@ -259,7 +259,7 @@ func (w *world) demandReads() {
 	var open []*operation
 	for _, m := range w.cluster() {
 		for l := range levels {
-			op := w.clients.read(-1, m, 0, ask{level: l, index: w.checker.committedTo(), age: time.Millisecond})
+			op := w.clients.read(-1, m, 0, ask{level: l, index: w.checker.committedTo(), age: 10 * time.Millisecond})
 			op.patient = true
 			open = append(open, op)
 			w.clients.begin(op)

@@ -10,7 +10,7 @@ import (
 )
 
 // recoveryMax is how long a mended cluster may take, in virtual time. It is far more than it needs: what is not there by then is stuck.
-const recoveryMax = 60 * time.Second
+const recoveryMax = 10 * time.Minute
 
 // mend ends everything that goes wrong and starts everybody.
 func (w *world) mend() {
@@ -115,7 +115,7 @@ func (w *world) demandProgress() {
 // probe writes on m again and again until a write is applied there, or enough says that it is not needed any more.
 func (w *world) probe(m *member, patient bool, enough func() bool, served func()) {
 	again := func() {
-		w.after(10*time.Millisecond, func() { w.probe(m, patient, enough, served) })
+		w.after(100*time.Millisecond, func() { w.probe(m, patient, enough, served) })
 	}
 	switch {
 	case enough():

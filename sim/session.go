@@ -100,7 +100,7 @@ func (c *clients) outside(m *member) bool {
 
 // withdraw gives up a try at a member that is no longer one of the cluster.
 func (c *clients) withdraw(op *operation) {
-	c.w.after(time.Second, func() {
+	c.w.after(10*time.Second, func() {
 		switch {
 		case op.ended:
 		case c.outside(op.m):
@@ -179,7 +179,7 @@ func (p *patron) wanted(session raft.Index) uint64 {
 // again tries the command again soon, on some member.
 func (cmd *command) again() {
 	c := cmd.by.c
-	c.w.after(between(c.w.rand, 0, pick(c.w.rand, 5*time.Millisecond, 50*time.Millisecond, 500*time.Millisecond)), func() {
+	c.w.after(between(c.w.rand, 0, pick(c.w.rand, 50*time.Millisecond, 500*time.Millisecond, 5*time.Second)), func() {
 		if m := c.somebody(); m != nil {
 			cmd.try(m)
 		} else {

@@ -84,7 +84,7 @@ func (s *shrinker) run(o Options) (*Report, *Violation, []Decision) {
 	o.decided = func(d Decision) { ds = append(ds, d) }
 	if o.hurry = s.inFaults; !s.inFaults && s.violation != nil && s.property != "Liveness" {
 		// After the faults it fails as soon as the best does, or not much later.
-		o.until = s.size.Time + s.size.Time/4 + time.Second
+		o.until = s.size.Time + s.size.Time/4 + 10*time.Second
 	}
 	s.runs++
 	r, err := Run(o)

@@ -42,11 +42,11 @@ func (m *member) stuck(p host.Part) bool {
 }
 
 // stallPoll is how often a part that waits for a stuck disk looks again.
-const stallPoll = 20 * time.Millisecond
+const stallPoll = 200 * time.Millisecond
 
 // harmStall makes a disk stuck for a while, and sometimes those of others with it. Some members go on when it does, some end first.
 func (w *world) harmStall(m *member) {
-	longest := pick(w.rand, w.knobs.electionTimeout(), 3*w.knobs.electionTimeout(), 8*time.Second)
+	longest := pick(w.rand, w.knobs.electionTimeout(), 3*w.knobs.electionTimeout(), 80*time.Second)
 	if w.chance(200) {
 		for _, o := range w.members {
 			if o != m && w.chance(400) {
@@ -186,7 +186,7 @@ func (w *world) stuckShortly(leader, at *member) {
 }
 
 // handoverSlack is for what beside waiting is to be done: messages there and back, a vote and two entries made durable, in a calm network.
-const handoverSlack = 100 * time.Millisecond
+const handoverSlack = time.Second
 
 // probeOf writes on m as soon as ready says so, until one is applied there.
 func (w *world) probeOf(m *member, ready func() bool, served *bool) {

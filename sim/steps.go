@@ -28,7 +28,7 @@ func (m *member) scheduleTick() {
 // scheduleRest lets the log settle now and then.
 func (m *member) scheduleRest() {
 	incarnation := m.incarnation
-	m.w.after(between(m.rand, 0, 2*time.Second), func() {
+	m.w.after(between(m.rand, 0, 20*time.Second), func() {
 		if m.up && m.incarnation == incarnation {
 			if !m.paused() && !m.stuck(host.PartRest) {
 				m.step(host.PartRest)
@@ -50,7 +50,7 @@ func (m *member) wake() {
 			m.schedule(p, m.delay(p))
 		case p == host.PartSender && m.host.Sending():
 			m.due[p] = true
-			m.schedule(p, m.delay(p)+between(m.rand, 0, 40*time.Millisecond))
+			m.schedule(p, m.delay(p)+between(m.rand, 0, 400*time.Millisecond))
 		}
 	}
 }
@@ -75,20 +75,20 @@ func (m *member) schedule(p host.Part, delay time.Duration) {
 func (m *member) delay(p host.Part) time.Duration {
 	r := m.rand
 	if p == host.PartSnapshotter && m.w.options.guests != nil { // their machines go on between Snapshot and the writing
-		return between(r, 0, pick(r, time.Millisecond, 200*time.Millisecond))
+		return between(r, 0, pick(r, 10*time.Millisecond, 2*time.Second))
 	}
 	switch p {
 	case host.PartWriter, host.PartReader, host.PartPreparer, host.PartSnapshotter, host.PartSender, host.PartReceiver:
 		if m.w.now < m.disk.slowUntil {
 			return between(r, 0, m.disk.slow)
 		}
-		return between(r, 10*time.Microsecond, time.Millisecond)
+		return between(r, 100*time.Microsecond, 10*time.Millisecond)
 	case host.PartApplier:
 		if m.w.now < m.slowMachine {
-			return between(r, 0, 500*time.Millisecond)
+			return between(r, 0, 5*time.Second)
 		}
 	}
-	return between(r, time.Microsecond, 200*time.Microsecond)
+	return between(r, 10*time.Microsecond, 2*time.Millisecond)
 }
 
 // step lets a part do its work, and looks at what came of it.
@@ -117,7 +117,7 @@ func (m *member) step(p host.Part) {
 			return
 		}
 		if m.disk.kept.newest.Index > m.commit {
-			m.w.ambush(m, 350, 500*time.Microsecond)
+			m.w.ambush(m, 350, 5*time.Millisecond)
 		}
 	}
 	if m.checkStopped(); !m.up {
@@ -154,7 +154,7 @@ func (m *member) checkStopped() {
 		return
 	}
 	incarnation := m.incarnation
-	m.w.after(between(m.w.rand, 0, time.Second), func() {
+	m.w.after(between(m.w.rand, 0, 10*time.Second), func() {
 		if m.up && m.incarnation == incarnation {
 			m.die(death{power: m.w.chance(500), keep: m.w.rand.Float64()})
 			m.restart()

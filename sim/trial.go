@@ -101,7 +101,7 @@ func (t *trial[C, R]) adjust(k *knobs) {
 	if o.Faults == 0 && k.drawn != FaultNone && t.w.chance(700) {
 		k.drawn |= FaultPower | FaultKill | FaultSlowMachine | FaultSlowDisk
 		k.faults = k.drawn &^ o.Without.faults
-		k.faultEvery = min(k.faultEvery, 200*time.Millisecond)
+		k.faultEvery = min(k.faultEvery, 2*time.Second)
 	}
 	size := 0
 	for range 20 {
@@ -111,7 +111,7 @@ func (t *trial[C, R]) adjust(k *knobs) {
 		k.compaction.ChunkBytes = max(k.compaction.ChunkBytes, size/2)
 	}
 	if k.compaction.BytesPerSecond > 0 {
-		k.compaction.BytesPerSecond = max(k.compaction.BytesPerSecond, int64(20*size))
+		k.compaction.BytesPerSecond = max(k.compaction.BytesPerSecond, int64(2*size))
 	}
 }
 

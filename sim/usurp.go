@@ -41,7 +41,7 @@ func (w *world) harmUsurp(m *member) {
 		for _, o := range w.members {
 			if o != m && o.up {
 				o.die(death{})
-				w.after(between(w.rand, 0, 20*time.Millisecond), o.restart)
+				w.after(between(w.rand, 0, 200*time.Millisecond), o.restart)
 			}
 		}
 	case 3: // answers come so late that the next leader is there before them

@@ -16,7 +16,7 @@ import (
 )
 
 func TestSim(t *testing.T) {
-	got := try(t, "", "sim", "--seeds", "3", "--duration", "500ms", "--members", "3", "--parallel", "2")
+	got := try(t, "", "sim", "--seeds", "3", "--duration", "5s", "--members", "3", "--parallel", "2")
 	if got.code != exitOK || !strings.HasPrefix(got.out, "3 seeds, ") {
 		t.Errorf("exit code %d, %s, %s", got.code, got.out, got.err)
 	}
@@ -30,11 +30,11 @@ func TestSim(t *testing.T) {
 func TestSimReplay(t *testing.T) {
 	dir := t.TempDir()
 	story, trace := filepath.Join(dir, "story"), filepath.Join(dir, "trace")
-	first := try(t, "", "sim", "replay", "7", "--duration", "300ms", "--members", "3")
+	first := try(t, "", "sim", "replay", "7", "--duration", "3s", "--members", "3")
 	if first.code != exitOK || !strings.Contains(first.out, "n1 starts, incarnation 1") || !strings.Contains(first.out, "seed 7: all that was checked holds") {
 		t.Errorf("exit code %d, %.2000s, %s", first.code, first.out, first.err)
 	}
-	again := try(t, "", "sim", "replay", "7", "--duration", "300ms", "--members", "3", "--story", story, "--trace", trace)
+	again := try(t, "", "sim", "replay", "7", "--duration", "3s", "--members", "3", "--story", story, "--trace", trace)
 	told, err := os.ReadFile(story)
 	if err != nil || again.code != exitOK || string(told)+again.out != first.out {
 		t.Errorf("the same seed is told in another way in a file: %v, %s", err, again.out)
@@ -46,10 +46,10 @@ func TestSimReplay(t *testing.T) {
 	defer b.Close()
 	lines := 0
 	h, err := sim.ReadTrace(b, func(sim.TraceLine) error { lines++; return nil })
-	if err != nil || h.Seed != 7 || h.Flags != "--members=3 --duration=300ms" || lines < 100 {
+	if err != nil || h.Seed != 7 || h.Flags != "--members=3 --duration=3s" || lines < 100 {
 		t.Errorf("the trace has %d lines and the header %+v, %v", lines, h, err)
 	}
-	if got := try(t, "", "sim", "replay", "7", "--duration", "300ms", "--small", "--shrink", "1s"); got.code != exitError || !strings.Contains(got.err, "does not fail") {
+	if got := try(t, "", "sim", "replay", "7", "--duration", "3s", "--small", "--shrink", "1s"); got.code != exitError || !strings.Contains(got.err, "does not fail") {
 		t.Errorf("exit code %d, %s", got.code, got.err)
 	}
 }
