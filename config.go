@@ -13,6 +13,7 @@ import (
 
 	"github.com/balsa-raft/balsa/host"
 	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/trace"
 	"github.com/balsa-raft/balsa/transport"
 	"github.com/balsa-raft/balsa/vfs"
 )
@@ -81,6 +82,8 @@ type Config struct {
 	// LogTailBytes is how much of the log before a snapshot is kept, for members that were away briefly; 16 MiB by default.
 	LogTailBytes int64
 
+	// Tracer, if it is set, is told of each step that a write takes through this member; see package trace. None by default, which costs nothing.
+	Tracer trace.Tracer
 	// Logger receives what operators should know; slog.Default by default.
 	Logger *slog.Logger
 	// FS is the file system of Dir; the operating system's by default.
@@ -220,7 +223,7 @@ func (c Config) host() host.Config {
 	return host.Config{
 		Promise: promise, Lease: lease,
 		FS: c.FS, Dir: c.Dir, ID: c.ID, Addresses: c.Addresses, ClusterID: c.Cluster(), Rand: newRand(), Epoch: epoch(),
-		Tick: c.tick(), CommandBytesMax: c.CommandBytesMax, PendingBytesMax: c.PendingBytesMax, Logger: c.Logger,
+		Tick: c.tick(), CommandBytesMax: c.CommandBytesMax, PendingBytesMax: c.PendingBytesMax, Logger: c.Logger, Tracer: c.Tracer,
 		Compaction: host.CompactionOptions{LogBytes: c.SnapshotLogBytes, TailBytes: c.LogTailBytes},
 	}
 }
@@ -237,10 +240,14 @@ func (c Config) raft() raft.Config {
 // transport has no peers: the host tells it who they are.
 func (c Config) transport(h *host.Host) transport.Config {
 	id := h.Identity()
-	return transport.Config{
+	t := transport.Config{
 		ID: c.ID, ClusterID: id.ClusterID, Incarnation: id.Incarnation,
 		Listen: c.Listen, Advertise: c.Advertise, Admit: h.Admit, Find: h.Find, Logger: c.Logger,
 	}
+	if c.Tracer != nil {
+		t.Track = h.Track
+	}
+	return t
 }
 
 // Result is a command's outcome.

@@ -8,6 +8,7 @@ import (
 	"github.com/balsa-raft/balsa/internal/must"
 	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/snapshot"
+	"github.com/balsa-raft/balsa/trace"
 )
 
 // Applier owns the state machines.
@@ -41,6 +42,9 @@ func (a *Applier) Step() (more bool) {
 }
 
 func (a *Applier) apply(g *Group, es []raft.Entry) {
+	if a.host.config.Tracer != nil {
+		a.host.hopEntries(g.id, trace.Applying, es)
+	}
 	again, err := g.prepare(es)
 	if lacking := g.lacking(); err == nil && len(lacking) > 0 {
 		err = g.machine.Apply(lacking)
@@ -50,6 +54,9 @@ func (a *Applier) apply(g *Group, es []raft.Entry) {
 		g.endApplied(fmt.Errorf("%w: %w: %w", ErrUnknownOutcome, ErrFailed, err)) // committed, but not executed here
 		a.host.shard.inbox.put(input{kind: inputFailed, group: g, err: err}, 0, 0)
 		return
+	}
+	if a.host.config.Tracer != nil {
+		a.host.hopEntries(g.id, trace.Applied, es)
 	}
 	last := &es[len(es)-1]
 	g.executed.Store(uint64(max(last.Index, g.kept)))

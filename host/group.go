@@ -37,6 +37,7 @@ type Group struct {
 	stranger    raft.NodeID          // who has said since that this server is no member, or zero
 	applied     raft.Index
 	readers     readers
+	told        raft.Index // a Tracer was, that all up to here is committed
 
 	// Owned by the applier.
 	appliedTerm raft.Term

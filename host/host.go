@@ -12,6 +12,7 @@ import (
 
 	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/snapshot"
+	"github.com/balsa-raft/balsa/trace"
 	"github.com/balsa-raft/balsa/vfs"
 	"github.com/balsa-raft/balsa/wal"
 	"github.com/balsa-raft/balsa/wire"
@@ -54,6 +55,7 @@ type Config struct {
 	Compaction      CompactionOptions
 	Logger          *slog.Logger // none by default
 	Observer        Observer     // none by default
+	Tracer          trace.Tracer // none by default
 }
 
 // inboxBytesMax bounds the peers' messages that wait for the shard. Those over it are dropped, as if the network had lost them.
@@ -144,6 +146,9 @@ func Open(config Config) (_ *Host, err error) {
 	if config.Log.ID == 0 {
 		config.Log.ID = identity.Incarnation // a log that was copied from another folder is refused
 	}
+	if tracer := config.Tracer; tracer != nil {
+		config.Log.Written = func() { tracer.Hop(trace.Hop{Step: trace.Written, Node: config.ID}) }
+	}
 	log, err := wal.Open(fsys, path.Join(dir, "wal"), config.Log)
 	if err != nil {
 		return nil, err
@@ -224,6 +229,9 @@ func (h *Host) Receive(from raft.NodeID, batch []wire.Packet) {
 }
 
 func (h *Host) receive(g *Group, from raft.NodeID, m raft.Message) {
+	if h.config.Tracer != nil {
+		h.hopMessage(g.id, from, m, trace.Received, trace.Heard)
+	}
 	switch m := m.(type) {
 	case raft.InstallSnapshot:
 		// The core gets it from the receiver, once it is whole.

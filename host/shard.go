@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/trace"
 	"github.com/balsa-raft/balsa/wire"
 )
 
@@ -74,6 +75,9 @@ type Shard struct {
 // the time since some fixed moment, and never falls.
 func (s *Shard) Step(clock func() time.Duration) (more bool) {
 	s.batch = s.inbox.take(s.batch)
+	if s.host.config.Tracer != nil && len(s.batch) > 0 {
+		s.host.hop(0, trace.Taken, 0, 0)
+	}
 	// Only now: between a look at the clock and the inbox the process may pause, and a read that came afterwards would be answered under a lease
 	// that had ended before, or a promise begin before the request that it is for.
 	s.now = clock()
@@ -188,6 +192,9 @@ func (s *Shard) accept(in *input) {
 		g.refusedByPeer(in.err)
 	case inputPersisted:
 		g.raft.Persisted(in.seq)
+		if s.host.config.Tracer != nil {
+			s.host.hop(g.id, trace.Matched, 0, g.raft.Status().DurableIndex)
+		}
 	case inputApplied:
 		g.applied = in.index
 		g.raft.Applied(in.index)
@@ -257,7 +264,13 @@ func (s *Shard) ignored(g *Group, err error) {
 
 // carryOut starts everything that the core wants done. Disk and network run in parallel (§10.2.1): the core has withheld what must wait.
 func (s *Shard) carryOut(g *Group) {
+	if s.host.config.Tracer != nil {
+		s.host.hop(g.id, trace.Stepped, 0, 0)
+	}
 	e := g.raft.Effects()
+	if s.host.config.Tracer != nil {
+		g.hopEffects(&e)
+	}
 	for _, ev := range e.Events { // first, so that who watches hears of an election before the messages that follow from it
 		s.host.observe(g, ev)
 	}

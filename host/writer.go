@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/trace"
 	"github.com/balsa-raft/balsa/wal"
 )
 
@@ -75,7 +76,13 @@ func (w *Writer) save() error {
 	if observer != nil {
 		observer.Saving(w.saves)
 	}
+	if w.host.config.Tracer != nil {
+		w.host.hopSaves(trace.Begun, w.saves)
+	}
 	err := w.host.log.Append(w.saves)
+	if err == nil && w.host.config.Tracer != nil {
+		w.host.hopSaves(trace.Synced, w.saves)
+	}
 	if err == nil && observer != nil {
 		observer.Saved(w.saves)
 	}

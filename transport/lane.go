@@ -70,6 +70,9 @@ func (l *lane) init(p *peer, class wire.Class, receiving chan struct{}) {
 	l.peer, l.class, l.receiving = p, class, receiving
 	l.wake, l.ended = make(chan struct{}, 1), make(chan struct{})
 	l.out.init(0, p.t.config.FrameBytesMax)
+	if track := p.t.config.Track; track != nil {
+		l.out.track = func(packet wire.Packet) func() { return track(p.id, packet) }
+	}
 	l.out.open(p.address != "")
 	l.serve(p.guest)
 }
@@ -237,6 +240,9 @@ func (l *lane) write(conn net.Conn) {
 			return
 		}
 		seal(batch)
+		for _, sending := range l.out.writing {
+			sending()
+		}
 		if _, err := conn.Write(batch); err != nil {
 			l.out.breakOff(plain(err))
 			return

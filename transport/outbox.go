@@ -28,6 +28,11 @@ type outbox struct {
 	writingBytes   int
 	writingPackets int
 
+	// Of Config.Track, if that is set.
+	track   func(wire.Packet) func()
+	waiting []func() // of what waits
+	writing []func() // of what the writer has taken; the writer's own
+
 	ping          bool  // an empty frame is due
 	pings         int   // written since the last packet
 	broken        error // why the connection that the writer serves has ended
@@ -69,7 +74,7 @@ func (o *outbox) open(open bool) {
 	o.shut = !open
 	if o.shut {
 		o.count.droppedBroken += uint64(o.packets)
-		o.buf, o.frame, o.packets = nil, 0, 0
+		o.buf, o.frame, o.packets, o.waiting = nil, 0, 0, nil
 	}
 	o.cond.Signal()
 }
@@ -127,6 +132,11 @@ func (o *outbox) put(p wire.Packet) verdict {
 	}
 	binary.LittleEndian.PutUint32(o.buf[head:], uint32(n-packetHeadBytes))
 	o.packets++
+	if o.track != nil {
+		if sending := o.track(p); sending != nil {
+			o.waiting = append(o.waiting, sending)
+		}
+	}
 	if before == 0 {
 		o.cond.Signal()
 	}
@@ -172,6 +182,7 @@ func (o *outbox) take(written []byte) (batch []byte, ok bool) {
 	}
 	o.writingBytes, o.writingPackets = len(batch), o.packets
 	o.buf, o.frame, o.packets, o.ping = written[:0], 0, 0, false
+	o.waiting, o.writing = o.writing[:0], o.waiting
 	return batch, true
 }
 
@@ -238,7 +249,7 @@ func (o *outbox) reset() error {
 	if cap(o.buf) > keepBytes {
 		o.buf = nil
 	}
-	o.buf, o.frame, o.packets = o.buf[:0], 0, 0
+	o.buf, o.frame, o.packets, o.waiting = o.buf[:0], 0, 0, nil
 	o.writingBytes, o.writingPackets = 0, 0
 	return err
 }

@@ -42,6 +42,9 @@ type Config struct {
 	// Find, if it is set, is asked for those who ask this member (see Ask): which member others reach at address, zero for none, the incarnation of its
 	// data folder, zero if it has not shown one, and the place in the log of the configuration that says so. It is called from several goroutines.
 	Find func(address string) (member raft.NodeID, incarnation uint64, at raft.Index)
+	// Track, if it is set, is called with each packet that is put for a peer. What it returns, if it is not nil, is called when the connection begins to
+	// write the packet. It must not block or call the transport, and it keeps nothing of the packet.
+	Track func(to raft.NodeID, p wire.Packet) (sending func())
 	// Logger receives what operators should know; slog.Default by default.
 	Logger *slog.Logger
 

@@ -15,6 +15,8 @@ type Options struct {
 	SegmentBytes int64
 	// ID tells logs apart: one that was written under another ID is refused.
 	ID uint64
+	// Written, if it is set, is called between the write of a batch, or of moved entries, and its sync. The log is locked then.
+	Written func()
 }
 
 func (o *Options) validate() error {
@@ -148,6 +150,9 @@ func (l *Log) put(s *segment, at int64, b []byte, records uint32) ([]byte, error
 	b = l.seal(s, b, records)
 	if _, err := s.file.WriteAt(b, at); err != nil {
 		return b, err
+	}
+	if l.options.Written != nil {
+		l.options.Written()
 	}
 	if err := s.file.Sync(); err != nil {
 		return b, err

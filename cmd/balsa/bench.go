@@ -36,6 +36,7 @@ type bench struct {
 	reads       float64       // the share of gets in mixed
 	consistency string
 	prefix      string
+	trace       bool
 }
 
 // benchWorkloads are what each workload consists of.
@@ -58,22 +59,33 @@ func (a *app) benchCommand() *cobra.Command {
 Each client sends a request, waits for the answer and sends the next. The keys are chosen at random of --keys, and stay in the cluster afterwards;
 get and mixed write all of them first, if they are not there; "balsa del --prefix balsa-bench/" removes them. Connections are dealt to the --endpoints in turn: name all servers to use all.
 Ctrl-C ends it and prints what was measured. With --rate, a latency is counted from when the request was due, so that
-requests that had to wait for slow ones before them are seen.`,
+requests that had to wait for slow ones before them are seen.
+
+--trace measures no running cluster, but where the time of one write goes: it starts three members in this process, in a temporary folder (TMPDIR chooses the
+disk), and prints how long each step takes, from the caller's Propose to its answer. Of the flags only --clients, --duration and --value-size are for it.`,
 		Example: `  balsa bench put
   balsa bench get --consistency s --clients 256 --endpoints 10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379
   balsa bench mixed --reads 0.9 --rate 2000 --duration 1m
-  balsa bench txn --total 100000 --write-out json`,
+  balsa bench txn --total 100000 --write-out json
+  balsa bench --trace
+  balsa bench --trace --clients 64`,
 		Args: argCount(0, 1, benchUsage),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b.workload = "put"
 			if len(args) == 1 {
 				b.workload = args[0]
 			}
+			if b.trace {
+				b.traceDefaults(cmd.Flags().Changed)
+			}
 			if b.total > 0 && !cmd.Flags().Changed("duration") {
 				b.duration = 0
 			}
 			if err := b.check(); err != nil {
 				return err
+			}
+			if b.trace {
+				return a.runTrace(cmd.Context(), b)
 			}
 			return a.runBench(cmd.Context(), b)
 		},
@@ -95,6 +107,7 @@ func (b *bench) register(fs *pflag.FlagSet) {
 	fs.Float64Var(&b.reads, "reads", 0.9, "the share of gets in mixed, from 0 to 1")
 	fs.StringVar(&b.consistency, "consistency", "l", "of gets. l: linearizable, sees every write that was acknowledged; s: serializable, what the server asked has")
 	fs.StringVar(&b.prefix, "prefix", "balsa-bench/", "what the keys begin with")
+	fs.BoolVar(&b.trace, "trace", false, "where the time of one write goes, step by step, in a cluster of its own (--clients 1 --duration 5s --value-size 128)")
 }
 
 func (b *bench) check() error {

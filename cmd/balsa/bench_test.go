@@ -81,6 +81,37 @@ func testBenchInterrupted(t *testing.T, env []string) {
 	}
 }
 
+// TestBenchTrace: the shares of the steps come to all the time, and each format has every step.
+func TestBenchTrace(t *testing.T) {
+	t.Parallel()
+	got := try(t, "", strings.Fields("bench --trace --clients 3 --duration 100ms -w json")...)
+	var r traceReport
+	if err := json.Unmarshal([]byte(got.out), &r); err != nil || got.code != exitOK || got.err != "" {
+		t.Fatalf("%v: %+v", err, got)
+	}
+	share := 0.0
+	for _, s := range r.Steps {
+		share += s.Share
+		if s.P50 < 0 || s.P99 < s.P50 || s.Name == "" {
+			t.Errorf("%+v", s)
+		}
+	}
+	if r.Writes == 0 || r.Traced < r.Writes/2 || r.Clients != 3 || r.CommandBytes != traceCommand || share < 0.999 || share > 1.001 {
+		t.Errorf("%+v, the shares come to %v", r, share)
+	}
+	for _, format := range []string{"simple", "table"} {
+		var w bytes.Buffer
+		if err := (&printer{w: &w, format: format}).trace(&r); err != nil {
+			t.Error(err)
+		}
+		for _, s := range r.Steps {
+			if !strings.Contains(w.String(), s.Name) {
+				t.Errorf("%s lacks %q:\n%s", format, s.Name, &w)
+			}
+		}
+	}
+}
+
 func TestBenchRefuses(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"fly", `no workload "fly"`},
