@@ -14,6 +14,7 @@ type stage struct{ *world }
 
 func newStage() stage {
 	s := stage{newWorld(Options{Seed: 1, Members: 3})}
+	s.knobs.keeps = false
 	for _, m := range s.members {
 		m.clocks = []clockSegment{{rate: 1000}}
 	}

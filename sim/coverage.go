@@ -55,6 +55,9 @@ const (
 	retryFromSnapshot
 	retryExpired
 	leaseOfDeposed
+	keptBeyond
+	keptBehind
+	keptTorn
 	states
 )
 
@@ -93,6 +96,9 @@ var stateNames = [states]string{
 	retryFromSnapshot: "a retry answered from a restored session",
 	retryExpired:      "a retry refused because its session was forgotten",
 	leaseOfDeposed:    "a lease read at one that leads no longer",
+	keptBeyond:        "a machine that has kept more than the newest snapshot has",
+	keptBehind:        "a machine that has kept less than the newest snapshot has",
+	keptTorn:          "a machine's own journal with a torn end",
 }
 
 // activity is what can be going on at a member.

@@ -17,7 +17,8 @@ const (
 // disk is what of a member outlives its process.
 type disk struct {
 	fs    *memfs.FS
-	guest any // the disk of an embedder's machine that keeps its state, or nil
+	guest any        // the disk of an embedder's machine that keeps its state, or nil
+	keeps raft.Index // the last command that is durable in the register's own journal
 
 	slow      time.Duration // what an operation takes at most, while slowUntil lies ahead
 	slowUntil time.Duration

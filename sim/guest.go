@@ -69,7 +69,7 @@ func (r *register) forHost() host.Machine {
 	return r
 }
 
-func (r *register) isDurable() bool { return r.guest != nil && r.guest.durable() != nil }
+func (r *register) isDurable() bool { return r.keeps() || r.guest != nil && r.guest.durable() != nil }
 
 // applyGuest executes what the batch has for the guest.
 func (r *register) applyGuest(batch []host.Entry) error {
@@ -135,13 +135,17 @@ type brokenWriter struct{ err error }
 
 func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }
 
-// durableRegister is a register with a guest that keeps its state. The register keeps its own with the help of the checker, which knows all commands.
+// durableRegister is a register that keeps its state, or one with a guest that does: then the register keeps its own with the help of the checker, which
+// knows all commands.
 type durableRegister struct{ *register }
 
 var _ host.Durable = durableRegister{}
 
 // Applied implements host.Durable.
 func (r durableRegister) Applied() (raft.Index, raft.Term, error) {
+	if r.keeps() {
+		return r.journal.start(r.register)
+	}
 	i, t, err := r.guest.durable().applied()
 	if err == nil {
 		r.m.w.checker.rebuild(r.register, i)
@@ -150,7 +154,12 @@ func (r durableRegister) Applied() (raft.Index, raft.Term, error) {
 }
 
 // Sync implements host.Durable.
-func (r durableRegister) Sync() error { return r.guest.durable().sync() }
+func (r durableRegister) Sync() error {
+	if r.keeps() {
+		return r.journal.sync()
+	}
+	return r.guest.durable().sync()
+}
 
 // put is a command of the registers.
 type put struct {
@@ -179,6 +188,9 @@ func (c *checker) rebuild(r *register, i raft.Index) {
 
 // losesAnswers reports whether answers to commands of sessions are lost when a member restarts: a machine that has kept its state is not asked for them again.
 func (c *checker) losesAnswers() bool {
+	if c.w.knobs.keeps {
+		return true
+	}
 	for _, m := range c.w.members {
 		if m.disk.guest != nil {
 			return true
@@ -189,7 +201,7 @@ func (c *checker) losesAnswers() bool {
 
 // sized is what has a size: a snapshot after an entry, and if that may have other bytes on each member, the one that a term's leader has.
 func (c *checker) sized(t raft.Term, at place) streamed {
-	if c.w.options.guests == nil {
+	if c.w.options.guests == nil && !c.losesAnswers() {
 		t = 0
 	}
 	return streamed{term: t, at: at}

@@ -32,6 +32,8 @@ type knobs struct {
 	burstMax   int           // writes that a client hands in at once
 	valueBytes int           // of padding, at most
 
+	keeps bool // machines keep their state on disk by themselves
+
 	patrons  int // clients with sessions
 	sessions host.SessionLimits
 
@@ -93,6 +95,7 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 		k.faults = o.Faults
 	}
 	k.drawn = k.faults
+	k.drawDisks(o)
 	k.setWorkload(o.Workload)
 	var ids []raft.NodeID
 	for id := 1; id <= k.members; id++ {
@@ -191,9 +194,9 @@ func (k *knobs) String() string {
 	c := k.raft
 	return fmt.Sprintf("members %d and %d spare, %v, faults %v every %v (%d%% on the leader), clocks off by %d of 1000; "+
 		"election %d ticks, append %d, inflight %d, uncommitted %d, apply %d, cache %d, segment %d, pending %d bytes; compaction %+v, padding %d; "+
-		"leases %+v; clients %d, keys %d, think %v, %d%% to leaders, reads %d%%, burst %d, value %d bytes; latency %v, late by %v, of 1000 messages %v, of 1000 copies %d late",
+		"machines that keep their state: %v; leases %+v; clients %d, keys %d, think %v, %d%% to leaders, reads %d%%, burst %d, value %d bytes; latency %v, late by %v, of 1000 messages %v, of 1000 copies %d late",
 		k.members, k.spares, k.duration, k.faults, k.faultEvery, k.onLeader, k.drift,
 		c.ElectionTicks, c.AppendBytesMax, c.InflightBytesMax, c.UncommittedBytesMax, c.ApplyBytesMax, c.CacheBytesMax,
-		k.segmentBytes, k.pendingBytes, k.compaction, k.padding, k.leases, k.clients, k.keys, k.think, k.toLeaders, k.readPart, k.burstMax, k.valueBytes,
+		k.segmentBytes, k.pendingBytes, k.compaction, k.padding, k.keeps, k.leases, k.clients, k.keys, k.think, k.toLeaders, k.readPart, k.burstMax, k.valueBytes,
 		k.latency, k.lateMax, k.kinds, k.lateCopies)
 }

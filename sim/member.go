@@ -222,6 +222,9 @@ func (m *member) hook(op memfs.Op, name string) error {
 	if op == memfs.OpWriteAt && m.part == host.PartWriter {
 		m.disk.writes++
 	}
+	if op == memfs.OpRename && ofSnapshots(name) {
+		m.checkSynced(name)
+	}
 	if ofSnapshots(name) {
 		// At the end: what looks at the disk meanwhile sees it as it is before the operation.
 		defer func() { m.disk.kept.stale = true }()

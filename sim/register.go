@@ -20,16 +20,21 @@ type register struct {
 
 	restoredTo raft.Index // the last command that came with a snapshot
 	guest      guest      // an embedder's machine, which it gives its commands to; nil: there is none
+	journal    *journal   // of its own state; nil: it keeps nothing
 }
 
 func newRegister(m *member) *register {
 	r := &register{m: m, values: make(map[int]uint64)}
 	r.receive()
+	if m.w.knobs.keeps {
+		r.journal = &journal{m: m, fs: m.disk.fs}
+	}
 	return r
 }
 
 // Apply implements host.Machine.
 func (r *register) Apply(batch []host.Entry) error {
+	var keys []int
 	for i := range batch {
 		e := &batch[i]
 		if len(e.Command) < commandBytes {
@@ -44,6 +49,10 @@ func (r *register) Apply(batch []host.Entry) error {
 		r.applied = e.Index
 		r.state = mixBytes(mix(r.state, uint64(e.Index)), e.Command)
 		r.m.w.checker.applied(r, previous, e, value)
+		keys = append(keys, key)
+	}
+	if r.keeps() {
+		return r.journal.executed(r, batch[len(batch)-1].Term, keys)
 	}
 	return r.applyGuest(batch)
 }
@@ -86,7 +95,11 @@ func (r *register) Restore(from io.Reader) error {
 	if len(b) < 16 || (len(b)-16)%commandBytes != 0 {
 		return fmt.Errorf("a snapshot of %d bytes", len(b))
 	}
+	before := r.applied
 	r.applied, r.state = raft.Index(binary.LittleEndian.Uint64(b)), binary.LittleEndian.Uint64(b[8:])
+	if r.applied < before {
+		r.m.w.fail("State Machine Safety", "n%d's machine was at command %d, and is given a snapshot of command %d", r.m.id, before, r.applied)
+	}
 	r.restoredTo = r.applied
 	clear(r.values)
 	for b = b[16:]; len(b) > 0; b = b[commandBytes:] {
@@ -95,5 +108,8 @@ func (r *register) Restore(from io.Reader) error {
 		}
 	}
 	r.m.w.checker.restored(r)
+	if r.keeps() {
+		return r.journal.begin(r, r.m.w.checker.ghost(r.applied).term)
+	}
 	return r.restoreGuest(from)
 }

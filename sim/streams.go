@@ -13,6 +13,7 @@ const (
 	ofLink
 	ofAmbush
 	ofAdded
+	ofDisks
 )
 
 // stream is the source of one purpose and two numbers: the same in every run of the seed.
