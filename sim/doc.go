@@ -24,10 +24,13 @@
 //	world     virtual time and the queue of what happens next
 //	member    one member's process over its incarnations: started, stepped, paused, crashed
 //	disk      what of a member outlives its process, and how a crash strikes in the middle of an operation
+//	disks     what a seed decides of disks
+//	journal   what machines keep on their member's disk by themselves, in one run of four
 //	network   delay, loss, duplication, reordering and cuts, of encoded bytes
 //	client    proposals and reads on any member, and their history
 //	nemesis   what goes wrong, and when
 //	snapshots what the checker knows of compaction and snapshots
+//	compaction  what is demanded of it, and of snapshots' streams, in a mended cluster
 //	transfer  an operator's calls to hand the lead over
 //	stall     disks that are stuck, and what leaders do then
 //	reads     of all levels, on members in any state
@@ -47,6 +50,7 @@
 // applied indexes, each index once; what a disk holds after a crash is what was acknowledged; a member stops for good when its disk
 // failed. A log begins behind entry i only where a durable snapshot reaches to i; every snapshot, taken or received, and every machine that
 // continues from one, is in the state that all are in at its index; what is at or before the newest durable snapshot counts as held.
+// A machine that keeps its state goes on from there, executes nothing twice, and is synced before a snapshot of it counts.
 // A transfer of the lead ends within bounded time, and succeeds where nothing is wrong. A leader is heard at its intervals whatever its disk does, and
 // one whose disk is stuck hands over within two election timeouts, to one that serves clients then, without a storm of elections.
 //
@@ -54,5 +58,6 @@
 // level promises: everything that was committed before it began, with a lease or without; the entry that it names; everything until its age before, by
 // the clock of the member; or never less than a local read before it on that member.
 //
-// At the end: a leader is elected and stays, every call ends, and all members reach the same state.
+// At the end: a leader is elected and stays, every call ends, and all members reach the same state. Logs are compacted as the options say, and a chunk that is lost
+// holds a snapshot up for no longer than it takes to send it again.
 package sim

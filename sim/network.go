@@ -16,6 +16,7 @@ type network struct {
 	links         [][]link   // from, to
 	sent          [][]packet // to, the last ones of all senders
 	losesForwards bool       // some of them, for as long as this is set
+	chunk         *lostChunk // one that is to be lost; nil: none
 
 	changesFrom time.Duration // who was asked before to change the members does not hear of it any more
 	// What is sent to lateTo before lateUntil arrives so much later.
@@ -94,7 +95,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	}
 	// Drawn whether or not there is such a fault: what follows is the same without it.
 	lost, late, twice, lateCopy := w.chance(mishap.lost), w.chance(mishap.late), w.chance(mishap.duplicated), w.chance(w.knobs.lateCopies)
-	if l.cut || lost && faults.has(FaultLoss) || n.losesForward(p.Message) {
+	if l.cut || lost && faults.has(FaultLoss) || n.losesForward(p.Message) || n.chunk.loses(w, from.id, to, p.Message) {
 		w.report.Lost++
 		w.recordMessage(TraceLost, from.id, to, uint64(w.report.Messages), p.Message)
 		if !l.cut {

@@ -65,6 +65,10 @@ func (w *world) live() {
 	}
 	w.perhaps(300, w.voters, 3, w.demandHandover)
 	w.perhaps(200, w.voters, 3, w.demandQuiet)
+	if w.knobs.compaction.LogBytes > 0 {
+		w.perhaps(150, w.voters, 1, w.demandCompaction)
+		w.perhaps(150, w.voters, 3, w.demandStream)
+	}
 	if w.failure == nil {
 		w.demandPeace()
 	}
@@ -137,6 +141,7 @@ type Counts struct {
 	StartsBehind               int // starts with a log that begins behind a snapshot
 	ResetsAtStart              int // and with a snapshot that was newer than the log
 	SnapshotErrors             int // of the disk, that do not stop a member
+	ChunksLost                 int // in a mended cluster, on purpose
 	Transfers                  int // asked for
 	TransfersDone              int
 	TransfersFailed            int
