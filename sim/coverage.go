@@ -58,6 +58,11 @@ const (
 	keptBeyond
 	keptBehind
 	keptTorn
+	leadsBridge
+	leadsRing
+	leadsStar
+	leadsAnyShape
+	resigns
 	states
 )
 
@@ -99,6 +104,11 @@ var stateNames = [states]string{
 	keptBeyond:        "a machine that has kept more than the newest snapshot has",
 	keptBehind:        "a machine that has kept less than the newest snapshot has",
 	keptTorn:          "a machine's own journal with a torn end",
+	leadsBridge:       "a leader in a network that stays two halves with one between them",
+	leadsRing:         "a leader in a network that stays a ring",
+	leadsStar:         "a leader in a network that stays a star",
+	leadsAnyShape:     "a leader in a network in which directions of links stay cut",
+	resigns:           "a leader that resigns because it has no majority",
 }
 
 // activity is what can be going on at a member.
@@ -136,7 +146,7 @@ var activityMeanings = [activities]string{
 	"a write waits there", "a write waits there and another one leads", "a save is under way", "it began less than an election timeout ago",
 }
 
-const faultKinds = 20
+const faultKinds = 25
 
 // doing is the set of what is going on at a member that runs, a bit each.
 func (m *member) doing() (set uint32) {

@@ -35,6 +35,8 @@
 //	stall     disks that are stuck, and what leaders do then
 //	reads     of all levels, on members in any state
 //	clock     members' clocks, which differ, and stand still
+//	shapes    networks that come apart in ways in which who hears whom is no equivalence
+//	lasting   what is demanded while they stay so
 //	usurp     leaders that are kept from learning that they lead no longer
 //	checker   what is known of the whole cluster, and the properties that no member can check alone
 //	guest     an embedder's machines, each in the register of its member
@@ -57,6 +59,9 @@
 // For clients: an applied proposal is where its outcome says, a refused one never takes effect, none takes effect twice. A read reflects what its
 // level promises: everything that was committed before it began, with a lease or without; the entry that it names; everything until its age before, by
 // the clock of the member; or never less than a local read before it on that member.
+//
+// While the network stays apart, in any shape: a leader whom a majority hears, and who hears it, stays; who has no such majority resigns; one is elected who has, if the logs let
+// anybody be elected, and clients are served there.
 //
 // At the end: a leader is elected and stays, every call ends, and all members reach the same state. Logs are compacted as the options say, and a chunk that is lost
 // holds a snapshot up for no longer than it takes to send it again.

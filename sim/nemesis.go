@@ -148,6 +148,11 @@ func (w *world) harmsThatCanBe() []harm {
 		{FaultStall, w.harmStall},
 		{FaultClock, w.harmClock},
 		{FaultUsurp, w.harmUsurp},
+		{FaultBridge, w.harmBridge},
+		{FaultRing, w.harmRing},
+		{FaultSwizzle, w.harmSwizzle},
+		{FaultFlap, w.harmFlap},
+		{FaultSlowLink, w.harmSlowLink},
 	}
 }
 

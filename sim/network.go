@@ -19,12 +19,7 @@ type network struct {
 	chunk         *lostChunk // one that is to be lost; nil: none
 
 	changesFrom time.Duration // who was asked before to change the members does not hear of it any more
-	// What is sent to lateTo before lateUntil arrives so much later.
-	lateTo    raft.NodeID
-	lateBy    time.Duration
-	lateUntil time.Duration
-
-	cuts int // how often links were cut: what is to be mended later may have been cut again
+	cuts        int           // how often links were cut: what is to be mended later may have been cut again
 }
 
 // packet is one that was sent.
@@ -43,6 +38,8 @@ type link struct {
 	of   [messageKinds]*rand.Rand // of messages of a kind; nil: there was none
 	last time.Duration            // when the last message arrives that was not late
 	free time.Duration            // when the last message that keeps its order arrives
+
+	slowBy, slowUntil time.Duration // what is sent until then arrives so much later
 }
 
 func newNetwork(w *world) *network {
@@ -184,8 +181,8 @@ func (n *network) carry(from, to raft.NodeID, b []byte, late bool) {
 		latency = min(latency, latencyCalm)
 	}
 	delay := between(w.rand, latency/10, latency)
-	if to == n.lateTo && w.chaos && w.now < n.lateUntil {
-		delay += n.lateBy
+	if w.now < l.slowUntil {
+		delay += l.slowBy
 	}
 	switch {
 	case late:
@@ -250,7 +247,7 @@ func (n *network) rumour(m *member, of raft.NodeID) {
 func (n *network) mend() {
 	for _, row := range n.links {
 		for i := range row {
-			row[i].cut = false
+			row[i].cut, row[i].slowUntil = false, 0
 		}
 	}
 }

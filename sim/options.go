@@ -129,6 +129,16 @@ const (
 	FaultClock
 	// FaultUsurp makes it hard for a leader to learn that it leads no longer.
 	FaultUsurp
+	// FaultBridge cuts the members into two halves that do not hear each other, and leaves one that both hear.
+	FaultBridge
+	// FaultRing lets members hear those beside them in a ring alone: each hears other ones, which may be a majority. The ring may be open, or whole in one direction.
+	FaultRing
+	// FaultSwizzle cuts the links of some members one after the other, and mends them one after the other in another order.
+	FaultSwizzle
+	// FaultFlap cuts and mends links of a member many times within an election timeout.
+	FaultFlap
+	// FaultSlowLink makes links of a member take up to an election timeout for a while, perhaps in one direction only.
+	FaultSlowLink
 	// FaultNone lets nothing go wrong.
 	FaultNone
 
@@ -140,7 +150,8 @@ const AllFaults = FaultNone - 1
 
 var faultNames = [...]string{
 	"power", "kill", "blackout", "partition", "cut", "pause", "slow-disk", "disk-error", "slow-machine", "rumour",
-	"loss", "duplicate", "delay", "reorder", "transfer", "members", "wipe", "stall", "clock", "usurp", "none",
+	"loss", "duplicate", "delay", "reorder", "transfer", "members", "wipe", "stall", "clock", "usurp",
+	"bridge", "ring", "swizzle", "flap", "slow-link", "none",
 }
 
 func (f Faults) has(one Faults) bool { return f&one != 0 }

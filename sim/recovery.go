@@ -15,6 +15,7 @@ const recoveryMax = 10 * time.Minute
 // mend ends everything that goes wrong and starts everybody.
 func (w *world) mend() {
 	w.chaos, w.clients.stopped, w.clients.calm = false, true, true
+	w.mendedAt = w.now
 	w.network.mend()
 	w.tell("everything is mended")
 	w.record(TraceLine{Kind: TraceMended})

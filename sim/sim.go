@@ -48,8 +48,13 @@ func (w *world) live() {
 	if w.options.hurry {
 		return
 	}
-	if w.failure == nil && w.chance(400) {
-		w.demandService()
+	if w.failure == nil {
+		switch {
+		case w.chance(400):
+			w.demandService()
+		case w.chance(500):
+			w.demandLeader()
+		}
 	}
 	if w.failure == nil {
 		w.mend()
@@ -69,6 +74,8 @@ func (w *world) live() {
 		w.perhaps(150, w.voters, 1, w.demandCompaction)
 		w.perhaps(150, w.voters, 3, w.demandStream)
 	}
+	w.perhaps(400, w.voters, 2, w.demandStays)
+	w.perhaps(200, w.voters, 2, w.demandResigns)
 	if w.failure == nil {
 		w.demandPeace()
 	}

@@ -46,7 +46,9 @@ func (w *world) harmUsurp(m *member) {
 		}
 	case 3: // answers come so late that the next leader is there before them
 		late := between(w.rand, 0, w.knobs.electionTimeout())
-		w.network.lateTo, w.network.lateBy, w.network.lateUntil = m.id, late, w.now+long
+		for _, o := range w.members {
+			w.network.link(o.id, m.id).slow(late, w.now+long)
+		}
 		incarnation := m.incarnation
 		w.after(between(w.rand, 0, late), func() {
 			if w.chaos && m.up && m.incarnation == incarnation {

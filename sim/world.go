@@ -19,8 +19,9 @@ type world struct {
 	steps    uint64 // events so far
 	trace    uint64 // hash of everything that has happened
 	chaos    bool   // faults happen
-	harms    int    // how often the nemesis had its turn
-	ambushes int    // and the chance of more
+	mendedAt time.Duration
+	harms    int // how often the nemesis had its turn
+	ambushes int // and the chance of more
 	failure  *Violation
 
 	members []*member
