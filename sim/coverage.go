@@ -146,7 +146,8 @@ var activityMeanings = [activities]string{
 	"a write waits there", "a write waits there and another one leads", "a save is under way", "it began less than an election timeout ago",
 }
 
-const faultKinds = 25
+// faultKinds is how many there are, but for FaultNone.
+const faultKinds = len(faultNames) - 1
 
 // doing is the set of what is going on at a member that runs, a bit each.
 func (m *member) doing() (set uint32) {

@@ -146,6 +146,16 @@ func (d death) String() string {
 	return "loses power and some of what is unsynced"
 }
 
+// crash is what a loss of power does to the disk.
+func (m *member) crash(d death) memfs.CrashConfig {
+	c := memfs.CrashConfig{Probability: d.keep, Rand: m.w.rand}
+	if m.w.chaos && m.w.knobs.faults.has(FaultTear) && d.keep > 0 {
+		m.w.strikes(FaultTear, m)
+		c.Tear = 0.4
+	}
+	return c
+}
+
 // strike is a fault that waits for an operation of its member.
 type strike struct {
 	in    int    // operations on the disk and messages until it happens

@@ -94,8 +94,8 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 	if o.Faults != 0 {
 		k.faults = o.Faults
 	}
-	k.drawn = k.faults
 	k.drawDisks(o)
+	k.drawn = k.faults
 	k.setWorkload(o.Workload)
 	var ids []raft.NodeID
 	for id := 1; id <= k.members; id++ {
@@ -148,7 +148,7 @@ func drawFaults(r *rand.Rand) Faults {
 	part := pick(r, 20, 40, 60)
 	var f Faults
 	for one := Faults(1); one < FaultNone; one <<= 1 {
-		if r.IntN(100) < part {
+		if !one.ofDisks() && r.IntN(100) < part {
 			f |= one
 		}
 	}

@@ -49,6 +49,7 @@ type member struct {
 	stopped     bool       // it has stopped by itself and will be restarted
 	local       raft.Index // what the last local read of this incarnation has reflected
 	stepsShard  uint64     // of this incarnation
+	frames      uint64     // written to the log, ever
 	commit      raft.Index
 	ticks       uint64 // of this incarnation
 	handovers   []*handover
@@ -178,7 +179,7 @@ func (m *member) die(d death) {
 		w.strikes(FaultPower, m)
 		w.report.PowerCuts++
 		before := m.disk.fs
-		m.disk.fs = before.CrashClone(memfs.CrashConfig{Probability: d.keep, Rand: w.rand})
+		m.disk.fs = before.CrashClone(m.crash(d))
 		if len(m.disk.saving) > 0 && d.keep > 0 && d.keep < 1 {
 			m.coverTorn(before)
 		}
@@ -221,6 +222,7 @@ func (m *member) hook(op memfs.Op, name string) error {
 	m.w.mix(uint64(op))
 	if op == memfs.OpWriteAt && m.part == host.PartWriter {
 		m.disk.writes++
+		m.ambushFrame(m.disk.writes)
 	}
 	if op == memfs.OpRename && ofSnapshots(name) {
 		m.checkSynced(name)

@@ -98,6 +98,34 @@ func (m *member) ambushSave(batch []wal.Save) {
 	})
 }
 
+// ambushFrame perhaps ends a process while it writes to the log. n counts the writes of a save: with the second a segment begins, and its header is there.
+func (m *member) ambushFrame(n int) {
+	w, part := m.w, 2
+	switch {
+	case n > 1:
+		part = 40
+	case m.disk.durable.hardState.CurrentTerm < 2:
+		part = 30
+	}
+	m.frames++
+	if !w.chaos || m.strike != nil || !w.knobs.drawn.has(FaultPower) {
+		return
+	}
+	w.with(w.stream(ofFrames, uint64(m.id), m.frames), func() { // without a number for each of so many
+		if !w.chance(part) {
+			return
+		}
+		w.ambushes++
+		d := Decision{Source: sourceAmbush, Number: w.ambushes}
+		if in, keep := 1+w.rand.IntN(3), w.rand.Float64(); w.knobs.faults.has(FaultPower) && !w.leavesOut(d) {
+			w.tell("fault %v: n%d ends while it writes to the log, write %d of the save", d, m.id, n)
+			w.record(TraceLine{Kind: TraceFault, Node: m.id, What: death{power: true}.name(), Text: d.String()})
+			m.strike = &strike{in: in, death: &death{power: true, keep: keep}}
+			w.disarm(m)
+		}
+	})
+}
+
 // decideHarm does one thing to a member, or to whoever is the victim if it is nil, unless this one is left out.
 func (w *world) decideHarm(d Decision, m *member) {
 	harms := w.harmsThatCanBe()

@@ -139,6 +139,8 @@ const (
 	FaultFlap
 	// FaultSlowLink makes links of a member take up to an election timeout for a while, perhaps in one direction only.
 	FaultSlowLink
+	// FaultTear lets a loss of power tear sectors: of a write that was not synced, part of a sector may be there, and beneath it what was there before.
+	FaultTear
 	// FaultNone lets nothing go wrong.
 	FaultNone
 
@@ -151,7 +153,7 @@ const AllFaults = FaultNone - 1
 var faultNames = [...]string{
 	"power", "kill", "blackout", "partition", "cut", "pause", "slow-disk", "disk-error", "slow-machine", "rumour",
 	"loss", "duplicate", "delay", "reorder", "transfer", "members", "wipe", "stall", "clock", "usurp",
-	"bridge", "ring", "swizzle", "flap", "slow-link", "none",
+	"bridge", "ring", "swizzle", "flap", "slow-link", "tear", "none",
 }
 
 func (f Faults) has(one Faults) bool { return f&one != 0 }

@@ -14,6 +14,7 @@ const (
 	ofAmbush
 	ofAdded
 	ofDisks
+	ofFrames
 )
 
 // stream is the source of one purpose and two numbers: the same in every run of the seed.

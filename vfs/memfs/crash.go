@@ -12,7 +12,10 @@ import (
 type CrashConfig struct {
 	// Probability is that of each unsynced sector, size and name to survive: 0 loses all of it, 1 keeps all of it.
 	Probability float64
-	// Rand decides between the two. It may be nil if Probability is 0 or 1.
+	// Tear is the probability of an unsynced sector that survives to do so in part only: some of its bytes, up to some place or from there on, are those
+	// that were there before. The disk need not write a sector in one piece.
+	Tear float64
+	// Rand decides. It may be nil if Probability is 0 or 1 and Tear is 0.
 	Rand *rand.Rand
 }
 
@@ -22,6 +25,24 @@ func (c CrashConfig) keep() bool {
 	}
 	must.Be(c.Rand != nil, "a crash that keeps with probability %v has a source of randomness", c.Probability)
 	return c.Rand.Float64() < c.Probability
+}
+
+// tear returns what of a change survives that is made to what is there.
+func (c CrashConfig) tear(ch change, is *contents) change {
+	if c.Tear == 0 || ch.sector < 0 || c.Rand.Float64() >= c.Tear {
+		return ch
+	}
+	torn, new := *is.sector(ch.sector), ch.data
+	if new == nil {
+		new = &zeroes
+	}
+	if at := c.Rand.IntN(sectorBytes); c.Rand.IntN(4) > 0 {
+		copy(torn[:at], new[:at])
+	} else {
+		copy(torn[at:], new[at:])
+	}
+	ch.data = &torn
+	return ch
 }
 
 // CrashClone returns a possible state of the disk after the machine lost power now, without hook and locks. d goes on
@@ -42,7 +63,7 @@ func (d *FS) CrashClone(c CrashConfig) *FS {
 		after := n.durable.clone()
 		for _, ch := range n.unsynced {
 			if c.keep() {
-				ch.apply(&after)
+				c.tear(ch, &after).apply(&after)
 			}
 		}
 		// A sector can survive beyond the size that would show it.

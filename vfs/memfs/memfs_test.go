@@ -123,6 +123,40 @@ func TestSectorKeepsAnyOfItsUnsyncedVersions(t *testing.T) {
 	}
 }
 
+func TestTornSectorsKeepWhatWasThere(t *testing.T) {
+	d := memfs.New()
+	f := create(t, d, "f")
+	write(t, f, 0, fill("a", 2))
+	ok(t, f.Sync())
+	ok(t, d.SyncDir("."))
+	write(t, f, 0, fill("b", 1))
+	seen := make(map[string]bool)
+	for seed := range uint64(50) {
+		clone := d.CrashClone(memfs.CrashConfig{Probability: 1, Tear: 1, Rand: rand.New(rand.NewPCG(seed, 0))})
+		f, err := clone.Open("f")
+		ok(t, err)
+		b := make([]byte, 1024)
+		_, err = f.ReadAt(b, 0)
+		ok(t, err)
+		if n := strings.Count(string(b[:512]), "a") + strings.Count(string(b[:512]), "b"); n != 512 || string(b[512:]) != fill("a", 1) {
+			t.Fatalf("a crash has made of it %q", b)
+		}
+		turns := 0
+		for i := 1; i < 512; i++ {
+			if b[i] != b[i-1] {
+				turns++
+			}
+		}
+		if turns > 1 {
+			t.Fatalf("it is torn in %d places", turns)
+		}
+		seen[string(b[:1])+string(b[511:512])] = true
+	}
+	if !seen["ba"] || !seen["ab"] {
+		t.Errorf("beginnings and ends of what was there are %v", seen)
+	}
+}
+
 func TestSizeIsLostApartFromSectors(t *testing.T) {
 	d := memfs.New()
 	f := create(t, d, "a")
