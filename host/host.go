@@ -219,16 +219,21 @@ func (h *Host) LogStats() wal.Stats { return h.log.Stats() }
 
 // Receive takes packets from another member. The transport's readers call it; what it is given belongs to the host.
 func (h *Host) Receive(from raft.NodeID, batch []wire.Packet) {
+	idle := false
 	for i := range batch {
 		g := h.group(batch[i].Group)
 		if g == nil {
 			continue // not, or no longer, here
 		}
-		h.receive(g, from, batch[i].Message)
+		idle = h.receive(g, from, batch[i].Message) || idle
+	}
+	if idle {
+		h.shard.lend()
 	}
 }
 
-func (h *Host) receive(g *Group, from raft.NodeID, m raft.Message) {
+// receive reports whether the shard is to be woken.
+func (h *Host) receive(g *Group, from raft.NodeID, m raft.Message) (idle bool) {
 	if h.config.Tracer != nil {
 		h.hopMessage(g.id, from, m, trace.Received, trace.Heard)
 	}
@@ -239,8 +244,9 @@ func (h *Host) receive(g *Group, from raft.NodeID, m raft.Message) {
 	case raft.InstallSnapshotReply:
 		h.sender.inbox.put(sendWork{group: g, peer: from, reply: &m}, messageBytes(m), receiveBytesMax)
 	default:
-		h.shard.inbox.put(input{kind: inputMessage, group: g, from: from, message: m}, messageBytes(m), inboxBytesMax)
+		idle, _ = h.shard.inbox.add(input{kind: inputMessage, group: g, from: from, message: m}, messageBytes(m), inboxBytesMax)
 	}
+	return idle
 }
 
 // messageBytes is about what a message occupies while it waits.

@@ -21,20 +21,24 @@ func newInbox[T any]() *inbox[T] { return &inbox[T]{wake: make(chan struct{}, 1)
 // put adds an item, and wakes the part if it may be idle. It reports false and adds nothing once the inbox is closed, and,
 // with a limit, if the items that wait have reached limit bytes.
 func (q *inbox[T]) put(item T, bytes, limit int) bool {
-	q.mu.Lock()
-	if q.closed || limit > 0 && q.bytes >= limit {
-		q.mu.Unlock()
-		return false
-	}
-	q.items = append(q.items, item)
-	q.bytes += bytes
-	idle := !q.poked
-	q.poked = true
-	q.mu.Unlock()
+	idle, ok := q.add(item, bytes, limit)
 	if idle {
 		q.poke()
 	}
-	return true
+	return ok
+}
+
+// add is put, and leaves it to the caller to wake the part if it may be idle.
+func (q *inbox[T]) add(item T, bytes, limit int) (idle, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || limit > 0 && q.bytes >= limit {
+		return false, false
+	}
+	q.items = append(q.items, item)
+	q.bytes += bytes
+	idle, q.poked = !q.poked, true
+	return idle, true
 }
 
 // ride adds an item, and leaves it to the caller to rouse the part. It is for what is begun faster together with others than alone, and can wait for
@@ -52,13 +56,18 @@ func (q *inbox[T]) ride(item T) bool {
 
 // rouse wakes the part if nobody has since the items were taken last.
 func (q *inbox[T]) rouse() {
-	q.mu.Lock()
-	idle := !q.poked
-	q.poked = true
-	q.mu.Unlock()
-	if idle {
+	if q.claim() {
 		q.poke()
 	}
+}
+
+// claim is rouse, and leaves it to the caller to wake the part if it reports true.
+func (q *inbox[T]) claim() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	idle := !q.poked
+	q.poked = true
+	return idle
 }
 
 // poke wakes the part although nothing was put.

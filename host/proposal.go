@@ -78,13 +78,18 @@ func (g *Group) Propose(p *Proposal) error {
 	}
 	g.waiting[p.id] = p
 	g.pendingBytes += p.size()
+	alone := len(g.waiting) == 1
 	g.mu.Unlock()
 
 	binary.LittleEndian.PutUint64(p.Data[mark:], g.origin)
 	binary.LittleEndian.PutUint64(p.Data[mark+8:], p.id)
 	inbox := g.host.shard.inbox
 	inbox.ride(input{group: g, kind: inputProposal, proposal: p})
-	if !g.host.writer.busy.Load() { // else it would wait for the disk anyway, and this member will be told that the disk is free
+	switch {
+	case g.host.writer.busy.Load(): // it would wait for the disk anyway, and this member will be told that the disk is free
+	case alone && inbox.claim():
+		g.host.shard.lend()
+	case !alone: // the shard's own goroutine comes a little later, and others like this one with it
 		inbox.rouse()
 	}
 	return nil

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -50,10 +52,15 @@ func (s *Shard) run() {
 		s.slept = w.slept(now, wall) || s.slept
 		return now
 	}
+	s.lendTo(clock)
+	defer s.lendTo(nil)
 	ticker := time.NewTicker(s.tick)
 	defer ticker.Stop()
 	for !s.host.stopping() {
-		if s.Step(clock) {
+		s.stepping.Lock()
+		more := s.Step(clock)
+		s.stepping.Unlock()
+		if more {
 			continue
 		}
 		select {
@@ -61,6 +68,38 @@ func (s *Shard) run() {
 		case <-s.inbox.wake:
 		case <-ticker.C:
 		}
+	}
+}
+
+// lendTo says by which clock others may step the shard; nil: nobody may.
+func (s *Shard) lendTo(clock func() time.Duration) {
+	s.stepping.Lock()
+	defer s.stepping.Unlock()
+	s.clock = clock
+}
+
+// lend steps the shard in the goroutine of whoever has put something into its inbox, if nobody else does. Where little goes on, that is sooner than
+// to wake the shard's own goroutine: a command of a single caller takes several such steps one after the other.
+func (s *Shard) lend() {
+	if !s.stepping.TryLock() {
+		s.inbox.poke()
+		return
+	}
+	defer s.crash() // before the lock is given back
+	more := s.clock == nil || s.Step(s.clock)
+	s.stepping.Unlock()
+	if more {
+		s.inbox.poke()
+	}
+}
+
+// crash ends the program if a step has panicked, as it would have in the shard's own goroutine. The goroutine that has lent itself may belong to a
+// program that recovers, and then this member would neither work nor stop.
+func (s *Shard) crash() {
+	if r := recover(); r != nil {
+		stack := debug.Stack()
+		go func() { panic(fmt.Sprintf("%v\n\n%s", r, stack)) }()
+		select {}
 	}
 }
 

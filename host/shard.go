@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/balsa-raft/balsa/raft"
@@ -57,6 +58,9 @@ type Shard struct {
 	host   *Host
 	inbox  *inbox[input]
 	groups []*Group // in the order of their ids
+
+	stepping sync.Mutex           // held by who steps the shard: its own goroutine, or one that lends itself
+	clock    func() time.Duration // for those that do; nil: none may
 
 	batch  []input  // scratch
 	active []*Group // those with effects to carry out

@@ -93,11 +93,16 @@ func (w *Writer) save() error {
 func (w *Writer) report() {
 	w.saved = false
 	w.busy.Store(false)
+	idle := false
 	for i := range w.batch {
 		// A group's later save covers its earlier ones.
 		if work := &w.batch[i]; i+1 == len(w.batch) || w.batch[i+1].group != work.group {
-			w.host.shard.inbox.put(input{kind: inputPersisted, group: work.group, seq: work.seq}, 0, 0)
+			first, _ := w.host.shard.inbox.add(input{kind: inputPersisted, group: work.group, seq: work.seq}, 0, 0)
+			idle = idle || first
 		}
+	}
+	if idle {
+		w.host.shard.lend()
 	}
 	w.host.preparer.poke()
 }
