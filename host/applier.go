@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/balsa-raft/balsa/internal/must"
 	"github.com/balsa-raft/balsa/raft"
@@ -16,6 +17,9 @@ type Applier struct {
 	host  *Host
 	inbox *inbox[applyWork]
 	batch []applyWork // scratch
+
+	ending atomic.Bool // callers are being told their outcomes; over before the shard hears of it
+	yield  func()      // lets those who were told go first; nil: they need not
 }
 
 // applyWork is entries to execute, or a snapshot to continue from.
@@ -60,7 +64,13 @@ func (a *Applier) apply(g *Group, es []raft.Entry) {
 	}
 	last := &es[len(es)-1]
 	g.executed.Store(uint64(max(last.Index, g.kept)))
-	g.endApplied(nil)
+	a.ending.Store(true)
+	if ended := g.endApplied(nil); a.yield != nil {
+		for range min(ended/yieldEvery, yieldsMax) {
+			a.yield()
+		}
+	}
+	a.ending.Store(false)
 	a.host.shard.inbox.put(input{kind: inputApplied, group: g, index: last.Index}, 0, 0)
 	a.again(g, again)
 	g.compaction.count(es)
@@ -163,8 +173,16 @@ func (g *Group) prepare(es []raft.Entry) (again []*Proposal, err error) {
 	return again, nil
 }
 
-// endApplied ends the waits of the callers of what was applied.
-func (g *Group) endApplied(err error) {
+// Callers that are told that their commands were applied often have another one at once. So the applier lets them go first: what they bring rides with its
+// word to the shard, and is one batch and not many. The scheduler comes back to who yields after some thirty others, so it yields once for so many; and
+// where the program's other goroutines keep the processors busy each time can take long.
+const (
+	yieldEvery = 32
+	yieldsMax  = 16
+)
+
+// endApplied ends the waits of the callers of what was applied, and returns how many there were.
+func (g *Group) endApplied(err error) (ended int) {
 	g.mu.Lock()
 	for i := range g.entries {
 		e := &g.entries[i]
@@ -173,9 +191,11 @@ func (g *Group) endApplied(err error) {
 		}
 		if e.Proposal != nil {
 			g.finish(e.Proposal, e.Index, err)
+			ended++
 		}
 	}
 	g.endSettled(err)
 	g.mu.Unlock()
 	clear(g.entries)
+	return ended
 }

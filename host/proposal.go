@@ -87,6 +87,7 @@ func (g *Group) Propose(p *Proposal) error {
 	inbox.ride(input{group: g, kind: inputProposal, proposal: p})
 	switch {
 	case g.host.writer.busy.Load(): // it would wait for the disk anyway, and this member will be told that the disk is free
+	case g.host.applier.ending.Load(): // the applier will wake the shard
 	case alone && inbox.claim():
 		g.host.shard.lend()
 	case !alone: // the shard's own goroutine comes a little later, and others like this one with it

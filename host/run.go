@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ type shells struct {
 // Start sets the host going.
 func (h *Host) Start() {
 	h.shells.stop = make(chan struct{})
+	h.applier.yield = runtime.Gosched
 	h.shells.stopped.Go(h.shard.run)
 	h.shells.stopped.Go(func() { h.loop(h.writer.inbox.wake, h.writer.Step) })
 	h.shells.stopped.Go(func() { h.loop(h.applier.inbox.wake, h.applier.Step) })
