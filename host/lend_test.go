@@ -76,7 +76,7 @@ func TestYield(t *testing.T) {
 func TestCrash(t *testing.T) {
 	const mark = "BALSA_TEST_CRASH"
 	if os.Getenv(mark) != "" {
-		s := &Shard{inbox: newInbox[input]()}
+		s := &Shard{host: &Host{}, inbox: newInbox[input]()}
 		s.lendTo(func() time.Duration { panic("the step is broken") })
 		func() {
 			defer func() { recover() }()
