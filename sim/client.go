@@ -64,6 +64,9 @@ type clients struct {
 	w       *world
 	stopped bool // no client begins anything new
 	calm    bool // none gives up
+
+	quietUntil time.Duration // no client writes anything new before
+
 	lastID  uint64
 	history []Operation
 	patrons []*patron
@@ -103,7 +106,7 @@ func (c *clients) act(client int, d Decision) {
 		return
 	}
 	key := w.rand.IntN(w.knobs.keys)
-	if w.rand.IntN(100) < w.knobs.readPart {
+	if w.rand.IntN(100) < w.knobs.readPart || c.quiet() {
 		c.next(c.read(client, m, key, c.drawAsk()))
 		return
 	}
@@ -419,3 +422,6 @@ func (op *operation) String() string {
 	}
 	return fmt.Sprintf("a read of %d on n%d", op.Key, op.Member)
 }
+
+// quiet reports whether no client is to write anything.
+func (c *clients) quiet() bool { return c.w.chaos && c.w.now < c.quietUntil }

@@ -53,6 +53,9 @@ func (w *world) ambush(m *member, part int, within time.Duration) {
 func (w *world) ambushAt(m *member, e raft.Event) {
 	switch e.Kind {
 	case raft.EventTransfer:
+		if w.now < w.network.keepsBackUntil {
+			return // what is to strike it has been decided
+		}
 		w.ambush(m, 900, w.knobs.electionTimeout()/4)
 	case raft.EventInstalled:
 		w.ambush(m, 200, 20*time.Millisecond)
@@ -329,7 +332,7 @@ func (w *world) harmPause(m *member) {
 	w.report.Pauses++
 	w.strikes(FaultPause, m)
 	delay := between(w.rand, 0, pick(w.rand, 500*time.Millisecond, w.knobs.electionTimeout(), 3*w.knobs.electionTimeout()))
-	w.pause(m, delay)
+	w.pause(m, delay, 400)
 	if w.knobs.faults.has(FaultPartition) && w.chance(500) {
 		// So that it hears nothing of what it has missed when it goes on.
 		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
@@ -337,11 +340,11 @@ func (w *world) harmPause(m *member) {
 	}
 }
 
-// pause stops a process, or its machine and the clock with it.
-func (w *world) pause(m *member, delay time.Duration) {
+// pause stops a process, or its machine and the clock with it, in so many of 1000 cases.
+func (w *world) pause(m *member, delay time.Duration, suspends int) {
 	m.resume() // or the clock could stand still while the process goes on
 	m.pausedUntil = w.now + delay
-	if w.chance(400) {
+	if w.chance(suspends) {
 		w.report.Suspensions++
 		m.suspend(m.pausedUntil)
 	}

@@ -15,11 +15,14 @@ type network struct {
 	w             *world
 	links         [][]link   // from, to
 	sent          [][]packet // to, the last ones of all senders
+	acks          [][]packet // to, the last acknowledgements in its leadership
 	losesForwards bool       // some of them, for as long as this is set
 	chunk         *lostChunk // one that is to be lost; nil: none
 
 	changesFrom time.Duration // who was asked before to change the members does not hear of it any more
 	cuts        int           // how often links were cut: what is to be mended later may have been cut again
+
+	keepsBackUntil time.Duration // a request to stand for election that is sent before is kept back
 }
 
 // packet is one that was sent.
@@ -43,7 +46,7 @@ type link struct {
 }
 
 func newNetwork(w *world) *network {
-	n := &network{w: w, links: make([][]link, len(w.members)), sent: make([][]packet, len(w.members))}
+	n := &network{w: w, links: make([][]link, len(w.members)), sent: make([][]packet, len(w.members)), acks: make([][]packet, len(w.members))}
 	for i := range n.links {
 		n.links[i] = make([]link, len(w.members))
 		for to := range n.links[i] {
@@ -78,14 +81,11 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	w.mix(uint64(from.id), uint64(to))
 	w.trace = mixBytes(w.trace, b)
 	w.report.Messages++
-	n.remember(from, to, b)
+	n.remember(from, to, b, p)
 	w.recordMessage(TraceSend, from.id, to, uint64(w.report.Messages), p.Message)
 	was, l := w.rand, n.link(from.id, to)
 	w.rand = n.randOf(from.id, to, kindOf(p.Message))
 	defer func() { w.rand = was }()
-	if _, ok := p.Message.(raft.TimeoutNow); ok {
-		defer w.apart(func() { n.handsOver(from) })
-	}
 	mishap, faults := w.knobs.kinds[kindOf(p.Message)], w.knobs.faults
 	if !w.chaos {
 		faults = 0
@@ -103,6 +103,14 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	if late = late && faults.has(FaultDelay); late {
 		w.strikes(FaultDelay, from)
 	}
+	if _, ok := p.Message.(raft.TimeoutNow); ok {
+		keptBack := false
+		w.apart(func() { keptBack = n.comesLate(from, to, b) })
+		if keptBack {
+			return
+		}
+		defer w.apart(func() { n.handsOver(from) })
+	}
 	n.carry(from.id, to, b, late)
 	if twice && faults.has(FaultDuplicate) {
 		w.strikes(FaultDuplicate, from)
@@ -114,12 +122,14 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 // echoMax is how many packets to one member are remembered.
 const echoMax = 40
 
-func (n *network) remember(from *member, to raft.NodeID, b []byte) {
+func (n *network) remember(from *member, to raft.NodeID, b []byte, what wire.Packet) {
 	sent := &n.sent[to-1]
 	if len(*sent) == 2*echoMax {
 		*sent = append((*sent)[:0], (*sent)[echoMax:]...)
 	}
-	*sent = append(*sent, packet{from: from.id, id: uint64(n.w.report.Messages), incarnation: from.identity.Incarnation, at: n.w.now, bytes: b})
+	p := packet{from: from.id, id: uint64(n.w.report.Messages), incarnation: from.identity.Incarnation, at: n.w.now, bytes: b}
+	*sent = append(*sent, p)
+	n.rememberAck(to, p, what)
 }
 
 // echo delivers some of the last packets to a member once more, perhaps to its next incarnation.

@@ -23,6 +23,7 @@ func (m *member) Event(_ raft.GroupID, e raft.Event) {
 	}
 	if e.Kind == raft.EventLeader {
 		m.w.clients.elected(m)
+		m.w.apart(func() { m.w.network.echoAcks(m) })
 	}
 	if e.Kind == raft.EventLeader || e.Kind == raft.EventQuorumLost {
 		m.w.clients.unrest()

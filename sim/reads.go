@@ -140,7 +140,7 @@ func drawLeases(r *rand.Rand, electionTicks int) leases {
 	usual := time.Duration(electionTicks) * tick
 	return leases{
 		promise: pick(r, 0, usual/2, usual, usual, usual, 2*usual),
-		odd:     pick(r, 0, 0, 300),
+		odd:     pick(r, 0, 0, 300, 900),
 		weights: pick(r, [levels]int{8, 0, 0, 0, 0}, [levels]int{4, 4, 4, 2, 2}, [levels]int{1, 8, 1, 0, 0}, [levels]int{1, 1, 8, 1, 1}, [levels]int{2, 2, 1, 4, 4}),
 	}
 }

@@ -87,7 +87,7 @@ func (p *patron) act(d Decision) {
 
 // somebody is a member that can be asked, or nil.
 func (c *clients) somebody() *member {
-	if m := c.choose(); m.up && !c.outside(m) {
+	if m := c.choose(); m.up && !c.outside(m) && !c.quiet() {
 		return m
 	}
 	return nil

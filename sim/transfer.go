@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"time"
 
 	"github.com/balsa-raft/balsa/host"
 	"github.com/balsa-raft/balsa/raft"
@@ -106,6 +107,9 @@ func (w *world) demandTransfer() {
 		to = 0
 	}
 	h := leader.transfer(to)
+	if w.chance(500) {
+		w.hammer(leader, func() bool { return isClosed(h.Done()) })
+	}
 	w.run(w.now+4*w.knobs.electionTimeout(), func() bool { return isClosed(h.Done()) && w.leader() != nil && w.leader() != leader })
 	switch now := w.leader(); {
 	case w.failure != nil:
@@ -113,5 +117,13 @@ func (w *world) demandTransfer() {
 		w.fail("Liveness", "nothing is wrong, and n%d cannot hand over to n%d: %v", leader.id, to, leader)
 	case now == nil || to != 0 && now.id != to:
 		w.fail("Liveness", "nothing is wrong, n%d has handed over to n%d, and the leader is %v", leader.id, to, now)
+	}
+}
+
+// hammer writes on m without a rest until done says so: a transfer must not wait for an end of that.
+func (w *world) hammer(m *member, done func() bool) {
+	if m.up && !done() {
+		w.clients.begin(w.clients.write(-1, m, 0))
+		w.after(between(w.rand, 0, 5*time.Millisecond), func() { w.hammer(m, done) })
 	}
 }

@@ -30,12 +30,24 @@ func (w *world) harmUsurp(m *member) {
 		}
 	}
 	long := 2 * w.knobs.electionTimeout()
-	switch w.rand.IntN(4) {
-	case 0:
+	how := w.rand.IntN(6)
+	if w.knobs.leases.odd > 0 && w.chance(300) {
+		how = 0 // who has promised less may vote at once
+	}
+	switch how {
+	case 0: // and some of the others hear that its process has ended
 		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+		part := pick(w.rand, 0, 1000, 1000)
+		for _, o := range w.members {
+			if o != m && w.chance(part) {
+				w.after(between(w.rand, 0, w.knobs.electionTimeout()/8), func() { w.network.rumour(o, m.id) })
+			}
+		}
 	case 1: // its machine goes on when others lead
 		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
-		w.pause(m, between(w.rand, 0, w.knobs.electionTimeout()))
+		delay := between(w.rand, 0, pick[time.Duration](w.rand, 1, 2)*w.knobs.electionTimeout())
+		w.pause(m, delay, 700)
+		long += delay
 	case 2: // who has promised dies, and has forgotten all that is not on its disk
 		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
 		for _, o := range w.members {
@@ -55,6 +67,9 @@ func (w *world) harmUsurp(m *member) {
 				w.network.mute(m)
 			}
 		})
+	default: // who is asked to follow it hears of that too late
+		w.handLate(m)
+		return
 	}
 	w.mendAfter(long)
 	w.askBoth(m, long)
