@@ -58,6 +58,11 @@ const (
 	keptBeyond
 	keptBehind
 	keptTorn
+	fullStops
+	fullRefused
+	readRefused
+	readStops
+	readOfSnapshot
 	leadsBridge
 	leadsRing
 	leadsStar
@@ -104,6 +109,11 @@ var stateNames = [states]string{
 	keptBeyond:        "a machine that has kept more than the newest snapshot has",
 	keptBehind:        "a machine that has kept less than the newest snapshot has",
 	keptTorn:          "a machine's own journal with a torn end",
+	fullStops:         "a member that stops for lack of room on its disk",
+	fullRefused:       "a start refused for lack of room",
+	readRefused:       "a start at which a read fails",
+	readStops:         "a read of the log, or of a snapshot to go on from, that fails",
+	readOfSnapshot:    "a read of a snapshot on its way that fails",
 	leadsBridge:       "a leader in a network that stays two halves with one between them",
 	leadsRing:         "a leader in a network that stays a ring",
 	leadsStar:         "a leader in a network that stays a star",

@@ -23,6 +23,9 @@ type disk struct {
 	slow      time.Duration // what an operation takes at most, while slowUntil lies ahead
 	slowUntil time.Duration
 
+	isFull bool // its room is limited
+	full   int  // how often it was
+
 	// What its log must hold, for the checker.
 	durable image
 	kept    kept
@@ -94,6 +97,7 @@ func (g *image) equal(h *image) bool {
 
 // readImage reads the log on a disk, which it changes: recovery does.
 func readImage(fs *memfs.FS, o wal.Options) (image, error) {
+	fs.SetCapacity(0) // what there is is asked, not whether there is room
 	l, err := wal.Open(fs, logDir, o)
 	if err != nil {
 		return image{}, err

@@ -1,9 +1,17 @@
 package sim
 
-import "math/rand/v2"
+import (
+	"errors"
+	"math/rand/v2"
+	"syscall"
+	"time"
+
+	"github.com/balsa-raft/balsa/host"
+	"github.com/balsa-raft/balsa/vfs/memfs"
+)
 
 // faultsOfDisks are those that are drawn here.
-const faultsOfDisks = FaultTear
+const faultsOfDisks = FaultTear | FaultReadError | FaultFull
 
 func (f Faults) ofDisks() bool { return f&faultsOfDisks != 0 }
 
@@ -18,3 +26,68 @@ func (k *knobs) drawDisks(o Options) {
 		}
 	}
 }
+
+// harmRead fails one of the next reads of a member's disk; perhaps at a start.
+func (w *world) harmRead(m *member) {
+	m.readStrike = 1 + w.rand.IntN(pick(w.rand, 1, 4, 20))
+	if m.up && w.chance(300) {
+		w.kill(m, death{})
+	}
+}
+
+// read sees every operation on the disk that changes nothing.
+func (m *member) read(op memfs.Op, name string) error {
+	if m.readStrike == 0 || op == memfs.OpLock {
+		return nil
+	}
+	if m.readStrike--; m.readStrike > 0 {
+		return nil
+	}
+	w := m.w
+	w.mix(uint64(op))
+	w.report.ReadErrors++
+	w.strikes(FaultReadError, m)
+	m.tell("the disk fails to %v %s", op, name)
+	switch {
+	case m.host == nil:
+		w.reach(readRefused)
+	case ofSnapshots(name) && m.part != host.PartApplier:
+		w.reach(readOfSnapshot) // the stream ends, and another one begins
+		return syscall.EIO
+	default:
+		w.reach(readStops)
+	}
+	m.diskFailed = true
+	return syscall.EIO
+}
+
+// harmFull leaves a disk with little room.
+func (w *world) harmFull(m *member) {
+	w.report.Full++
+	w.strikes(FaultFull, m)
+	room := w.rand.Int64N(1 + pick[int64](w.rand, 0, 600, 10_000, 100_000))
+	m.disk.full++
+	m.disk.isFull = true
+	m.disk.fs.SetCapacity(max(1, m.disk.fs.Used()+room))
+	m.tell("has a disk with room for %d bytes", room)
+	if w.chance(300) {
+		return // for good
+	}
+	full := m.disk.full
+	w.after(between(w.rand, 0, pick(w.rand, 5*time.Second, 60*time.Second)), func() {
+		if m.disk.full == full {
+			m.makeRoom()
+		}
+	})
+}
+
+func (m *member) makeRoom() {
+	if m.disk.isFull {
+		m.disk.isFull = false
+		m.disk.fs.SetCapacity(0)
+		m.tell("has room on its disk")
+	}
+}
+
+// lacksRoom reports whether an error says that the disk is full, and it is.
+func (m *member) lacksRoom(err error) bool { return m.disk.isFull && errors.Is(err, syscall.ENOSPC) }

@@ -45,6 +45,7 @@ type member struct {
 	stall       stall
 	slowMachine time.Duration // its state machine is slow until then
 	strike      *strike
+	readStrike  int        // reads of the disk until one fails; zero: none does
 	diskFailed  bool       // an operation of this incarnation was made to fail
 	stopped     bool       // it has stopped by itself and will be restarted
 	local       raft.Index // what the last local read of this incarnation has reflected
@@ -151,7 +152,9 @@ func (m *member) open() {
 
 // refused takes in that the data folder could not be opened, which only a failing disk can bring about.
 func (m *member) refused(err error) {
-	if !m.diskFailed {
+	if m.lacksRoom(err) {
+		m.w.reach(fullRefused)
+	} else if !m.diskFailed {
 		m.w.fail("Recovery", "n%d cannot start: %v", m.id, err)
 		return
 	}
@@ -217,7 +220,7 @@ func (m *member) restart() {
 // hook sees every operation on the disk.
 func (m *member) hook(op memfs.Op, name string) error {
 	if !changes(op) {
-		return nil
+		return m.read(op, name)
 	}
 	m.w.mix(uint64(op))
 	if op == memfs.OpWriteAt && m.part == host.PartWriter {

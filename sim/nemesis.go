@@ -179,6 +179,8 @@ func (w *world) harmsThatCanBe() []harm {
 		{FaultStall, w.harmStall},
 		{FaultClock, w.harmClock},
 		{FaultUsurp, w.harmUsurp},
+		{FaultReadError, w.harmRead},
+		{FaultFull, w.harmFull},
 		{FaultBridge, w.harmBridge},
 		{FaultRing, w.harmRing},
 		{FaultSwizzle, w.harmSwizzle},

@@ -141,6 +141,10 @@ const (
 	FaultSlowLink
 	// FaultTear lets a loss of power tear sectors: of a write that was not synced, part of a sector may be there, and beneath it what was there before.
 	FaultTear
+	// FaultReadError fails one read of a member's disk, of its log or a snapshot, or one of those with which it starts. A member that has stopped is restarted later.
+	FaultReadError
+	// FaultFull leaves a member's disk with little room or none, for a while or until everything is mended. A member that stops for lack of room is restarted later.
+	FaultFull
 	// FaultNone lets nothing go wrong.
 	FaultNone
 
@@ -153,7 +157,7 @@ const AllFaults = FaultNone - 1
 var faultNames = [...]string{
 	"power", "kill", "blackout", "partition", "cut", "pause", "slow-disk", "disk-error", "slow-machine", "rumour",
 	"loss", "duplicate", "delay", "reorder", "transfer", "members", "wipe", "stall", "clock", "usurp",
-	"bridge", "ring", "swizzle", "flap", "slow-link", "tear", "none",
+	"bridge", "ring", "swizzle", "flap", "slow-link", "tear", "read-error", "full", "none",
 }
 
 func (f Faults) has(one Faults) bool { return f&one != 0 }

@@ -27,7 +27,8 @@ func (w *world) mend() {
 }
 
 func (m *member) mend() {
-	m.strike = nil
+	m.strike, m.readStrike = nil, 0
+	m.makeRoom()
 	m.disk.slowUntil, m.slowMachine, m.stall.until = 0, 0, 0
 	m.resume()
 	m.restart()

@@ -148,6 +148,8 @@ type Counts struct {
 	StartsBehind               int // starts with a log that begins behind a snapshot
 	ResetsAtStart              int // and with a snapshot that was newer than the log
 	SnapshotErrors             int // of the disk, that do not stop a member
+	ReadErrors                 int // of the disk
+	Full                       int // disks with little room
 	ChunksLost                 int // in a mended cluster, on purpose
 	Transfers                  int // asked for
 	TransfersDone              int

@@ -57,6 +57,7 @@ func (c *checker) snapshotOf(m *member) snapshot.Meta {
 
 // readSnapshot returns the newest snapshot on a disk, after it has checked it.
 func (c *checker) readSnapshot(m *member, fs *memfs.FS) snapshot.Meta {
+	fs.SetCapacity(0)
 	store, err := snapshot.Open(fs, snapshotsDir, snapshot.Options{ClusterID: clusterID})
 	if err != nil {
 		c.w.fail("Snapshot Durable", "n%d's snapshots cannot be read after a crash: %v", m.id, err)

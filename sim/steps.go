@@ -149,6 +149,10 @@ func (m *member) checkStopped() {
 		return
 	}
 	m.stopped = true
+	if m.lacksRoom(err) {
+		m.diskFailed = true
+		m.w.reach(fullStops)
+	}
 	if !m.diskFailed {
 		m.w.fail("Fail Stop", "n%d has stopped although its disk did not fail: %v", m.id, err)
 		return

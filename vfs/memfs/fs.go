@@ -62,6 +62,16 @@ func (d *FS) SetCapacity(bytes int64) {
 	d.capacity = bytes
 }
 
+// Used is the sum of the files' sizes, which SetCapacity limits.
+func (d *FS) Used() (bytes int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, n := range d.names {
+		bytes += n.now.size
+	}
+	return bytes
+}
+
 // do runs one operation: the hook first, then op under the lock. A hook that returns ErrPretend skips op.
 func (d *FS) do(op Op, name string, f func() error) error {
 	err := d.callHook(op, name)

@@ -308,6 +308,15 @@ func TestD9_CapacityIsTheSumOfSizes(t *testing.T) {
 	ok(t, f.Truncate(1000))
 }
 
+func TestUsed(t *testing.T) {
+	d := memfs.New()
+	write(t, create(t, d, "a"), 0, "12345")
+	write(t, create(t, d, "b"), 10, "1")
+	if d.Used() != 16 {
+		t.Errorf("%d bytes are used", d.Used())
+	}
+}
+
 func TestFlip(t *testing.T) {
 	d := memfs.New()
 	f := create(t, d, "a")
