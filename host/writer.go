@@ -28,8 +28,9 @@ type saveWork struct {
 	bytes int
 }
 
-// writeBytesMax bounds what is made durable at once. While the disk is stuck more than that may pile up, and the log's frames have a limit.
-const writeBytesMax = 64 << 20
+// writeBytesMax bounds what is made durable at once. While the disk is stuck more than that may pile up, and what does not fit into the log's next segment
+// waits for a larger one to be made.
+const writeBytesMax = 8 << 20
 
 func (w *Writer) put(g *Group, s *raft.Save) {
 	work := saveWork{group: g, seq: s.Seq, save: walSave(g.id, s)}

@@ -18,11 +18,12 @@ type knobs struct {
 	drawn    Faults // by the seed, or as the options say
 	faults   Faults // of them, those that are not left out
 
-	raft         raft.Config // ID, Epoch and Rand are the host's
-	segmentBytes int64
-	pendingBytes int
-	compaction   host.CompactionOptions
-	padding      int // of a snapshot, of 9 bytes each
+	raft          raft.Config // ID, Epoch and Rand are the host's
+	segmentBytes  int64
+	spareSegments int
+	pendingBytes  int
+	compaction    host.CompactionOptions
+	padding       int // of a snapshot, of 9 bytes each
 
 	clients    int
 	keys       int
@@ -65,21 +66,22 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 			ApplyBytesMax:       pick[uint64](r, 1, 500, 0),
 			CacheBytesMax:       pick[uint64](r, 1, 500, 5000, 0),
 		},
-		segmentBytes: pick[int64](r, 8<<10, 12<<10, 32<<10, 128<<10),
-		pendingBytes: pick(r, 400, 10_000, 0, 0),
-		clients:      1 + r.IntN(10),
-		keys:         1 + r.IntN(5),
-		think:        time.Duration(20+r.IntN(1000)) * time.Millisecond,
-		toLeaders:    pick(r, 0, 0, 50, 90),
-		readPart:     pick(r, 10, 30, 50, 80),
-		burstMax:     pick(r, 1, 1, 4, 20),
-		valueBytes:   pick(r, 0, 50, 500, 5000),
-		faultEvery:   time.Duration(300+r.IntN(6000)) * time.Millisecond,
-		onLeader:     pick(r, 0, 30, 60, 90),
-		drift:        pick[int64](r, 50, 400),
-		latency:      pick(r, 5*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond, 400*time.Millisecond),
-		lateCopies:   pick(r, 50, 200, 800),
-		kinds:        drawMishaps(r),
+		segmentBytes:  pick[int64](r, 8<<10, 12<<10, 32<<10, 128<<10),
+		spareSegments: pick(r, 1, 2, 6),
+		pendingBytes:  pick(r, 400, 10_000, 0, 0),
+		clients:       1 + r.IntN(10),
+		keys:          1 + r.IntN(5),
+		think:         time.Duration(20+r.IntN(1000)) * time.Millisecond,
+		toLeaders:     pick(r, 0, 0, 50, 90),
+		readPart:      pick(r, 10, 30, 50, 80),
+		burstMax:      pick(r, 1, 1, 4, 20),
+		valueBytes:    pick(r, 0, 50, 500, 5000),
+		faultEvery:    time.Duration(300+r.IntN(6000)) * time.Millisecond,
+		onLeader:      pick(r, 0, 30, 60, 90),
+		drift:         pick[int64](r, 50, 400),
+		latency:       pick(r, 5*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond, 400*time.Millisecond),
+		lateCopies:    pick(r, 50, 200, 800),
+		kinds:         drawMishaps(r),
 	}
 	k.leases = drawLeases(r, k.raft.ElectionTicks)
 	k.compaction, k.padding = drawCompaction(r), pick(r, 0, 10, 100, 400)
@@ -173,13 +175,13 @@ func (k *knobs) host(m *member) host.Config {
 		Rand: rand.New(rand.NewPCG(m.w.rand.Uint64(), m.w.rand.Uint64())),
 		// The wall clock in nanoseconds, which has moved on since the last start.
 		Epoch: uint64(m.w.now) + uint64(m.incarnation),
-		Tick:  tick, PendingBytesMax: k.pendingBytes, Compaction: k.compaction, Log: wal.Options{SegmentBytes: k.segmentBytes}, Logger: newLogger(m), Observer: m,
+		Tick:  tick, PendingBytesMax: k.pendingBytes, Compaction: k.compaction, Log: wal.Options{SegmentBytes: k.segmentBytes, SparesMax: k.spareSegments}, Logger: newLogger(m), Observer: m,
 	}
 }
 
 // log is how a member's log is opened.
 func (k *knobs) log(m *member) wal.Options {
-	return wal.Options{SegmentBytes: k.segmentBytes, ID: m.identity.Incarnation}
+	return wal.Options{SegmentBytes: k.segmentBytes, SparesMax: k.spareSegments, ID: m.identity.Incarnation}
 }
 
 // electionTimeout is the longest that a follower waits before it stands for election.
@@ -193,10 +195,10 @@ func (k *knobs) heartbeatTicks() int { return max(1, k.raft.ElectionTicks/10) }
 func (k *knobs) String() string {
 	c := k.raft
 	return fmt.Sprintf("members %d and %d spare, %v, faults %v every %v (%d%% on the leader), clocks off by %d of 1000; "+
-		"election %d ticks, append %d, inflight %d, uncommitted %d, apply %d, cache %d, segment %d, pending %d bytes; compaction %+v, padding %d; "+
+		"election %d ticks, append %d, inflight %d, uncommitted %d, apply %d, cache %d, segment %d, %d spares, pending %d bytes; compaction %+v, padding %d; "+
 		"machines that keep their state: %v; leases %+v; clients %d, keys %d, think %v, %d%% to leaders, reads %d%%, burst %d, value %d bytes; latency %v, late by %v, of 1000 messages %v, of 1000 copies %d late",
 		k.members, k.spares, k.duration, k.faults, k.faultEvery, k.onLeader, k.drift,
 		c.ElectionTicks, c.AppendBytesMax, c.InflightBytesMax, c.UncommittedBytesMax, c.ApplyBytesMax, c.CacheBytesMax,
-		k.segmentBytes, k.pendingBytes, k.compaction, k.padding, k.keeps, k.leases, k.clients, k.keys, k.think, k.toLeaders, k.readPart, k.burstMax, k.valueBytes,
+		k.segmentBytes, k.spareSegments, k.pendingBytes, k.compaction, k.padding, k.keeps, k.leases, k.clients, k.keys, k.think, k.toLeaders, k.readPart, k.burstMax, k.valueBytes,
 		k.latency, k.lateMax, k.kinds, k.lateCopies)
 }

@@ -229,7 +229,7 @@ func isZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 const dir = "data/wal"
 
 // small makes segments that a few batches fill.
-var small = Options{SegmentBytes: 8 * blockBytes, ID: 7}
+var small = Options{SegmentBytes: 8 * blockBytes, SparesMax: 2, ID: 7}
 
 func mustOpen(t testing.TB, d *memfs.FS, o Options) *Log {
 	t.Helper()

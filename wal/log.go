@@ -11,8 +11,11 @@ import (
 
 // Options of a log. The zero value is good.
 type Options struct {
-	// SegmentBytes is the size of a segment, a multiple of 4096; 64 MiB if zero.
+	// SegmentBytes is the size of a segment, a multiple of 4096; 16 MiB if zero.
 	SegmentBytes int64
+	// SparesMax is how many segments are kept ready at most, the next one included; 6 if zero. What lets the log begin later may let several go at once,
+	// and all are needed again soon: the fewer are kept, the more zeros are written.
+	SparesMax int
 	// ID tells logs apart: one that was written under another ID is refused.
 	ID uint64
 	// Written, if it is set, is called between the write of a batch, or of moved entries, and its sync. The log is locked then.
@@ -26,6 +29,12 @@ func (o *Options) validate() error {
 	if o.SegmentBytes < segmentBytesMin || o.SegmentBytes > segmentBytesMax || o.SegmentBytes%blockBytes != 0 {
 		return fmt.Errorf("wal: SegmentBytes is %d: it must be a multiple of %d from %d to %d",
 			o.SegmentBytes, blockBytes, segmentBytesMin, segmentBytesMax)
+	}
+	if o.SparesMax == 0 {
+		o.SparesMax = sparesMaxDefault
+	}
+	if o.SparesMax < 1 {
+		return fmt.Errorf("wal: SparesMax is %d: it must be 1 or more", o.SparesMax)
 	}
 	return nil
 }

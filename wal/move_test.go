@@ -43,7 +43,7 @@ func TestColdGroupsPinNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		st := l.Stats()
-		if bytes := bytesOf(t, d); bytes != st.Bytes || bytes > aliveParts*st.Live+(pinnedMin+2+sparesMax)*small.SegmentBytes {
+		if bytes := bytesOf(t, d); bytes != st.Bytes || bytes > aliveParts*st.Live+int64(pinnedMin+2+small.SparesMax)*small.SegmentBytes {
 			t.Fatalf("after %d batches the folder has %d bytes, and the log says %+v", i, bytes, st)
 		}
 		if i%100 == 99 {

@@ -12,8 +12,6 @@ const (
 	// segmentGrowth is how much larger than the segment in use the next one is, at most. A log begins small, because
 	// zeros for a whole segment in its first second would slow down all that share the disk.
 	segmentGrowth = 4
-	// sparesMax bounds the segments that are kept ready, the next one included.
-	sparesMax = 2
 	// prepareTries is how often Prepare tries for a segment while one is filled, if it fails.
 	prepareTries = 8
 )
@@ -86,7 +84,7 @@ func (l *Log) wantsSpare(s *segment) bool {
 	if l.next != nil {
 		ready++
 	}
-	return s.size == l.options.SegmentBytes && ready < sparesMax
+	return s.size == l.options.SegmentBytes && ready < l.options.SparesMax
 }
 
 // remove deletes a segment that was taken off the index.

@@ -59,7 +59,7 @@ func TestSteadyCompactionBoundsTheFolder(t *testing.T) {
 	d := memfs.New()
 	l := mustOpen(t, d, small)
 	m := model{}
-	const boundSegments = 2 + 1 + sparesMax // 20 entries are at most 10 frames
+	boundSegments := 2 + 1 + small.SparesMax // 20 entries are at most 10 frames
 	creates := 0
 	for i := range 600 {
 		if i == 100 {
@@ -79,7 +79,7 @@ func TestSteadyCompactionBoundsTheFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 		st := l.Stats()
-		if bytes := bytesOf(t, d); bytes != st.Bytes || bytes > boundSegments*small.SegmentBytes {
+		if bytes := bytesOf(t, d); bytes != st.Bytes || bytes > int64(boundSegments)*small.SegmentBytes {
 			t.Fatalf("after %d batches the folder has %d bytes, and the log says %+v", i, bytes, st)
 		}
 	}
@@ -127,7 +127,7 @@ func TestD5_CrashWhileSegmentsAreGivenBack(t *testing.T) {
 			if err := l.Prepare(); err != nil {
 				t.Fatalf("%s: %v", what, err)
 			}
-			if len(l.segments) != 2 || l.Stats().Segments > 2+sparesMax {
+			if len(l.segments) != 2 || l.Stats().Segments > 2+small.SparesMax {
 				t.Fatalf("%s: %d segments of %d are left: %+v", what, len(l.segments), before, l.Stats())
 			}
 			l, then = then.recover(t, c.CrashClone(memfs.CrashConfig{}), what+", recovered")

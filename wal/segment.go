@@ -26,7 +26,10 @@ type segment struct {
 }
 
 const (
-	segmentBytesDefault = 64 << 20
+	// segmentBytesDefault is a part of what a member lets its log grow between two snapshots. A log that has once made all the segments that it needs at a time
+	// writes zeros no more, and there is less of them the smaller a segment is.
+	segmentBytesDefault = 16 << 20
+	sparesMaxDefault    = 6
 	// segmentBytesSmall is the size of a segment that somebody waits for: the first one, and one that Append makes
 	// because Prepare has not yet. Zeros cost the disk as much as data does.
 	segmentBytesSmall = 1 << 20
