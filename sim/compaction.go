@@ -55,10 +55,12 @@ func (w *world) writeUntil(m *member, bytesMax int64, done func() bool) bool {
 	was := w.knobs.valueBytes
 	w.knobs.valueBytes = max(was, 300)
 	defer func() { w.knobs.valueBytes = was }()
-	written, waiting := int64(0), 0
+	written, writes, waiting := int64(0), 0, 0
+	// What is large is executed at once, and at the next snapshot all of it may be what is kept before it.
+	enough := func() bool { return done() || written > bytesMax && writes > 4*atOnce }
 	var next func()
 	next = func() {
-		if done() || written > bytesMax || !m.up {
+		if enough() || !m.up {
 			return
 		}
 		op := w.clients.write(-1, m, w.rand.IntN(w.knobs.keys))
@@ -69,6 +71,7 @@ func (w *world) writeUntil(m *member, bytesMax int64, done func() bool) bool {
 			delay := time.Millisecond
 			if op.Outcome == OutcomeApplied {
 				written += int64(len(op.proposal.Data))
+				writes++
 			} else {
 				delay = tick
 			}
@@ -79,7 +82,7 @@ func (w *world) writeUntil(m *member, bytesMax int64, done func() bool) bool {
 	for range atOnce {
 		next()
 	}
-	w.run(w.now+recoveryMax, func() bool { return waiting == 0 && (done() || written > bytesMax) })
+	w.run(w.now+recoveryMax, func() bool { return waiting == 0 && enough() })
 	w.run(w.now+time.Minute, done)
 	return done()
 }
