@@ -29,7 +29,7 @@ func drawCompaction(r *rand.Rand) host.CompactionOptions {
 		LogBytes:       bytes,
 		TailBytes:      pick(r, 1, 1, bytes/4, bytes),
 		ChunkBytes:     pick(r, 16, 64, 200, 512),
-		BytesPerSecond: pick[int64](r, 200, 2000, 0, 0),
+		BytesPerSecond: pick[int64](r, 1000, 4000, 0, 0),
 	}
 }
 
