@@ -62,8 +62,9 @@ type Config struct {
 
 	// ClockDrift turns leases on, for reads at the level Lease: by how much the clocks of two members differ in speed at most. 0.05 says that
 	// while one measures 100 s no other measures more than 105 s. Clocks that the operating system disciplines differ by less than 0.001, which
-	// is the least that can be said; the rest is for machines that are paused without their clocks showing it. If it is not true, reads at that
-	// level, and nothing else, may miss what was applied before. Zero, the default, is no leases.
+	// is the least that can be said; the rest is for machines that are paused without their clocks showing it. If it is not true, as when a virtual
+	// machine is moved and its clock jumps by more than ClockDrift of an ElectionTimeout, reads at that level, and nothing else, may miss what was
+	// applied before: for one ElectionTimeout. Zero, the default, is no leases.
 	//
 	// The members promise the leader not to vote for another for an ElectionTimeout at a time. So a leader that dies is replaced not before
 	// that, even if its process was seen to end, and a member that starts again votes not before that. Members without

@@ -23,6 +23,7 @@ type checker struct {
 	entries    map[place]linked                       // every entry that was ever seen
 	logs       map[raft.Term]map[raft.Index]raft.Term // of each term's leader: when it was elected, and what it has sent
 	committed  []committed                            // from index 1 on
+	jumps      []time.Duration                        // when clocks jumped farther than leases bear, of late
 
 	written map[uint64]raft.Index // where a value's command was executed
 	refused map[uint64]bool       // values whose clients were told that they never will be

@@ -46,6 +46,7 @@ type operation struct {
 	incarnation int
 	ask         ask        // of a read
 	floor       raft.Index // of a read: what it must reflect
+	began       raft.Index // and what was committed when it began
 	plight      plight     // of its member when it began
 	shardSteps  uint64     // that its member's shard had done then
 	proposal    *host.Proposal
@@ -408,7 +409,7 @@ func (c *clients) finished(op *operation) {
 	case op.Write && op.Outcome == OutcomeUnknown:
 		w.report.Unknown++
 	}
-	if op.Write || op.Outcome == OutcomeApplied && op.ask.level.strict() {
+	if op.Write || op.Outcome == OutcomeApplied && op.ask.level.strict() && !op.stale() {
 		c.history = append(c.history, op.Operation)
 	}
 	if op.done != nil {

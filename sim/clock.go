@@ -7,7 +7,7 @@ import (
 )
 
 // Clocks go at speeds of their own, which change, within what members are told of each other's (raft.Config.Lease). They go on while a process is paused, and
-// stand still while its machine is suspended, of which it is told when it goes on.
+// stand still while its machine is suspended, of which it is told when it goes on. They can jump: see jump.go.
 
 // clockSegment is a stretch in which a clock goes at one speed.
 type clockSegment struct {
@@ -16,7 +16,7 @@ type clockSegment struct {
 }
 
 func (m *member) startClock() {
-	m.clocks, m.asleep = nil, false
+	m.clocks, m.asleep, m.rateHeld = nil, false, 0
 	m.rate = m.w.drawRate()
 	m.clocks = append(m.clocks, clockSegment{at: m.w.now, rate: m.rate})
 }
@@ -40,13 +40,20 @@ func (m *member) clock() time.Duration {
 func (m *member) lastShown(t time.Duration) time.Duration {
 	for i := len(m.clocks) - 1; i >= 0; i-- {
 		if c := m.clocks[i]; c.shown <= t {
-			return c.at + (t-c.shown)*1000/time.Duration(c.rate)
+			at := c.at + (t-c.shown)*1000/time.Duration(c.rate)
+			if i+1 < len(m.clocks) {
+				at = min(at, m.clocks[i+1].at) // it has jumped over t
+			}
+			return at
 		}
 	}
 	return m.started
 }
 
 func (m *member) setRate(rate int64) {
+	if m.w.now < m.rateHeld {
+		return
+	}
 	m.clocks = append(m.clocks, clockSegment{at: max(m.w.now, m.clocks[len(m.clocks)-1].at), shown: m.clock(), rate: rate})
 	m.rate = rate
 }

@@ -55,6 +55,7 @@ const (
 	retryFromSnapshot
 	retryExpired
 	leaseOfDeposed
+	staleLease
 	keptBeyond
 	keptBehind
 	keptTorn
@@ -106,6 +107,7 @@ var stateNames = [states]string{
 	retryFromSnapshot: "a retry answered from a restored session",
 	retryExpired:      "a retry refused because its session was forgotten",
 	leaseOfDeposed:    "a lease read at one that leads no longer",
+	staleLease:        "a lease read that misses what came after a clock had jumped too far",
 	keptBeyond:        "a machine that has kept more than the newest snapshot has",
 	keptBehind:        "a machine that has kept less than the newest snapshot has",
 	keptTorn:          "a machine's own journal with a torn end",

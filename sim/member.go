@@ -28,18 +28,19 @@ type member struct {
 	identity    host.Identity // of the data folder, once it has been opened
 
 	// Of the process that runs, if there is one.
-	up      bool
-	host    *host.Host
-	group   *host.Group
-	machine *register
-	started time.Duration
-	rate    int64          // how fast its clock goes, of 1000
-	clocks  []clockSegment // what it has shown in this incarnation
-	asleep  bool           // its clock has stood still, and the process was not told yet
-	due     [host.PartCount]bool
-	part    host.Part // that is being stepped
-	nested  bool      // the shard is stepped while another part waits for the disk
-	waits   []*operation
+	up       bool
+	host     *host.Host
+	group    *host.Group
+	machine  *register
+	started  time.Duration
+	rate     int64          // how fast its clock goes, of 1000
+	clocks   []clockSegment // what it has shown in this incarnation
+	rateHeld time.Duration  // it does not change before
+	asleep   bool           // its clock has stood still, and the process was not told yet
+	due      [host.PartCount]bool
+	part     host.Part // that is being stepped
+	nested   bool      // the shard is stepped while another part waits for the disk
+	waits    []*operation
 
 	pausedUntil time.Duration
 	stall       stall

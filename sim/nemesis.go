@@ -186,6 +186,7 @@ func (w *world) harmsThatCanBe() []harm {
 		{FaultSwizzle, w.harmSwizzle},
 		{FaultFlap, w.harmFlap},
 		{FaultSlowLink, w.harmSlowLink},
+		{FaultJump, w.harmJump},
 	}
 }
 

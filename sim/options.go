@@ -139,6 +139,8 @@ const (
 	FaultFlap
 	// FaultSlowLink makes links of a member take up to an election timeout for a while, perhaps in one direction only.
 	FaultSlowLink
+	// FaultJump makes a member's clock jump forward: as far as leases bear, or farther, and then lease reads alone may be old (see balsa.Config.ClockDrift).
+	FaultJump
 	// FaultTear lets a loss of power tear sectors: of a write that was not synced, part of a sector may be there, and beneath it what was there before.
 	FaultTear
 	// FaultReadError fails one read of a member's disk, of its log or a snapshot, or one of those with which it starts. A member that has stopped is restarted later.
@@ -157,7 +159,7 @@ const AllFaults = FaultNone - 1
 var faultNames = [...]string{
 	"power", "kill", "blackout", "partition", "cut", "pause", "slow-disk", "disk-error", "slow-machine", "rumour",
 	"loss", "duplicate", "delay", "reorder", "transfer", "members", "wipe", "stall", "clock", "usurp",
-	"bridge", "ring", "swizzle", "flap", "slow-link", "tear", "read-error", "full", "none",
+	"bridge", "ring", "swizzle", "flap", "slow-link", "jump", "tear", "read-error", "full", "none",
 }
 
 func (f Faults) has(one Faults) bool { return f&one != 0 }

@@ -182,7 +182,7 @@ func (c *clients) read(client int, m *member, key int, a ask) *operation {
 	w.report.Reads++
 	op := c.operation(client, m, key)
 	op.ask, op.plight, op.shardSteps = a, w.plightOf(m), m.stepsShard
-	op.floor = w.checker.floor(m, a)
+	op.floor, op.began = w.checker.floor(m, a), w.checker.committedTo()
 	w.report.ReadsBy[a.level][op.plight].Asked++
 	w.reachIf(leaseOfDeposed, a.level == lease && op.plight == deposed)
 	if m.group.Status().Role == raft.Leader && m.commit < op.floor {
@@ -203,6 +203,8 @@ func (c *checker) floor(m *member, a ask) raft.Index {
 		return a.index
 	case local:
 		return 0
+	case lease:
+		return c.leaseFloor()
 	case atMostOld:
 		const granularity = 2 // nanoseconds, of clocks
 		since := m.lastShown(m.clock() - a.age - granularity)
@@ -230,8 +232,12 @@ func (c *clients) endRead(op *operation, i raft.Index, err error) {
 			w.report.ReadsNotOld++
 		}
 	}
+	w.reachIf(staleLease, op.stale())
 	w.checker.fresh(op, i)
 }
+
+// stale reports whether a lease read misses what it would reflect had no clock jumped: then it is no part of the order of strict reads and writes.
+func (op *operation) stale() bool { return op.ask.level == lease && !op.Write && op.Index < op.began }
 
 // fresh: a read reflects what its level promises, it is of what the member's machine has executed, and a member's local reads never go back.
 func (c *checker) fresh(op *operation, i raft.Index) {
