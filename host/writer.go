@@ -102,8 +102,12 @@ func (w *Writer) report() {
 			idle = idle || first
 		}
 	}
-	if idle {
+	switch {
+	case !idle:
+	case w.inbox.empty():
 		w.host.shard.lend()
+	default: // the disk would have nothing to do meanwhile
+		w.host.shard.inbox.poke()
 	}
 	w.host.preparer.poke()
 }
