@@ -35,18 +35,21 @@ type Decisions struct {
 	faults    Faults
 	nothing   bool // makes the set not empty
 	calls     bool // those that no client makes by itself: around elections, deaths and cuts
+	simple    simple
+	mishaps   mishapsLeftOut
 	clients   map[int]bool
 	decisions map[Decision]bool
 }
 
 // ParseDecisions reads what String has written: names of faults, f7, f7-9, a7, a7-9, c2.5, c2.5-8, c2 (all turns of a client), calls (those that no client makes by
-// itself, around elections, deaths and cuts), separated by commas.
+// itself, around elections, deaths and cuts), loss.append and its like (of messages of one kind), and what can be simpler than the seed has it (bursts, values,
+// snapshots and others), separated by commas.
 func ParseDecisions(text string) (Decisions, error) {
 	var o Decisions
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) {
 		if !o.add(word) {
-			return Decisions{}, fmt.Errorf("sim: %q is no decision of a run: name a fault (%s), f7 or f7-9, a7 or a7-9, c2, c2.5 or c2.5-8, or calls",
-				word, strings.Join(faultNames[:len(faultNames)-1], ", "))
+			return Decisions{}, fmt.Errorf("sim: %q is no decision of a run: name a fault (%s), loss.append (or duplicate, delay; or another message: %s), what can be simpler (%s), f7 or f7-9, a7 or a7-9, c2, c2.5 or c2.5-8, or calls",
+				word, strings.Join(faultNames[:len(faultNames)-1], ", "), strings.Join(messageNames[:], ", "), strings.Join((^simple(0)).names(), ", "))
 		}
 	}
 	return o, nil
@@ -58,6 +61,14 @@ const rangeMax = 1 << 20
 func (o *Decisions) add(word string) bool {
 	if f, ok := faultOf(word); ok {
 		o.faults |= f
+		return true
+	}
+	if s, ok := simpleOf(word); ok {
+		o.simple |= s
+		return true
+	}
+	if m, ok := mishapNamed(word); ok {
+		o.addMishap(m)
 		return true
 	}
 	switch word {
@@ -109,6 +120,13 @@ func (o *Decisions) addClient(client int) {
 	o.clients[client] = true
 }
 
+func (o *Decisions) addMishap(m mishapOf) {
+	if o.mishaps == nil {
+		o.mishaps = make(mishapsLeftOut)
+	}
+	o.mishaps[m] = true
+}
+
 func (o *Decisions) addDecision(d Decision) {
 	if o.decisions == nil {
 		o.decisions = make(map[Decision]bool)
@@ -147,7 +165,7 @@ func (o *Decisions) has(d Decision) bool {
 }
 
 func (o *Decisions) isEmpty() bool {
-	return o.faults == 0 && !o.calls && !o.nothing && len(o.clients) == 0 && len(o.decisions) == 0
+	return o.faults == 0 && !o.calls && !o.nothing && o.simple == 0 && len(o.mishaps) == 0 && len(o.clients) == 0 && len(o.decisions) == 0
 }
 
 // String is the set as ParseDecisions reads it.
@@ -158,6 +176,12 @@ func (o Decisions) String() string {
 			words = append(words, name)
 		}
 	}
+	for _, m := range allMishaps() {
+		if o.mishaps[m] {
+			words = append(words, m.String())
+		}
+	}
+	words = append(words, o.simple.names()...)
 	if o.calls {
 		words = append(words, "calls")
 	}

@@ -109,6 +109,8 @@ func drawKnobs(o Options, r *rand.Rand) knobs {
 			k.raft.Configuration.Members[i].Priority = pick[uint8](r, 0, 0, 1, 2)
 		}
 	}
+	k.simplify(o.Without.simple)
+	k.spare(o.Without.mishaps)
 	return k
 }
 

@@ -47,7 +47,7 @@ func (o Options) Check() error {
 	if o.Workload != "" && !slices.Contains(Workloads, o.Workload) {
 		return fmt.Errorf("sim: Options.Workload is %q: there are %s", o.Workload, strings.Join(Workloads, ", "))
 	}
-	if o.Only.faults != 0 || o.Only.calls {
+	if o.Only.faults != 0 || o.Only.calls || o.Only.simple != 0 || len(o.Only.mishaps) > 0 {
 		return fmt.Errorf("sim: Options.Only is %v: it can have decisions with numbers alone", o.Only)
 	}
 	return nil

@@ -54,6 +54,7 @@ func Shrink(o Options, limit time.Duration, progress func(Size)) (*Shrunk, error
 		s.better = false
 		s.shorten()
 		s.withoutKinds()
+		s.simplify()
 		s.withoutClients()
 		s.fewerMembers()
 		s.withoutDecisions()
@@ -150,6 +151,37 @@ func (s *shrinker) withoutKinds() {
 	})
 }
 
+// simplify puts simple things in place of what the seed has decided.
+func (s *shrinker) simplify() {
+	var can []simple
+	for i := range simples {
+		if s.best.Without.simple&(1<<i) == 0 {
+			can = append(can, 1<<i)
+		}
+	}
+	drop(can, func(some []simple) bool {
+		o := s.best
+		for _, one := range some {
+			o.Without.simple |= one
+		}
+		return s.try(o)
+	})
+	var mishaps []mishapOf
+	for _, m := range allMishaps() {
+		if s.faults.has(m.fault) && !s.best.Without.mishaps[m] {
+			mishaps = append(mishaps, m)
+		}
+	}
+	drop(mishaps, func(some []mishapOf) bool {
+		o := s.best
+		o.Without = o.Without.clone()
+		for _, m := range some {
+			o.Without.addMishap(m)
+		}
+		return s.try(o)
+	})
+}
+
 func (s *shrinker) withoutClients() {
 	if o := s.best; !o.Without.calls {
 		o.Without.calls = true
@@ -206,7 +238,7 @@ func (s *shrinker) withoutDecisions() {
 // name says what is left and not what is left out, if that is shorter and the same run.
 func (s *shrinker) name() {
 	o := s.best
-	o.Without = Decisions{faults: o.Without.faults, calls: o.Without.calls}
+	o.Without.clients, o.Without.decisions = nil, nil
 	for _, d := range s.decisions {
 		o.Only.addDecision(d)
 	}
@@ -235,6 +267,6 @@ func drop[T any](items []T, without func(some []T) bool) {
 }
 
 func (o Decisions) clone() Decisions {
-	o.clients, o.decisions = maps.Clone(o.clients), maps.Clone(o.decisions)
+	o.clients, o.decisions, o.mishaps = maps.Clone(o.clients), maps.Clone(o.decisions), maps.Clone(o.mishaps)
 	return o
 }

@@ -1,0 +1,127 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"github.com/balsa-raft/balsa/host"
+)
+
+// simple is a set of what makes a run harder to read than it has to be, and is left out of it: --without names it. What is drawn stays as it is, so a run in
+// which something is simple is otherwise as like the run of its seed as can be.
+type simple uint32
+
+// Each has a name and says what is put in place of what the seed has decided.
+var simples = []struct {
+	name string
+	make func(k *knobs)
+}{
+	{"bursts", func(k *knobs) { k.burstMax = 1 }},   // clients hand in one write at a time
+	{"values", func(k *knobs) { k.valueBytes = 0 }}, // commands are as short as can be
+	{"keys", func(k *knobs) { k.keys = 1 }},
+	{"reads", func(k *knobs) { k.readPart = 0 }}, // clients only write
+	{"sessions", func(k *knobs) { k.patrons = 0 }},
+	{"snapshots", func(k *knobs) { k.compaction, k.padding = host.CompactionOptions{}, 0 }}, // with default limits nothing is compacted in so short a run
+	{"journals", func(k *knobs) { k.keeps = false }},                                        // no machine keeps its state by itself
+	{"limits", (*knobs).withoutLimits},                                                      // of batches, queues and files
+	{"latency", func(k *knobs) { k.latency = 5 * time.Millisecond }},                        // messages are quick, unless one is late on purpose
+	{"lateness", func(k *knobs) { k.lateMax, k.lateCopies = min(k.lateMax, k.electionTimeout()/4), 0 }},
+	{"elections", func(k *knobs) { k.raft.ElectionTicks = 10 }}, // election timeouts are as long as they are by default
+	{"leases", func(k *knobs) { k.leases = leases{weights: [levels]int{1}} }},
+	{"priorities", func(k *knobs) {
+		for i := range k.raft.Configuration.Members {
+			k.raft.Configuration.Members[i].Priority = 0
+		}
+	}},
+	{"spares", func(k *knobs) { k.spares = 0 }}, // there are no servers but the members
+	{"drift", func(k *knobs) { k.drift = 0 }},   // all clocks go equally fast
+}
+
+func (k *knobs) withoutLimits() {
+	k.raft.AppendBytesMax, k.raft.InflightBytesMax, k.raft.UncommittedBytesMax, k.raft.ApplyBytesMax, k.raft.CacheBytesMax = 0, 0, 0, 0, 0
+	k.segmentBytes, k.pendingBytes = 128<<10, 0
+	k.sessions = host.SessionLimits{}
+}
+
+// simpleOf is the set of one name.
+func simpleOf(name string) (simple, bool) {
+	for i := range simples {
+		if simples[i].name == name {
+			return 1 << i, true
+		}
+	}
+	return 0, false
+}
+
+func (s simple) names() (names []string) {
+	for i := range simples {
+		if s&(1<<i) != 0 {
+			names = append(names, simples[i].name)
+		}
+	}
+	return names
+}
+
+// simplify puts what is simple in place of what the seed has decided.
+func (k *knobs) simplify(s simple) {
+	for i := range simples {
+		if s&(1<<i) != 0 {
+			simples[i].make(k)
+		}
+	}
+}
+
+// mishapsLeftOut says of which kinds of messages none is lost, doubled or late, although others are.
+type mishapsLeftOut map[mishapOf]bool
+
+type mishapOf struct {
+	fault Faults // FaultLoss, FaultDuplicate or FaultDelay
+	kind  int    // of messages
+}
+
+// mishapFaults are the faults that happen to single messages.
+var mishapFaults = []Faults{FaultLoss, FaultDuplicate, FaultDelay}
+
+// messageNames are the kinds of messages, as kindOf numbers them.
+var messageNames = [messageKinds]string{
+	"vote", "vote-reply", "append", "append-reply", "forward", "forward-reply", "read", "timeout-now", "snapshot", "snapshot-reply", "other",
+}
+
+// String is what Decisions calls it, as loss.append.
+func (m mishapOf) String() string { return m.fault.String() + "." + messageNames[m.kind] }
+
+// allMishaps are all that there can be, in the order in which a set names them.
+func allMishaps() (all []mishapOf) {
+	for _, f := range mishapFaults {
+		for kind := range messageKinds {
+			all = append(all, mishapOf{f, kind})
+		}
+	}
+	return all
+}
+
+func mishapNamed(name string) (mishapOf, bool) {
+	all := allMishaps()
+	i := slices.IndexFunc(all, func(m mishapOf) bool { return m.String() == name })
+	if i < 0 {
+		return mishapOf{}, false
+	}
+	return all[i], true
+}
+
+// spare lets nothing happen to messages of some kinds.
+func (k *knobs) spare(out mishapsLeftOut) {
+	for _, m := range allMishaps() {
+		if !out[m] {
+			continue
+		}
+		switch of := &k.kinds[m.kind]; m.fault {
+		case FaultLoss:
+			of.lost = 0
+		case FaultDuplicate:
+			of.duplicated = 0
+		case FaultDelay:
+			of.late = 0
+		}
+	}
+}
