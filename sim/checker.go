@@ -128,7 +128,7 @@ func (c *checker) event(m *member, e raft.Event) {
 	for i, entry := range c.committed {
 		if has := m.disk.durable.at(raft.Index(i + 1)); entry.in < e.Term && has.term != entry.term {
 			c.w.fail("Leader Completeness", "n%d leads term %d without entry %d of term %d, which was committed in term %d; it has one of term %d",
-				m.id, e.Term, i+1, entry.term, entry.in, has.term)
+				m.id, e.Term, raft.Index(i+1), entry.term, entry.in, has.term)
 			return
 		}
 	}
@@ -228,11 +228,21 @@ func (c *checker) appended(m *member, msg *raft.AppendEntries) {
 func (c *checker) see(m *member, e *raft.Entry, previous raft.Term) {
 	at, is := place{e.Index, e.Term}, linked{sumOf(e).sum, previous}
 	if was, ok := c.entries[at]; ok && was != is {
-		c.w.fail("Log Matching", "entry %d of term %d is not the same everywhere: n%d has one after term %d with hash %x, others have one after term %d with hash %x",
-			e.Index, e.Term, m.id, is.previous, is.sum, was.previous, was.sum)
+		c.mismatch(m, at, is, was)
 	}
 	c.entries[at] = is
 	c.seeConfiguration(m, e)
+}
+
+// mismatch says how an entry differs from the one of the same index and term that was seen first: in what is before it, or in itself.
+func (c *checker) mismatch(m *member, at place, is, was linked) {
+	if is.previous != was.previous {
+		c.w.fail("Log Matching", "n%d took entry %d of term %d behind an entry %d of term %d; n%d, who made it, has one of term %d there",
+			m.id, at.index, at.term, at.index-1, is.previous, c.leaders[at.term].member, was.previous)
+		return
+	}
+	c.w.fail("Log Matching", "n%d has another entry %d of term %d (hash %x) than n%d, who made it (hash %x)",
+		m.id, at.index, at.term, is.sum, c.leaders[at.term].member, was.sum)
 }
 
 // acknowledged takes in that a follower says to have durably what its leader has.
@@ -371,10 +381,10 @@ func (c *checker) applied(r *register, previous raft.Index, e *host.Entry, value
 // executed takes in a command's first execution anywhere.
 func (c *checker) executed(i raft.Index, value uint64) {
 	if was, ok := c.written[value]; ok {
-		c.w.fail("Exactly Once", "the write of %d takes effect at entry %d and again at entry %d", value, was, i)
+		c.w.fail("Exactly Once", "the write of %d takes effect at entry %d and again at entry %d", writeOf(value), was, i)
 	}
 	if c.refused[value] {
-		c.w.fail("Outcome", "the write of %d was refused, and takes effect at entry %d", value, i)
+		c.w.fail("Outcome", "the write of %d was refused, and takes effect at entry %d", writeOf(value), i)
 	}
 	c.written[value] = i
 }

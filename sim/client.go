@@ -56,6 +56,7 @@ type operation struct {
 	done        func(op *operation) // may be nil
 	err         error               // of a write that has ended
 	control     bool                // it writes nothing: a session begins or ends
+	leaving     bool                // one ends
 	command     *command            // that this is a try of
 	answer      []byte              // that the machine gave to a try
 }
@@ -291,7 +292,7 @@ func (c *clients) write(client int, m *member, key int) *operation {
 	binary.LittleEndian.PutUint64(data[host.HeaderBytes:], op.Value)
 	data[host.HeaderBytes+8] = byte(key)
 	op.proposal = &host.Proposal{Data: data}
-	m.tell("is asked by client %d to put %d=%d (%d bytes)", client, key, op.Value, len(data))
+	c.w.tellCall(op, false)
 	if err := m.group.Propose(op.proposal); err != nil {
 		c.endWrite(op, 0, err)
 	}
@@ -384,7 +385,7 @@ func (c *clients) endWrite(op *operation, i raft.Index, err error) {
 	if op.Outcome != OutcomeUnknown {
 		op.Return = c.w.steps
 	}
-	op.m.tell("tells client %d that %d=%d is %v at %d: %v", op.Client, op.Key, op.Value, op.Outcome, i, err)
+	c.w.tellCall(op, true)
 	if !op.control && op.command == nil {
 		c.w.checker.wrote(op)
 	}

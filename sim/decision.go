@@ -42,14 +42,14 @@ type Decisions struct {
 }
 
 // ParseDecisions reads what String has written: names of faults, f7, f7-9, a7, a7-9, c2.5, c2.5-8, c2 (all turns of a client), calls (those that no client makes by
-// itself, around elections, deaths and cuts), loss.append and its like (of messages of one kind), and what can be simpler than the seed has it (bursts, values,
-// snapshots and others), separated by commas.
+// itself, around elections, deaths and cuts), loss.append.vote and its like (of messages of some kinds), loss.but.append (of all others), and what can be simpler
+// than the seed has it (bursts, values, snapshots and others; simple is all of that), separated by commas.
 func ParseDecisions(text string) (Decisions, error) {
 	var o Decisions
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) {
 		if !o.add(word) {
-			return Decisions{}, fmt.Errorf("sim: %q is no decision of a run: name a fault (%s), loss.append (or duplicate, delay; or another message: %s), what can be simpler (%s), f7 or f7-9, a7 or a7-9, c2, c2.5 or c2.5-8, or calls",
-				word, strings.Join(faultNames[:len(faultNames)-1], ", "), strings.Join(messageNames[:], ", "), strings.Join((^simple(0)).names(), ", "))
+			return Decisions{}, fmt.Errorf("sim: %q is no decision of a run: name a fault (%s), loss.append or loss.but.append (or duplicate, delay; or other messages: %s), what can be simpler (%s), f7 or f7-9, a7 or a7-9, c2, c2.5 or c2.5-8, or calls",
+				word, strings.Join(faultNames[:len(faultNames)-1], ", "), strings.Join(messageNames[:], ", "), strings.Join(append(simplest.each(), simpleAll), ", "))
 		}
 	}
 	return o, nil
@@ -67,8 +67,10 @@ func (o *Decisions) add(word string) bool {
 		o.simple |= s
 		return true
 	}
-	if m, ok := mishapNamed(word); ok {
-		o.addMishap(m)
+	if ms, ok := mishapsNamed(word); ok {
+		for _, m := range ms {
+			o.addMishap(m)
+		}
 		return true
 	}
 	switch word {
@@ -176,11 +178,7 @@ func (o Decisions) String() string {
 			words = append(words, name)
 		}
 	}
-	for _, m := range allMishaps() {
-		if o.mishaps[m] {
-			words = append(words, m.String())
-		}
-	}
+	words = append(words, o.mishaps.words()...)
 	words = append(words, o.simple.names()...)
 	if o.calls {
 		words = append(words, "calls")

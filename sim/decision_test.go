@@ -8,6 +8,9 @@ func TestDecisionsText(t *testing.T) {
 		{"loss,power", "power,loss"},
 		{"nothing", "nothing"},
 		{"calls,f3,f2,f5-6,f7,a3", "calls,a3,f2-3,f5-7"},
+		{"keys,delay.append,loss.vote,loss.append.vote,bursts,loss", "loss,loss.vote.append,delay.append,bursts,keys"},
+		{"loss.but.append,duplicate.but.read.vote", "loss.but.append,duplicate.but.vote.read"},
+		{"simple,values", "simple"},
 		{"c1000.4-6,c3,c2.5,c3.1", "c3,c2.5,c1000.4-6"},
 	} {
 		o, err := ParseDecisions(test.in)
@@ -15,7 +18,7 @@ func TestDecisionsText(t *testing.T) {
 			t.Errorf("%q becomes %q, %v; want %q", test.in, o, err, test.out)
 		}
 	}
-	for _, in := range []string{"x", "f", "f0", "f3-2", "f1-99999999", "c", "cx", "c1.", "c1.0", "c99999999", "none", "f-3", "f1.2"} {
+	for _, in := range []string{"x", "f", "f0", "f3-2", "f1-99999999", "c", "cx", "c1.", "c1.0", "c99999999", "none", "f-3", "f1.2", "loss.", "loss.x", "kill.append", "loss.but.", "loss.but.x"} {
 		if o, err := ParseDecisions(in); err == nil {
 			t.Errorf("%q becomes %q", in, o)
 		}

@@ -39,6 +39,22 @@ func checkLinearizable(history []Operation) error {
 	return nil
 }
 
+// historyError says which values a register cannot have held.
+type historyError struct {
+	text  string
+	zones []*zone
+}
+
+func (e *historyError) Error() string { return e.text }
+
+func brokenHistory(z, because *zone, format string, args ...any) error {
+	e := &historyError{text: fmt.Sprintf(format, args...), zones: []*zone{z}}
+	if because != nil {
+		e.zones = append(e.zones, because)
+	}
+	return e
+}
+
 // zone is the stretch of time that a value's operations ask for.
 type zone struct {
 	key     int
@@ -70,7 +86,7 @@ func (z *zone) take(op *Operation) {
 func (z *zone) held() bool { return z.firstReturn < z.lastCall }
 
 func (z *zone) String() string {
-	return fmt.Sprintf("register %d, value %d (returned first at %d, asked for last at %d)", z.key, z.value, z.firstReturn, z.lastCall)
+	return fmt.Sprintf("register %d, value %d (returned first at step %d, asked for last at step %d)", z.key, z.value, z.firstReturn, z.lastCall)
 }
 
 func checkKey(values map[uint64]*zone) error {
@@ -79,9 +95,9 @@ func checkKey(values map[uint64]*zone) error {
 		z := values[value]
 		switch {
 		case !z.written:
-			return fmt.Errorf("%v was read and never written", z)
+			return brokenHistory(z, nil, "%v was read and never written", z)
 		case z.read && z.firstReadBack < z.writeCall:
-			return fmt.Errorf("%v was read before it was written, at %d", z, z.writeCall)
+			return brokenHistory(z, nil, "%v was read before it was written, at step %d", z, z.writeCall)
 		case z.held():
 			held = append(held, z)
 		case z.firstReturn != never: // or it may come after everything else
@@ -91,14 +107,14 @@ func checkKey(values map[uint64]*zone) error {
 	slices.SortFunc(held, func(a, b *zone) int { return cmp.Compare(a.firstReturn, b.firstReturn) })
 	for i := 1; i < len(held); i++ {
 		if held[i].firstReturn < held[i-1].lastCall {
-			return fmt.Errorf("%v and %v must be held at the same time", held[i-1], held[i])
+			return brokenHistory(held[i], held[i-1], "%v and %v must be held at the same time", held[i-1], held[i])
 		}
 	}
 	for _, z := range brief {
 		// The last stretch that begins before z's does: they are in order and do not overlap, so only it can cover z.
 		n, _ := slices.BinarySearchFunc(held, z.lastCall, func(h *zone, at uint64) int { return cmp.Compare(h.firstReturn, at) })
 		if n > 0 && z.firstReturn < held[n-1].lastCall {
-			return fmt.Errorf("%v can never have been held, because of %v", z, held[n-1])
+			return brokenHistory(z, held[n-1], "%v can never have been held, because of %v", z, held[n-1])
 		}
 	}
 	return nil

@@ -78,7 +78,7 @@ func (m *member) String() string {
 }
 
 func (m *member) tell(format string, args ...any) {
-	if m.w.options.Story != nil {
+	if m.w.story != nil {
 		m.w.tell("n%d %s", m.id, fmt.Sprintf(format, args...))
 	}
 }

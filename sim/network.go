@@ -97,6 +97,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 		w.recordMessage(TraceLost, from.id, to, uint64(w.report.Messages), p.Message)
 		if !l.cut {
 			w.strikes(FaultLoss, from)
+			w.tellMessage("is lost", from.id, to, p.Message)
 		}
 		return
 	}
@@ -223,9 +224,7 @@ func (n *network) arrive(sent packet, to raft.NodeID) {
 		w.fail("Assertion", "a packet from n%d to n%d cannot be decoded: %v", from, to, err)
 		return
 	}
-	if w.options.Story != nil {
-		w.tell("n%d <- n%d %s", to, from, describeMessage(p.Message))
-	}
+	w.tellMessage("", from, to, p.Message)
 	w.recordMessage(TraceArrive, from, to, sent.id, p.Message)
 	w.checker.coverArrival(m, sent, p.Message)
 	if _, change := p.Message.(raft.ForwardChange); change && sent.at < n.changesFrom {

@@ -15,7 +15,7 @@ import (
 func (m *member) Event(_ raft.GroupID, e raft.Event) {
 	m.w.mix(uint64(m.id), uint64(e.Kind), uint64(e.Term), uint64(e.Node), uint64(e.Index))
 	m.tell("%v", e)
-	m.w.record(TraceLine{Kind: TraceEvent, Node: m.id, What: eventNames[e.Kind], Term: e.Term, Peer: e.Node, Index: e.Index})
+	m.w.recordAll(happening{event: e, TraceLine: TraceLine{Kind: TraceEvent, Node: m.id, What: eventNames[e.Kind], Term: e.Term, Peer: e.Node, Index: e.Index}})
 	m.w.checker.event(m, e)
 	m.w.ambushAt(m, e)
 	if e.Kind == raft.EventStalled {
@@ -39,14 +39,14 @@ func (m *member) Saving(batch []wal.Save) {
 // Saved implements host.Observer.
 func (m *member) Saved(batch []wal.Save) {
 	m.w.report.Saves++
-	m.w.checker.saved(m, batch)
-	m.disk.saving = nil
-	if m.w.options.Story != nil {
+	if m.w.story != nil {
 		m.tell("has made durable %s", describeSaves(batch))
 	}
 	if m.w.lines != nil {
-		m.w.record(TraceLine{Kind: TraceSaved, Node: m.id, Text: describeSaves(batch)})
+		m.w.recordAll(happening{TraceLine: TraceLine{Kind: TraceSaved, Node: m.id, Text: describeSaves(batch)}, saves: savedOf(batch)})
 	}
+	m.w.checker.saved(m, batch) // after it was told: it may fail because of this
+	m.disk.saving = nil
 }
 
 // sender is a member's transport.

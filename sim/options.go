@@ -23,8 +23,10 @@ type Options struct {
 	// numbers. The rest stays as it is.
 	Without Decisions
 	Only    Decisions
-	// Story takes a line for everything that happens. None by default.
+	// Story takes the run for people, when it has ended: a failure's summary, and a line for everything that happens, but for what is folded or left out
+	// because it says nothing new. All leaves nothing out. None by default.
 	Story io.Writer
+	All   bool
 	// Trace takes the run as data: see TraceHeader. None by default.
 	Trace io.Writer
 

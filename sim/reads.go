@@ -188,7 +188,7 @@ func (c *clients) read(client int, m *member, key int, a ask) *operation {
 	if m.group.Status().Role == raft.Leader && m.commit < op.floor {
 		w.report.ReadsOfDeposed++
 	}
-	m.tell("is asked by client %d to read %d, %v, at least as of %d", client, key, a.of(), op.floor)
+	w.tellCall(op, false)
 	var err error
 	if op.read, err = m.group.Read(a.of()); err != nil {
 		c.endRead(op, 0, err)
@@ -217,12 +217,12 @@ func (c *clients) endRead(op *operation, i raft.Index, err error) {
 	op.ended = true
 	m, w := op.m, c.w
 	if err != nil {
-		m.tell("has no answer for client %d: %v", op.Client, err)
+		w.tellCall(op, true)
 		return
 	}
 	op.Outcome, op.Index, op.Return = OutcomeApplied, i, w.steps
 	op.Value = m.machine.values[op.Key]
-	m.tell("tells client %d that %d is %d, as of %d", op.Client, op.Key, op.Value, i)
+	w.tellCall(op, true)
 	w.report.ReadsBy[op.ask.level][op.plight].Answered++
 	if m.stepsShard <= op.shardSteps+1 && len(m.group.Status().Configuration.Voters()) > 1 { // no message can have come back meanwhile
 		switch op.ask.level {

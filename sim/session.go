@@ -125,17 +125,17 @@ func (p *patron) register(m *member) {
 			p.c.w.report.Sessions++
 		}
 	}
-	m.tell("is asked by client %d for a session", p.number)
+	p.c.w.tellCall(op, false)
 	p.c.propose(op)
 }
 
 // end ends the session.
 func (p *patron) end(m *member) {
 	op := p.c.operation(p.number, m, 0)
-	op.Write, op.control = true, true
+	op.Write, op.control, op.leaving = true, true, true
 	op.proposal = &host.Proposal{}
 	op.proposal.EndSession(p.id)
-	m.tell("is asked by client %d to end its session %d", p.number, p.id)
+	p.c.w.tellCall(op, false)
 	p.id = 0
 	p.c.propose(op)
 }
@@ -162,7 +162,7 @@ func (cmd *command) try(m *member) {
 	op.proposal.InSession(host.SessionCommand{Session: cmd.session, Serial: cmd.serial, Wanted: cmd.by.wanted(cmd.session)})
 	op.done = func(op *operation) { c.w.with(cmd.rand, func() { cmd.tried(op) }) }
 	c.withdraw(op)
-	m.tell("is asked by client %d to put %d=%d (try %d of command %d of session %d)", cmd.Client, cmd.Key, cmd.Value, cmd.tries, cmd.serial, cmd.session)
+	c.w.tellCall(op, false)
 	c.propose(op)
 }
 
@@ -281,9 +281,9 @@ func (c *checker) replied(value uint64, answer []byte) {
 	c.answers[value] = answer
 	switch {
 	case ok && !bytes.Equal(was, answer):
-		c.w.fail("State Machine Safety", "the write of %d is answered with %x, and elsewhere with %x", value, answer, was)
+		c.w.fail("State Machine Safety", "the write of %d is answered with %x, and elsewhere with %x", writeOf(value), answer, was)
 	case !ok && c.gone[c.sessionOf[value]]:
-		c.w.fail("Session", "the write of %d takes effect, and its session %d had expired", value, c.sessionOf[value])
+		c.w.fail("Session", "the write of %d takes effect, and its session %d had expired", writeOf(value), c.sessionOf[value])
 	}
 }
 
@@ -298,7 +298,7 @@ func (c *checker) answered(cmd *command, op *operation, answer []byte, kept bool
 // tooMuch takes in that an answer was lost, which happens for lack of room alone.
 func (c *checker) tooMuch(cmd *command) {
 	if c.w.knobs.sessions.AnswerBytesMax == 0 && !c.losesAnswers() {
-		c.w.fail("Session", "the answer to the write of %d was lost, and there is room", cmd.Value)
+		c.w.fail("Session", "the answer to the write of %d was lost, and there is room", writeOf(cmd.Value))
 	}
 }
 
@@ -306,7 +306,7 @@ func (c *checker) tooMuch(cmd *command) {
 func (c *checker) refuse(value uint64) {
 	c.refused[value] = true
 	if at, ok := c.written[value]; ok {
-		c.w.fail("Outcome", "the write of %d is refused, and has taken effect at entry %d", value, at)
+		c.w.fail("Outcome", "the write of %d is refused, and has taken effect at entry %d", writeOf(value), at)
 	}
 }
 

@@ -35,11 +35,12 @@ func (s Size) String() string {
 }
 
 // Shrink runs o, which fails, and then parts of it, for about as long as limit, and returns the smallest that fails for the same reason. It leaves out kinds
-// of faults, clients, time, members, single faults and single turns of clients (delta debugging: Zeller and Hildebrandt, 2002). progress, which may be
-// nil, is called with each smaller run. It fails if o does not.
+// of faults, clients, time, members, single faults and single turns of clients (delta debugging: Zeller and Hildebrandt, 2002), and makes simpler what can be. The
+// smallest may be of another seed: of those with the same options that are left, some fail sooner. progress, which may be nil, is called with each smaller
+// run. It fails if o does not.
 func Shrink(o Options, limit time.Duration, progress func(Size)) (*Shrunk, error) {
 	o.Story, o.Trace = nil, nil
-	s := &shrinker{deadline: time.Now().Add(limit), progress: func(Size) {}}
+	s := &shrinker{deadline: time.Now().Add(limit), limit: limit, progress: func(Size) {}}
 	r, v, ds := s.run(o)
 	if v == nil {
 		return nil, fmt.Errorf("sim: seed %d does not fail", o.Seed)
@@ -55,8 +56,13 @@ func Shrink(o Options, limit time.Duration, progress func(Size)) (*Shrunk, error
 		s.shorten()
 		s.withoutKinds()
 		s.simplify()
-		s.withoutClients()
 		s.fewerMembers()
+		if round == 0 && s.others() {
+			s.withoutKinds()
+			s.simplify()
+			s.fewerMembers()
+		}
+		s.withoutClients()
 		s.withoutDecisions()
 	}
 	s.name()
@@ -65,6 +71,7 @@ func Shrink(o Options, limit time.Duration, progress func(Size)) (*Shrunk, error
 
 type shrinker struct {
 	deadline time.Time
+	limit    time.Duration
 	progress func(Size)
 	property string
 	inFaults bool // it fails before anything is mended: what comes after need not be run
@@ -95,12 +102,15 @@ func (s *shrinker) run(o Options) (*Report, *Violation, []Decision) {
 }
 
 // try takes a run over that still fails for the same reason.
-func (s *shrinker) try(o Options) bool {
+func (s *shrinker) try(o Options) bool { return s.tryIf(o, func(*Report) bool { return true }) }
+
+// tryIf is try for a run that is good besides.
+func (s *shrinker) tryIf(o Options, good func(*Report) bool) bool {
 	if s.over() {
 		return false
 	}
 	r, v, ds := s.run(o)
-	if v == nil || v.Property != s.property || s.inFaults && r.mended {
+	if v == nil || v.Property != s.property || s.inFaults && r.mended || !good(r) {
 		return false
 	}
 	s.inFaults = !r.mended
@@ -149,6 +159,31 @@ func (s *shrinker) withoutKinds() {
 		}
 		return s.try(o)
 	})
+}
+
+const (
+	stepsFew   = 300  // a run that short needs no other seed
+	othersPart = 3    // of the time, one part goes to other seeds
+	othersStep = 1000 // from one to the next: not those that a search may have run
+)
+
+// others tries other seeds of what is left, for less time than the best has. Where an accident leads to a failure after a minute, there is often
+// a seed in which it happens soon. It reports whether there was one.
+func (s *shrinker) others() (found bool) {
+	first, end := s.best.Seed, time.Now().Add(s.limit/othersPart)
+	for n := uint64(1); s.inFaults && s.size.Steps > stepsFew && time.Now().Before(end); n++ {
+		o := s.best
+		o.Seed = first + n*othersStep
+		o.Duration = s.size.Time / 2
+		if o.Duration == 0 {
+			break
+		}
+		steps := s.size.Steps
+		if s.tryIf(o, func(r *Report) bool { return r.Steps < steps/2 }) {
+			found = true
+		}
+	}
+	return found
 }
 
 // simplify puts simple things in place of what the seed has decided.
@@ -237,6 +272,8 @@ func (s *shrinker) withoutDecisions() {
 
 // name says what is left and not what is left out, if that is shorter and the same run.
 func (s *shrinker) name() {
+	s.best.Without = s.best.Without.clone()
+	maps.DeleteFunc(s.best.Without.mishaps, func(m mishapOf, _ bool) bool { return !s.faults.has(m.fault) })
 	o := s.best
 	o.Without.clients, o.Without.decisions = nil, nil
 	for _, d := range s.decisions {

@@ -58,6 +58,9 @@ func TestShrink(t *testing.T) {
 			t.Fatalf("of %v there remains %v, %v", s.Before, s.After, s.Violation)
 		}
 	}
+	if s.After.Steps > s.Before.Steps/2 || s.Options.Without.simple == 0 {
+		t.Errorf("it is not simpler: of %v there remains %v: %s", s.Before, s.After, s.Options.Flags("-"))
+	}
 	if _, again := Run(s.Options); again == nil || again.Error() != s.Violation.Error() {
 		t.Errorf("%s fails with %v, and then with %v", s.Options.Flags("-"), s.Violation, again)
 	}

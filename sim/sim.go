@@ -20,6 +20,7 @@ func Run(o Options) (*Report, error) {
 
 func run(o Options) (*Report, error) {
 	w := newWorld(o)
+	defer w.tellStory()
 	w.live()
 	w.endGuests()
 	r := &w.report
@@ -169,6 +170,10 @@ type Violation struct {
 	At       time.Duration // virtual
 	Step     uint64
 	Stack    string // of a broken invariant
+
+	About Subject
+	// Summary is what a newcomer needs of the run, on one screen: see Options.Story. It is empty if there was no story.
+	Summary string
 }
 
 func (v *Violation) Error() string {

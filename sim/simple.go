@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/balsa-raft/balsa/host"
@@ -43,8 +44,16 @@ func (k *knobs) withoutLimits() {
 	k.sessions = host.SessionLimits{}
 }
 
+// simplest is all of it, by the name of simpleAll.
+var simplest = simple(1)<<len(simples) - 1
+
+const simpleAll = "simple"
+
 // simpleOf is the set of one name.
 func simpleOf(name string) (simple, bool) {
+	if name == simpleAll {
+		return simplest, true
+	}
 	for i := range simples {
 		if simples[i].name == name {
 			return 1 << i, true
@@ -54,6 +63,13 @@ func simpleOf(name string) (simple, bool) {
 }
 
 func (s simple) names() (names []string) {
+	if s == simplest {
+		return []string{simpleAll}
+	}
+	return s.each()
+}
+
+func (s simple) each() (names []string) {
 	for i := range simples {
 		if s&(1<<i) != 0 {
 			names = append(names, simples[i].name)
@@ -87,9 +103,6 @@ var messageNames = [messageKinds]string{
 	"vote", "vote-reply", "append", "append-reply", "forward", "forward-reply", "read", "timeout-now", "snapshot", "snapshot-reply", "other",
 }
 
-// String is what Decisions calls it, as loss.append.
-func (m mishapOf) String() string { return m.fault.String() + "." + messageNames[m.kind] }
-
 // allMishaps are all that there can be, in the order in which a set names them.
 func allMishaps() (all []mishapOf) {
 	for _, f := range mishapFaults {
@@ -100,13 +113,53 @@ func allMishaps() (all []mishapOf) {
 	return all
 }
 
-func mishapNamed(name string) (mishapOf, bool) {
-	all := allMishaps()
-	i := slices.IndexFunc(all, func(m mishapOf) bool { return m.String() == name })
-	if i < 0 {
-		return mishapOf{}, false
+// mishapsNamed reads what words has written.
+func mishapsNamed(word string) (ms []mishapOf, ok bool) {
+	fault, kinds, ok := strings.Cut(word, ".")
+	but := false
+	if f, rest, is := strings.Cut(word, butMark); is {
+		fault, kinds, but = f, rest, true
 	}
-	return all[i], true
+	f, known := faultOf(fault)
+	if !ok || !known || !slices.Contains(mishapFaults, f) {
+		return nil, false
+	}
+	named := strings.Split(kinds, ".")
+	for _, name := range named {
+		if !slices.Contains(messageNames[:], name) {
+			return nil, false
+		}
+	}
+	for kind, name := range messageNames {
+		if slices.Contains(named, name) != but {
+			ms = append(ms, mishapOf{f, kind})
+		}
+	}
+	return ms, true
+}
+
+const butMark = ".but."
+
+// words name the set: loss.append.vote, or loss.but.append for all but it.
+func (out mishapsLeftOut) words() (words []string) {
+	for _, f := range mishapFaults {
+		var in, but []string
+		for kind, name := range messageNames {
+			if out[mishapOf{f, kind}] {
+				in = append(in, name)
+			} else {
+				but = append(but, name)
+			}
+		}
+		switch {
+		case len(in) == 0:
+		case len(but) > 0 && len(but) < len(in):
+			words = append(words, f.String()+butMark+strings.Join(but, "."))
+		default:
+			words = append(words, f.String()+"."+strings.Join(in, "."))
+		}
+	}
+	return words
 }
 
 // spare lets nothing happen to messages of some kinds.

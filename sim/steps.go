@@ -132,8 +132,8 @@ func (m *member) step(p host.Part) {
 // observe takes in what the member says of itself.
 func (m *member) observe() {
 	s := m.group.Status().Status
-	m.w.checker.observe(m, s)
 	m.w.recordStatus(m, s)
+	m.w.checker.observe(m, s)
 	if m.group.Err() == nil { // one that has stopped publishes nothing any more
 		m.followStall(s)
 	}

@@ -108,10 +108,11 @@ type traceWriter struct {
 	last map[raft.NodeID]string
 	ids  map[*operation]uint64
 	id   uint64
+	past *diary // nil: nobody wants a story
 }
 
 func newTraceWriter(w *world) *traceWriter {
-	if w.options.Trace == nil {
+	if w.options.Trace == nil && w.options.Story == nil {
 		return nil
 	}
 	t := &traceWriter{to: w.options.Trace, last: make(map[raft.NodeID]string), ids: make(map[*operation]uint64)}
@@ -120,11 +121,17 @@ func newTraceWriter(w *world) *traceWriter {
 		h.Servers = append(h.Servers, m.id)
 	}
 	h.Members = w.knobs.raft.Configuration.Voters()
+	if w.options.Story != nil {
+		t.past = &diary{sends: make(map[uint64]int)}
+	}
 	t.write(h)
 	return t
 }
 
 func (t *traceWriter) write(v any) {
+	if t.to == nil {
+		return
+	}
 	b, err := json.Marshal(v)
 	if err != nil {
 		panic(fmt.Sprintf("a line of the trace cannot be encoded: %v", err))
@@ -133,10 +140,17 @@ func (t *traceWriter) write(v any) {
 }
 
 // record adds a line to the trace, if there is one.
-func (w *world) record(l TraceLine) {
-	if w.lines != nil {
-		l.At = w.now
-		w.lines.write(l)
+func (w *world) record(l TraceLine) { w.recordAll(happening{TraceLine: l}) }
+
+// recordAll is record with what a trail needs beside.
+func (w *world) recordAll(h happening) {
+	if w.lines == nil {
+		return
+	}
+	h.At = w.now
+	w.lines.write(h.TraceLine)
+	if w.lines.past != nil {
+		w.lines.past.add(h)
 	}
 }
 
@@ -200,7 +214,7 @@ func (w *world) recordCall(op *operation, ended bool) {
 	if ended {
 		delete(w.lines.ids, op)
 	}
-	w.record(l)
+	w.recordAll(happening{TraceLine: l, op: op})
 }
 
 // recordMessage adds what becomes of a message.
@@ -216,7 +230,7 @@ func (w *world) recordMessage(kind string, from, to raft.NodeID, id uint64, msg 
 	if kind == TraceSend {
 		l.What, l.Text = messageName(msg), describeMessage(msg)
 	}
-	w.record(l)
+	w.recordAll(happening{TraceLine: l, msg: msg})
 }
 
 func messageName(m raft.Message) string { return strings.TrimPrefix(fmt.Sprintf("%T", m), "raft.") }

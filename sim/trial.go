@@ -294,7 +294,7 @@ func (v *visitor[C, R]) apply(batch []host.Entry) error {
 	for i, a := range answers {
 		e := &batch[i]
 		x := v.executed[e.Index]
-		if v.m != nil && v.w.options.Story != nil {
+		if v.m != nil && v.w.story != nil {
 			v.m.tell("executes entry %d, %s: %s", e.Index, x.command, show(a))
 		}
 		if !v.equal(a, x.answer) {

@@ -28,7 +28,8 @@ type world struct {
 	network *network
 	clients *clients
 	checker *checker
-	lines   *traceWriter // nil: nobody wants a trace
+	lines   *traceWriter // nil: nobody wants a trace, or a story
+	story   *story       // nil: nobody wants it
 	report  Report
 }
 
@@ -50,6 +51,9 @@ func newWorld(o Options) *world {
 	w.network = newNetwork(w)
 	w.clients = newClients(w)
 	w.lines = newTraceWriter(w)
+	if o.Story != nil {
+		w.story = &story{all: o.All, last: make(map[string]string)}
+	}
 	if o.guests != nil {
 		o.guests.begin(w)
 	}
@@ -121,18 +125,11 @@ func (w *world) fail(property, format string, args ...any) {
 	if w.failure != nil {
 		return
 	}
-	w.failure = &Violation{Seed: w.options.Seed, Property: property, Detail: fmt.Sprintf(format, args...), At: w.now, Step: w.steps}
+	w.failure = &Violation{Seed: w.options.Seed, Property: property, Detail: fmt.Sprintf(format, args...), At: w.now, Step: w.steps, About: subjectOf(args)}
 	w.tell("FAILED: %s: %s", w.failure.Property, w.failure.Detail)
 	w.record(TraceLine{Kind: TraceFailed, What: w.failure.Property, Text: w.failure.Detail})
 	for _, m := range w.members {
 		w.tell("%v", m)
-	}
-}
-
-// tell adds a line to the story.
-func (w *world) tell(format string, args ...any) {
-	if w.options.Story != nil {
-		fmt.Fprintf(w.options.Story, "%11.6f  %s\n", w.now.Seconds(), fmt.Sprintf(format, args...))
 	}
 }
 
