@@ -167,10 +167,10 @@ func (d *diary) faults(now time.Duration) string {
 	for _, name := range slices.Sorted(maps.Keys(lost)) {
 		words, total = append(words, fmt.Sprintf("%d %s", lost[name], name)), total+lost[name]
 	}
-	fmt.Fprintf(&b, "  members died %d times; of %d messages %d were lost", deaths, sent, total)
+	text := fmt.Sprintf("members died %d times; of %d messages %d were lost", deaths, sent, total)
 	if total > 0 {
-		fmt.Fprintf(&b, ": %s", strings.Join(words, ", "))
+		text += ": " + strings.Join(words, ", ")
 	}
-	b.WriteString("\n")
+	fmt.Fprintf(&b, "  %s\n", wrap(text, 150, "  "))
 	return b.String()
 }
