@@ -116,6 +116,7 @@ func BenchmarkCheckLargest(b *testing.B) {
 		level = append(level, deleteOp(fmt.Sprintf("%06d", 2*i)), putOp(fmt.Sprintf("%06d", 2*i+1), ""))
 	}
 	request := TxnRequest{Success: level}
+	b.ReportAllocs()
 	for range b.N {
 		if err := request.Check(Limits{TxnOpsMax: 1 << 20}); err != nil {
 			b.Fatal(err)

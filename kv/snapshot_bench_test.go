@@ -55,6 +55,7 @@ func BenchmarkSnapshotRestore1M(b *testing.B) {
 // BenchmarkSnapshotPin1M is what Apply waits for when a snapshot is taken.
 func BenchmarkSnapshotPin1M(b *testing.B) {
 	s := benchSnapshotStore()
+	b.ReportAllocs()
 	for b.Loop() {
 		s.snapshot().view.unpin()
 	}
@@ -64,6 +65,7 @@ func BenchmarkSnapshotPin1M(b *testing.B) {
 func BenchmarkSnapshotSlice1M(b *testing.B) {
 	p := benchSnapshotStore().snapshot()
 	at := place{}
+	b.ReportAllocs()
 	for b.Loop() {
 		at, _ = p.copyVersions(at)
 	}
@@ -94,6 +96,7 @@ func BenchmarkApplyDuringSnapshot(b *testing.B) {
 			batch := entries(make([]Command, 64))
 			value := make([]byte, 128)
 			var times []time.Duration
+			b.ReportAllocs()
 			for b.Loop() {
 				for i := range batch {
 					batch[i].Command = Command{Put: &PutRequest{Key: benchKey(random.Intn(1_000_000)), Value: value}}

@@ -11,6 +11,7 @@ func BenchmarkRun(b *testing.B) {
 	var simulated time.Duration
 	began := processorTime(b)
 	seed := uint64(0)
+	b.ReportAllocs()
 	for b.Loop() {
 		seed++
 		r, err := Run(Options{Seed: seed, Members: 5, Faults: AllFaults})

@@ -120,6 +120,7 @@ func BenchmarkOpen(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Open(vfs.OS(), folder, Options{}); err != nil {
 			b.Fatal(err)
