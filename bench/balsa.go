@@ -45,33 +45,58 @@ func (c *counter) Restore(r io.Reader) error {
 	return err
 }
 
-type balsaCluster struct {
-	nodes    []*balsa.Node[[]byte, struct{}]
-	machines []*counter
+// balsaMachine is one that tells how many commands it has executed.
+type balsaMachine interface {
+	balsa.StateMachine[[]byte, struct{}]
+	executed() uint64
 }
 
-// startBalsa starts members as a program would, with the defaults.
+func (c *counter) executed() uint64 { return c.n.Load() }
+
+type balsaCluster struct {
+	nodes    []*balsa.Node[[]byte, struct{}]
+	machines []balsaMachine
+	leader   *balsa.Node[[]byte, struct{}]
+}
+
+// startBalsa starts three members.
 func startBalsa(dir string) (*cluster, error) {
-	members, err := balsaMembers()
+	c, err := openBalsa(dir, 3, func() balsaMachine { return &counter{} })
+	if err != nil {
+		return nil, err
+	}
+	return c.cluster(), nil
+}
+
+// openBalsa starts members as a program would, with the defaults.
+func openBalsa(dir string, n int, newMachine func() balsaMachine) (*balsaCluster, error) {
+	members, err := balsaMembers(n)
 	if err != nil {
 		return nil, err
 	}
 	c := &balsaCluster{}
-	for i, m := range members {
-		machine := &counter{}
-		n, err := balsa.Open(context.Background(), balsa.Config{
-			Dir: filepath.Join(dir, fmt.Sprint(i)), ID: m.ID, Members: members, Logger: slog.New(slog.DiscardHandler),
-		}, machine)
+	for _, m := range members {
+		machine := newMachine()
+		n, err := openBalsaMember(dir, m.ID, members, machine)
 		if err != nil {
 			return nil, errors.Join(err, c.close())
 		}
 		c.nodes, c.machines = append(c.nodes, n), append(c.machines, machine)
 	}
-	leader, err := c.awaitLeader()
-	if err != nil {
+	if c.leader, err = c.awaitLeader(); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	follower := c.nodes[0]
+	return c, nil
+}
+
+func openBalsaMember(dir string, id balsa.NodeID, members []balsa.Member, machine balsaMachine) (*balsa.Node[[]byte, struct{}], error) {
+	return balsa.Open(context.Background(), balsa.Config{
+		Dir: filepath.Join(dir, fmt.Sprint(id)), ID: id, Members: members, Logger: slog.New(slog.DiscardHandler),
+	}, machine)
+}
+
+func (c *balsaCluster) cluster() *cluster {
+	leader, follower := c.leader, c.nodes[0]
 	if follower == leader {
 		follower = c.nodes[1]
 	}
@@ -84,7 +109,7 @@ func startBalsa(dir string) (*cluster, error) {
 		},
 		applied: c.applied,
 		close:   c.close,
-	}, nil
+	}
 }
 
 func balsaWrite(n *balsa.Node[[]byte, struct{}]) func(context.Context, []byte) error {
@@ -95,8 +120,8 @@ func balsaWrite(n *balsa.Node[[]byte, struct{}]) func(context.Context, []byte) e
 }
 
 // balsaMembers chooses ports that are free now.
-func balsaMembers() (members []balsa.Member, err error) {
-	for i := range 3 {
+func balsaMembers(n int) (members []balsa.Member, err error) {
+	for i := range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
@@ -120,7 +145,7 @@ func (c *balsaCluster) awaitLeader() (*balsa.Node[[]byte, struct{}], error) {
 
 func (c *balsaCluster) applied() (all []uint64) {
 	for _, m := range c.machines {
-		all = append(all, m.n.Load())
+		all = append(all, m.executed())
 	}
 	return all
 }

@@ -15,11 +15,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/balsa-raft/balsa"
 )
 
 // TestMain lets the test's program be what bench starts for each system.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "-only" {
+	if len(os.Args) > 1 && (os.Args[1] == "-only" || os.Args[1] == childCommand) {
 		main()
 		return
 	}
@@ -87,6 +89,104 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// TestScale runs all parts, with processes of their own, in two runs that make one report.
+func TestScale(t *testing.T) {
+	for _, counts := range []*[]int{&callerCounts, &connectionCounts, &memberCounts, &commandSizes} {
+		all := *counts
+		*counts = all[:1]
+		defer func() { *counts = all }()
+	}
+	dir := t.TempDir()
+	output, first, second := filepath.Join(dir, "report.html"), filepath.Join(dir, "first.json"), filepath.Join(dir, "second.json")
+	for _, run := range [][]string{
+		{"-parts", "log,callers,members,memory", "-json", first},
+		{"-parts", "connections,soak,large,follower", "-with", first, "-json", second},
+	} {
+		var out, progress bytes.Buffer
+		args := append(run, "-entries", "12000", "-writes", "5000", "-soak", "2s", "-state", "1", "-seconds", "0.1", "-warm-up", "0.01", "-dir", dir, "-output", output)
+		if err := runScale(context.Background(), args, &out, &progress); err != nil {
+			t.Fatalf("%v\n%s", err, &progress)
+		}
+	}
+	d, err := readDocument(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{"log": 2, "callers": 2, "connections": 1, "members": 1, "memory": 30, "soak": 2, "large": 2, "follower": 6}
+	for _, p := range parts {
+		r := d.Scale.of(p.name)
+		if r == nil || len(r.Points) != want[p.name] {
+			t.Errorf("%s: %+v, want %d points", p.name, r, want[p.name])
+			continue
+		}
+		for _, at := range r.Points {
+			for _, c := range p.columns {
+				maybe := []string{valSnapshots, valRSS, valCPU, valHeap} // none yet, or not known where /proc is not
+				if v, ok := at.Values[c.value]; (!ok || v <= 0) && !slices.Contains(maybe, c.value) {
+					t.Errorf("%s: %+v has no %s", p.name, at, c.value)
+				}
+			}
+		}
+	}
+	page, err := os.ReadFile(output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkPage(t, page)
+	if left, _ := filepath.Glob(filepath.Join(dir, "balsa-*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestScaleFlags(t *testing.T) {
+	for _, test := range []struct{ args, want string }{
+		{"-parts log,fly", `no part "fly"`},
+		{"-entries 5", "-entries"},
+		{"-soak 1ms", "-soak"},
+		{"-state -1", "-state"},
+		{"-seconds 0", "-seconds"},
+		{"-rounds 0", "-rounds"},
+		{"log", "no flag"},
+	} {
+		if _, err := parseScale(strings.Fields(test.args), io.Discard); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %q in it", test.args, err, test.want)
+		}
+	}
+}
+
+// TestLedger: a snapshot does not see what comes after it, and gives back what came before.
+func TestLedger(t *testing.T) {
+	l := newLedger(2 * ledgerChunk)
+	put := func(commands ...string) {
+		if err := l.Apply(func(yield func(balsa.Entry[[]byte, struct{}]) bool) {
+			for _, c := range commands {
+				if !yield(balsa.Entry[[]byte, struct{}]{Command: []byte(c)}) {
+					return
+				}
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(strings.Repeat("a", ledgerChunk+1), "b")
+	write, err := l.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(strings.Repeat("c", 2*ledgerChunk))
+	var snapshot bytes.Buffer
+	if err := write(&snapshot); err != nil {
+		t.Fatal(err)
+	}
+	again := newLedger(2 * ledgerChunk)
+	if err := again.Restore(&snapshot); err != nil {
+		t.Fatal(err)
+	}
+	if again.executed() != 2 || again.at != ledgerChunk+2 || string(again.chunks[1][:3]) != "ab\x00" || again.chunks[0][0] != 'a' || l.chunks[0][0] != 'c' {
+		t.Errorf("%d commands, the next at %d, %q", again.executed(), again.at, again.chunks[1][:3])
+	}
+}
+
 // inPlot is where points and bars may be.
 var inPlot = map[string][2]float64{
 	"cx": {chartLeft, chartWidth - chartRight}, "x": {chartLeft, chartWidth - chartRight}, "width": {1, chartWidth},
@@ -139,7 +239,11 @@ func TestReport(t *testing.T) {
 				}
 			}
 		}
-		checkPage(t, report(machine{CPU: "<a & b>"}, s, summarize(s, results)))
+		page, err := document{Machine: machine{CPU: "<a & b>"}, Settings: s.document(), Results: results}.page()
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkPage(t, page)
 	}
 }
 

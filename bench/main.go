@@ -3,6 +3,9 @@
 //	cd bench && go run .
 //	go run . -systems floor,balsa -ops write -conc 1,64 -seconds 5 -rounds 5
 //	go run . -dir /mnt/disk -output report.html -json results.json
+//	go run . scale -with results.json -output report.html
+//
+// The first three measure systems beside each other, the last Balsa alone, with more of everything: see parts.go.
 //
 // Three members run in one process, each with its own log, connected by TCP over loopback. Every write is synced by a majority before it is
 // acknowledged. Callers wait for each answer before they call again (a closed loop), and share the machine with the members. The state
@@ -38,6 +41,7 @@ type settings struct {
 	dir      string // data folders are made in it
 	output   string // the report; none if empty
 	json     string // the results; none if empty
+	with     string // what scale has measured earlier; none if empty
 	member   string // set in the processes that this one starts: the one system to measure
 }
 
@@ -54,12 +58,22 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && args[0] == "scale" {
+		return runScale(ctx, args[1:], stdout, stderr)
+	}
+	if len(args) > 0 && args[0] == childCommand {
+		return runChild(args[1:], os.Stdin, stdout)
+	}
 	s, err := parse(args, stderr)
 	if err != nil {
 		return err
 	}
 	if s.member != "" {
 		return runMember(s, stdout)
+	}
+	doc, err := readDocument(s.with)
+	if err != nil {
+		return err
 	}
 	machine, err := describeMachine(s.dir)
 	if err != nil {
@@ -71,9 +85,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(results) == 0 {
 		return runErr
 	}
-	sum := summarize(s, results)
-	writeTable(stdout, sum)
-	return errors.Join(runErr, writeFiles(s, machine, sum, results, stderr))
+	writeTable(stdout, summarize(s, results))
+	doc.Machine, doc.Settings, doc.Results = machine, s.document(), results
+	if err := doc.write(s.output, s.json); err != nil {
+		return errors.Join(runErr, err)
+	}
+	if s.output != "" {
+		fmt.Fprintf(stderr, "The report with plots is in %s\n", s.output)
+	}
+	return runErr
 }
 
 // duration is how long all runs take, about.
@@ -93,7 +113,7 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 	fs.SetOutput(stderr)
 	fs.Usage = func() {
 		fmt.Fprint(stderr, "Measure Balsa beside other Raft libraries, and beside the floor: the same disks and sockets with no protocol.\n\n"+
-			"  go run .\n  go run . -systems floor,balsa -ops write -conc 1,64 -seconds 5 -rounds 5\n\nFlags:\n")
+			"  go run .\n  go run . -systems floor,balsa -ops write -conc 1,64 -seconds 5 -rounds 5\n  go run . scale\n\nFlags:\n")
 		fs.PrintDefaults()
 	}
 	which := fs.String("systems", strings.Join(names, ","), "what to measure")
@@ -106,6 +126,7 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 	fs.StringVar(&s.dir, "dir", os.TempDir(), "the `folder` to make data folders in; it must be on a disk")
 	fs.StringVar(&s.output, "output", "bench.html", "the report's `file`; none if empty")
 	fs.StringVar(&s.json, "json", "", "a `file` for all results as JSON; none if empty")
+	fs.StringVar(&s.with, "with", "", "a `file` that scale's -json has written, whose results the report is to have, too")
 	fs.StringVar(&s.member, "only", "", "measure one `system`, once, and print its results as lines of JSON")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
@@ -161,21 +182,4 @@ func list(s string) (items []string) {
 		}
 	}
 	return items
-}
-
-// writeFiles writes the report and the results.
-func writeFiles(s *settings, m machine, sum *summary, results []Result, stderr io.Writer) error {
-	if s.json != "" {
-		if err := writeJSON(s.json, m, results); err != nil {
-			return err
-		}
-	}
-	if s.output == "" {
-		return nil
-	}
-	if err := os.WriteFile(s.output, report(m, s, sum), 0o644); err != nil {
-		return err
-	}
-	fmt.Fprintf(stderr, "The report with plots is in %s\n", s.output)
-	return nil
 }

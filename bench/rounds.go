@@ -90,14 +90,3 @@ func runMember(s *settings, stdout io.Writer) error {
 func join(numbers []int) string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(numbers), " ", ","), "[]")
 }
-
-func writeJSON(path string, m machine, results []Result) error {
-	b, err := json.MarshalIndent(struct {
-		Machine machine  `json:"machine"`
-		Results []Result `json:"results"`
-	}{m, results}, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(b, '\n'), 0o644)
-}
