@@ -139,6 +139,7 @@ type inflow struct {
 // inStream is the other end of a stream.
 type inStream struct {
 	from   NodeID
+	folder uint64 // data folder of from; zero: not known yet
 	term   Term
 	stream uint64
 	taken  uint64       // the messages up to this one are in the log
@@ -171,11 +172,12 @@ func (r *Raft) onForwardProposals(from NodeID, m ForwardProposals) {
 		r.inflow.streams = append(r.inflow.streams, inStream{from: from})
 		s = &r.inflow.streams[len(r.inflow.streams)-1]
 	}
+	s.follow(r.writtenFolder(from))
 	switch {
 	case m.Term < s.term || m.Term == s.term && m.Stream < s.stream:
 		return // its stream has ended
 	case m.Term > s.term || m.Stream > s.stream:
-		*s = inStream{from: from, term: m.Term, stream: m.Stream}
+		*s = inStream{from: from, folder: s.folder, term: m.Term, stream: m.Stream}
 	}
 	if r.role != Leader || m.Term != r.currentTerm {
 		s.closed = RefusedNotLeader // it does not lead that term, and never will again
@@ -189,6 +191,17 @@ func (r *Raft) onForwardProposals(from NodeID, m ForwardProposals) {
 		s.take(r, m.Commands)
 	}
 	s.due = true
+}
+
+// follow takes in which data folder the sender has. One that comes back with an empty one has forgotten how it numbered its streams, and may begin
+// with a smaller number: all that it sends would be taken for copies, until the term ends. What its old folder had sent is not let in any more.
+func (s *inStream) follow(folder uint64) {
+	if s.folder != 0 && folder != 0 && s.folder != folder {
+		*s = inStream{from: s.from}
+	}
+	if folder != 0 {
+		s.folder = folder
+	}
 }
 
 // take appends the next message's commands.

@@ -70,3 +70,55 @@ func TestForwardsOfStrangers(t *testing.T) {
 		t.Errorf("it answers: %v", e.Messages[0])
 	}
 }
+
+// TestForwardsFromAnotherFolder: a member that comes back with an empty disk has forgotten how it numbered its streams. What it sends under a smaller number is taken,
+// but not what the same folder has sent before.
+func TestForwardsFromAnotherFolder(t *testing.T) {
+	r := follower(t, Config{})
+	receive := func(from NodeID, m Message) {
+		t.Helper()
+		if err := r.Receive(from, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle := func() { // n2 has everything at once
+		for range 8 {
+			if e := r.Effects(); e.Save != nil {
+				r.Persisted(e.Save.Seq)
+			}
+			receive(2, AppendEntriesReply{Term: 1, Success: true, MatchIndex: r.log.last, PrevLogIndex: r.log.last})
+		}
+	}
+	for r.Status().Role != PreCandidate {
+		r.Tick()
+	}
+	receive(2, RequestVoteReply{Term: 1, VoteGranted: true, PreVote: true})
+	r.Persisted(r.Effects().Save.Seq)
+	receive(2, RequestVoteReply{Term: 1, VoteGranted: true})
+	settle()
+	forward := func(stream uint64, command string, taken bool) {
+		t.Helper()
+		last := r.log.last
+		receive(3, ForwardProposals{Term: 1, Stream: stream, Seq: 1, Commands: [][]byte{[]byte(command)}})
+		if got := r.log.last > last; got != taken {
+			t.Errorf("%s of stream %d is taken: %v, want %v", command, stream, got, taken)
+		}
+		settle()
+	}
+	r.Introduce(3, 301)
+	settle()
+	forward(1000, "x", true)
+	forward(7, "a copy", false)
+	for i, members := range []Configuration{NewConfiguration(1, 2), NewConfiguration(1, 2, 3)} {
+		if err := r.ChangeMembers(Change{ID: uint64(i) + 1, Base: uint64(i), Members: members.Members}); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+	}
+	forward(7, "not known with which folder", false)
+	r.Introduce(3, 302)
+	settle()
+	forward(7, "y", true)
+	forward(7, "a copy", false)
+	forward(6, "a copy", false)
+}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -20,6 +21,7 @@ type checker struct {
 	leaders    map[raft.Term]leadership
 	candidates map[raft.Term]raft.NodeID // who stood last
 	votes      map[ballot]raft.NodeID
+	folders    map[raft.NodeID][]uint64               // incarnations of data folders with which members have voted
 	entries    map[place]linked                       // every entry that was ever seen
 	logs       map[raft.Term]map[raft.Index]raft.Term // of each term's leader: when it was elected, and what it has sent
 	committed  []committed                            // from index 1 on
@@ -45,9 +47,10 @@ type leadership struct {
 	incarnation int
 }
 
-// ballot is one member's vote in one term.
+// ballot is one member's vote in one term, with one data folder.
 type ballot struct {
 	member raft.NodeID
+	folder uint64
 	term   raft.Term
 }
 
@@ -76,6 +79,7 @@ func newChecker(w *world) *checker {
 		leaders:    make(map[raft.Term]leadership),
 		candidates: make(map[raft.Term]raft.NodeID),
 		votes:      make(map[ballot]raft.NodeID),
+		folders:    make(map[raft.NodeID][]uint64),
 		entries:    make(map[place]linked),
 		logs:       make(map[raft.Term]map[raft.Index]raft.Term),
 		written:    make(map[uint64]raft.Index),
@@ -122,7 +126,7 @@ func (c *checker) event(m *member, e raft.Event) {
 	}
 	c.logs[e.Term] = log
 	_, cfg := c.configurationIn(func(i raft.Index) raft.Term { return log[i] }, raft.Index(len(log)))
-	if !enough(cfg, func(id raft.NodeID) bool { return id == m.id || c.votes[ballot{member: id, term: e.Term}] == m.id }) {
+	if !enough(cfg, func(id raft.NodeID) bool { return id == m.id || c.hasVoted(id, e.Term, m.id) }) {
 		c.w.fail("Election Safety", "n%d leads term %d without the votes of a majority of %v", m.id, e.Term, cfg)
 	}
 	for i, entry := range c.committed {
@@ -136,11 +140,15 @@ func (c *checker) event(m *member, e raft.Event) {
 
 // vote takes in that a member says to have voted.
 func (c *checker) vote(m *member, term raft.Term, candidate raft.NodeID, how string) {
-	b := ballot{member: m.id, term: term}
+	b := ballot{member: m.id, folder: m.identity.Incarnation, term: term}
 	if was, ok := c.votes[b]; ok && was != candidate {
 		c.w.fail("Vote Once", "n%d has voted for n%d and for n%d in term %d", m.id, was, candidate, term)
 	}
 	c.votes[b] = candidate
+	if !slices.Contains(c.folders[m.id], b.folder) {
+		c.folders[m.id] = append(c.folders[m.id], b.folder)
+	}
+	c.checkPart(m, term, how)
 	c.checkVote(m, term, candidate, how)
 }
 

@@ -20,9 +20,10 @@ type member struct {
 	disk disk
 
 	standing standing
-	joins    bool   // it starts without knowing who the members are
-	wiped    bool   // its folder was lost
-	had      folder // and what was in it
+	joins    bool     // it starts without knowing who the members are
+	wiped    bool     // its folder was lost
+	had      folder   // and what was in it
+	emptied  []uint64 // incarnations of folders that were thrown away for it to join again
 
 	incarnation int           // rises with each start
 	identity    host.Identity // of the data folder, once it has been opened

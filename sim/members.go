@@ -106,7 +106,7 @@ func (w *world) drawMembers(m *member) []raft.Member {
 func (w *world) withAnother(want []raft.Member) []raft.Member {
 	for _, i := range w.rand.Perm(len(w.members)) {
 		m := w.members[i]
-		if m.standing == isSpare && !slices.ContainsFunc(want, func(o raft.Member) bool { return o.ID == m.id }) {
+		if !slices.ContainsFunc(want, func(o raft.Member) bool { return o.ID == m.id }) && m.mayComeBack() {
 			w.after(between(w.rand, 0, 2*w.knobs.electionTimeout()), m.install)
 			return append(want, raft.Member{ID: m.id, Suffrage: pick(w.rand, raft.Voter, raft.Voter, raft.Learner)})
 		}

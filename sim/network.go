@@ -213,6 +213,9 @@ func (n *network) carry(from, to raft.NodeID, b []byte, late bool) {
 
 func (n *network) arrive(sent packet, to raft.NodeID) {
 	w, m, from := n.w, n.w.member(to), sent.from
+	if slices.Contains(w.member(from).emptied, sent.incarnation) {
+		return // its connection has ended long since
+	}
 	// What was under way when a link was cut may still arrive.
 	if l := n.link(from, to); !m.up || l.cut && l.rand.IntN(1000) < 700 || !n.admits(w.member(from), m, sent.incarnation) {
 		w.report.Lost++

@@ -1,0 +1,139 @@
+package sim
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/balsa-raft/balsa/host"
+	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/vfs/memfs"
+)
+
+// Servers that were removed and come back: with the data folder that they have, or with an empty one. Then they have forgotten what they acknowledged and whom they voted for, and
+// are nobody until their logs say that they are members again.
+
+// empty gives a server that is none of the members an empty data folder, to join with.
+func (m *member) empty() {
+	m.tell("is given an empty data folder, to join with")
+	m.joins, m.wiped, m.had, m.standing = true, false, folder{}, isSpare
+	m.emptied = append(m.emptied, m.identity.Incarnation)
+	m.identity = host.Identity{}
+	m.disk = disk{fs: memfs.New(), durable: image{first: 1}}
+}
+
+// mayComeBack reports whether a server can be made a member again. Its folder is emptied first if it must be, and sometimes in any case.
+func (m *member) mayComeBack() bool {
+	switch {
+	case m.up:
+	case m.standing == isRefused && m.replaced():
+		m.empty()
+	case m.standing == isSpare:
+		if m.incarnation > 0 && m.replaced() && m.w.chance(500) {
+			m.empty()
+		}
+		return true
+	}
+	return m.standing == isSpare
+}
+
+// demandComeback checks that in a cluster where nothing is wrong a server whose disk was lost is removed, and comes back under its id with an empty one.
+func (w *world) demandComeback() {
+	leader := w.leader()
+	var m *member
+	for _, o := range w.voters() {
+		if o != leader && (m == nil || w.chance(500)) {
+			m = o
+		}
+	}
+	own, _ := leader.group.Status().Configuration.Member(m.id)
+	m.tell("loses its disk, and is to be replaced under its id")
+	m.die(death{})
+	m.standing = isSpare // nobody starts it until it is a member again
+	w.demandMembers(func(want []raft.Member) []raft.Member {
+		without := want[:0]
+		for _, o := range want {
+			if o.ID != m.id {
+				without = append(without, o)
+			}
+		}
+		return without
+	})
+	if w.failure != nil {
+		return
+	}
+	m.empty()
+	w.after(between(w.rand, 0, w.knobs.electionTimeout()), m.install)
+	w.demandMembers(func(want []raft.Member) []raft.Member {
+		for _, o := range want {
+			if o.ID == m.id {
+				return want
+			}
+		}
+		return append(want, raft.Member{ID: m.id, Suffrage: raft.Voter, Priority: own.Priority})
+	})
+}
+
+// demandMembers checks that an operator who asks again and again comes to have the members that he wants.
+func (w *world) demandMembers(want func([]raft.Member) []raft.Member) {
+	var wanted string
+	done := func() bool {
+		leader := w.leader()
+		if leader == nil {
+			return false
+		}
+		s := leader.group.Status()
+		return s.Configuration.AtRest() && s.Configuration.Index <= s.CommitIndex && describeMembers(s.Configuration.Members) == wanted
+	}
+	for end := w.now + recoveryMax; w.failure == nil; {
+		if leader := w.leader(); leader != nil && len(leader.wishes) == 0 {
+			var is []raft.Member
+			for _, known := range leader.group.Status().Configuration.Members {
+				if known.Target != raft.NonMember {
+					is = append(is, raft.Member{ID: known.ID, Suffrage: known.Target, Priority: known.Priority})
+				}
+			}
+			to := want(is)
+			slices.SortFunc(to, func(a, b raft.Member) int { return cmp.Compare(a.ID, b.ID) })
+			if wanted = describeMembers(to); !done() {
+				leader.wish(to, false)
+			}
+		}
+		if w.run(w.now+tick, done); done() {
+			break
+		}
+		if w.now >= end {
+			w.fail("Liveness", "nothing is wrong for %v, and the members do not become %s: %v", recoveryMax, wanted, w.leader())
+		}
+	}
+}
+
+// hasVoted reports whether a member has voted so, with one of its data folders.
+func (c *checker) hasVoted(id raft.NodeID, term raft.Term, candidate raft.NodeID) bool {
+	return slices.ContainsFunc(c.folders[id], func(folder uint64) bool {
+		return c.votes[ballot{member: id, folder: folder, term: term}] == candidate
+	})
+}
+
+// checkPart: who votes, for another or for itself, is a member by its own log, with the data folder that it has. Who has lost its folder has forgotten how it has voted.
+func (c *checker) checkPart(m *member, term raft.Term, how string) {
+	if at, cfg, ok := c.takesPart(m); !ok {
+		c.w.fail("Vote of a Member", "n%d %s %d, and it is no member with the folder that it has, %x, since %v at %d, which it knows to be committed", m.id, how, term, m.identity.Incarnation, cfg, at)
+	}
+}
+
+// takesPart looks on a member's disk for a configuration that may be in force and has the member with its folder: from the last that it knows to be committed on, which is
+// returned if there is none. Until its folder is written down it counts as the right one if it is among the first members.
+func (c *checker) takesPart(m *member) (at raft.Index, cfg raft.Configuration, ok bool) {
+	for last := max(m.disk.durable.last(), c.snapshotOf(m).Index); ; last = at - 1 {
+		at, cfg = c.configurationIn(func(i raft.Index) raft.Term { return c.held(m, i).term }, last)
+		if at == 0 && m.joins {
+			cfg = raft.Configuration{}
+		}
+		if is, in := cfg.Member(m.id); in && (is.Incarnation == m.identity.Incarnation || is.Incarnation == 0 && !m.joins) {
+			return at, cfg, true
+		}
+		if at <= m.commit {
+			return at, cfg, false
+		}
+	}
+}
