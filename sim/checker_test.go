@@ -115,6 +115,27 @@ func TestChecker(t *testing.T) {
 			s.saves(1, 1, 1)
 			s.checker.event(s.member(1), raft.Event{Kind: raft.EventLeader, Term: 1, Node: 1})
 		}},
+		{"a vote of one that lost its folder", "Vote of a Member", func(s stage) {
+			first := raft.NewConfiguration(1, 2, 3)
+			first.Members[1].Incarnation = 201
+			s.saves(2, 1, 1, raft.Entry{Index: 1, Term: 1, Type: raft.EntryConfiguration, Data: raft.AppendConfiguration(nil, first)})
+			s.member(2).commit, s.member(2).identity.Incarnation = 1, 202
+			s.sends(2, 1, raft.RequestVoteReply{Term: 1, VoteGranted: true})
+		}},
+		{"a vote of one that is to join", "Vote of a Member", func(s stage) {
+			s.member(2).joins = true
+			s.saves(2, 1, 1)
+			s.sends(2, 1, raft.RequestVoteReply{Term: 1, VoteGranted: true})
+		}},
+		{"a candidacy of one that was removed", "Vote of a Member", func(s stage) {
+			s.saves(2, 1, 2, raft.Entry{Index: 1, Term: 1, Type: raft.EntryConfiguration, Data: raft.AppendConfiguration(nil, raft.NewConfiguration(1, 3))})
+			s.member(2).commit = 1
+			s.sends(2, 1, raft.RequestVote{Term: 1, CandidateID: 2})
+		}},
+		{"a candidacy of one whose removal is not committed", "", func(s stage) {
+			s.saves(2, 1, 2, raft.Entry{Index: 1, Term: 1, Type: raft.EntryConfiguration, Data: raft.AppendConfiguration(nil, raft.NewConfiguration(1, 3))})
+			s.sends(2, 1, raft.RequestVote{Term: 1, CandidateID: 2})
+		}},
 		{"AppendEntries of a member that was not elected", "Election Safety", func(s stage) {
 			s.saves(1, 1, 1)
 			s.appends(1, 2, 1, 0)

@@ -17,6 +17,8 @@ var properties = map[string]property{
 	"State Machine Safety": {"No two machines execute different commands at one index, none executes what is not committed, and all are in the same state after it.",
 		"thesis figure 3.2, §3.6.3", aboutEntry},
 	"Vote Once": {"A member votes at most once in a term, also when it restarts meanwhile.", "thesis figure 3.1, §3.4 and §3.8", aboutElection},
+	"Vote of a Member": {"Who votes, for another or for itself, is a member by a configuration in its own log that may be in force, with the data folder that it has.",
+		"thesis §4.2.1, and raft/doc.go, Disks that are lost", aboutElection},
 	"Durable First": {"What a member says must be on its disk before it says so: terms, votes, acknowledged entries, snapshots. A crash must not take it back.",
 		"thesis §3.8, §10.2.1", aboutEntry | aboutElection},
 	"Committed Is Durable": {"An entry is committed when a majority has it on disk, and by an entry of the leader's own term; a crash leaves it there.",
