@@ -249,14 +249,14 @@ func ratios(points []point, of, to, unit string) string {
 	for _, p := range points {
 		if p.Series == of {
 			if r := p.Values[valOps] / valueAt(points, to, p.X, valOps); !math.IsNaN(r) && !math.IsInf(r, 0) {
-				all = append(all, fmt.Sprintf("%.2f with %s %s", r, count(p.X), unit))
+				all = append(all, fmt.Sprintf("%.2f at %s", r, count(p.X)))
 			}
 		}
 	}
 	if len(all) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("Throughput of %s over that of %s: %s.", seriesTitle(of), seriesTitle(to), strings.Join(all, ", "))
+	return fmt.Sprintf("Throughput of %s over that of %s, by %s: %s.", seriesTitle(of), seriesTitle(to), unit, strings.Join(all, ", "))
 }
 
 // seriesTitle is what a series is called.
