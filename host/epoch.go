@@ -27,7 +27,7 @@ func encodeEpoch(epoch uint64) []byte {
 
 func decodeEpoch(b []byte) (uint64, error) {
 	if len(b) != epochBytes || string(b[:len(epochMagic)]) != epochMagic {
-		return 0, errors.New("it is not an epoch file of this version")
+		return 0, errors.New("it is not an epoch file of this version, or it is damaged")
 	}
 	body, sum := b[:epochBytes-4], binary.LittleEndian.Uint32(b[epochBytes-4:])
 	if crc32.Checksum(body, castagnoli) != sum {

@@ -40,7 +40,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func decodeIdentity(b []byte) (id Identity, err error) {
 	if len(b) != identityBytes || string(b[:len(identityMagic)]) != identityMagic {
-		return id, errors.New("it is not an identity file of this version")
+		return id, errors.New("it is not an identity file of this version, or it is damaged")
 	}
 	body, sum := b[:identityBytes-4], binary.LittleEndian.Uint32(b[identityBytes-4:])
 	if crc32.Checksum(body, castagnoli) != sum {

@@ -27,7 +27,7 @@ func encodePromise(d time.Duration) []byte {
 
 func decodePromise(b []byte) (time.Duration, error) {
 	if len(b) != promiseBytes || string(b[:len(promiseMagic)]) != promiseMagic {
-		return 0, errors.New("it is not a promise file of this version")
+		return 0, errors.New("it is not a promise file of this version, or it is damaged")
 	}
 	body, sum := b[:promiseBytes-4], binary.LittleEndian.Uint32(b[promiseBytes-4:])
 	if crc32.Checksum(body, castagnoli) != sum {

@@ -431,6 +431,7 @@ func (c *checker) recovered(m *member) {
 	case has.equal(&without):
 	case len(d.saving) > 0 && has.equal(&with):
 		c.saved(m, d.saving)
+		d.lastBatch = d.saving
 	default:
 		c.w.fail("Recovery", "n%d starts with %v on disk; durable was %v, under way %s",
 			m.id, &has, &d.durable, describeSaves(d.saving))
@@ -451,7 +452,7 @@ func (c *checker) audit(m *member) {
 	c.w.report.Audits++
 	has, err := readImage(m.disk.fs.CrashClone(memfs.CrashConfig{}), c.w.knobs.log(m))
 	switch {
-	case m.diskFailed:
+	case m.diskFailed || m.disk.rotten:
 	case err != nil:
 		c.w.fail("Committed Is Durable", "a crash would leave n%d with a log that cannot be read: %v", m.id, err)
 	case !has.equal(&m.disk.durable):

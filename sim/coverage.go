@@ -64,6 +64,13 @@ const (
 	readRefused
 	readStops
 	readOfSnapshot
+	rotHarmless
+	rotInLog
+	rotInSnapshot
+	rotInFile
+	rotRefused
+	rotStops
+	ruined
 	leadsBridge
 	leadsRing
 	leadsStar
@@ -116,6 +123,13 @@ var stateNames = [states]string{
 	readRefused:       "a start at which a read fails",
 	readStops:         "a read of the log, or of a snapshot to go on from, that fails",
 	readOfSnapshot:    "a read of a snapshot on its way that fails",
+	rotHarmless:       "rot where nothing is that is needed",
+	rotInLog:          "rot in a log",
+	rotInSnapshot:     "rot in a snapshot",
+	rotInFile:         "rot in one of the files with which a member starts",
+	rotRefused:        "a start refused because of rot",
+	rotStops:          "a member that stops because it reads rot",
+	ruined:            "rot in more members than a cluster can lose",
 	leadsBridge:       "a leader in a network that stays two halves with one between them",
 	leadsRing:         "a leader in a network that stays a ring",
 	leadsStar:         "a leader in a network that stays a star",
@@ -310,7 +324,7 @@ const runsMany = 10 * runsUsual
 // rareStates and rarePairs say how many runs must reach what is rare. A folder is wiped only while the configuration is at rest.
 var (
 	rareStates = map[state]int{
-		tornHole: runsMany, jointByAnother: runsMany, figureD: 5 * runsMany,
+		tornHole: runsMany, jointByAnother: runsMany, figureD: 5 * runsMany, rotStops: runsMany,
 	}
 	rarePairs = map[pair]int{
 		{FaultWipe, doesCatchUp}: cannotBe, {FaultWipe, doesJoint}: cannotBe,
@@ -319,6 +333,13 @@ var (
 		{FaultStall, doesRestore}: runsMany, {FaultWipe, doesElection}: runsMany, {FaultWipe, doesTakeover}: runsMany,
 		{FaultWipe, doesRestore}: runsMany, {FaultWipe, doesCompaction}: runsMany, {FaultWipe, doesTransfer}: runsMany,
 		{FaultWipe, doesLeaseRead}: runsMany, {FaultWipe, doesSave}: runsMany, {FaultWipe, doesStart}: runsMany,
+		{FaultTear, doesTransfer}: runsMany, {FaultTear, doesRestore}: runsMany,
+		{FaultReadError, doesTransfer}: runsMany, {FaultReadError, doesRestore}: runsMany, {FaultReadError, doesJoint}: runsMany,
+		{FaultReadError, doesSave}: runsMany, {FaultReadError, doesCompaction}: runsMany,
+		{FaultFull, doesTransfer}: runsMany, {FaultFull, doesRestore}: runsMany, {FaultFull, doesJoint}: runsMany,
+		{FaultRot, doesElection}: runsMany, {FaultRot, doesTakeover}: runsMany, {FaultRot, doesRestore}: runsMany, {FaultRot, doesCompaction}: runsMany,
+		{FaultRot, doesCatchUp}: runsMany, {FaultRot, doesJoint}: 5 * runsMany, {FaultRot, doesTransfer}: runsMany, {FaultRot, doesSave}: runsMany,
+		{FaultRot, doesStart}: runsMany,
 	}
 )
 

@@ -23,15 +23,19 @@ type disk struct {
 	slow      time.Duration // what an operation takes at most, while slowUntil lies ahead
 	slowUntil time.Duration
 
+	rotten  bool // synced bytes are damaged
+	refuses bool // some of those that are read at each start
+
 	isFull bool // its room is limited
 	full   int  // how often it was
 
 	// What its log must hold, for the checker.
-	durable image
-	kept    kept
-	writes  int          // to the log, since a save began
-	rolls   []raft.Index // the first entries of segments, as far as there was one in the save that began a segment
-	saving  []wal.Save   // given to the log and not known to be durable: a crash may or may not leave it there
+	durable   image
+	kept      kept
+	writes    int          // to the log, since a save began
+	rolls     []raft.Index // the first entries of segments, as far as there was one in the save that began a segment
+	lastBatch []wal.Save   // what the last write to the log had, but for what vouches and moves
+	saving    []wal.Save   // given to the log and not known to be durable: a crash may or may not leave it there
 }
 
 // image is what a log holds.

@@ -11,7 +11,7 @@ import (
 )
 
 // faultsOfDisks are those that are drawn here.
-const faultsOfDisks = FaultTear | FaultReadError | FaultFull
+const faultsOfDisks = FaultTear | FaultReadError | FaultFull | FaultRot
 
 func (f Faults) ofDisks() bool { return f&faultsOfDisks != 0 }
 
@@ -25,6 +25,7 @@ func (k *knobs) drawDisks(o Options) {
 			k.faults |= one
 		}
 	}
+	k.ruin = r.IntN(8) == 0
 }
 
 // harmRead fails one of the next reads of a member's disk; perhaps at a start.

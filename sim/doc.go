@@ -25,6 +25,7 @@
 //	member    one member's process over its incarnations: started, stepped, paused, crashed
 //	disk      what of a member outlives its process, and how a crash strikes in the middle of an operation
 //	disks     what a seed decides of disks
+//	rot       synced bytes that are others when they are read back
 //	journal   what machines keep on their member's disk by themselves, in one run of four
 //	network   delay, loss, duplication, reordering and cuts, of encoded bytes
 //	client    proposals and reads on any member, and their history

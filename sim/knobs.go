@@ -33,6 +33,7 @@ type knobs struct {
 	burstMax   int           // writes that a client hands in at once
 	valueBytes int           // of padding, at most
 
+	ruin  bool // rot may damage more members than the cluster can do without
 	keeps bool // machines keep their state on disk by themselves
 
 	patrons  int // clients with sessions

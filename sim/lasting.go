@@ -63,7 +63,7 @@ func (w *world) demandLeader() {
 	w.endWishes(math.MaxInt64)
 	var well []*member
 	for _, id := range cfg.Voters() {
-		if m := w.member(id); m.standing == isMember && !m.wiped {
+		if m := w.member(id); m.standing == isMember && !m.wiped && !m.disk.rotten {
 			m.mend()
 			well = append(well, m)
 		}

@@ -145,6 +145,9 @@ func (m *member) open() {
 	}
 	m.host, m.group = h, g
 	h.Connect(sender{m})
+	if m.disk.refuses {
+		m.w.fail("Rot", "n%d starts, and what it has read is damaged", m.id)
+	}
 	m.w.checker.recovered(m)
 	m.tell("recovered: %v", g.Status())
 	m.w.recordStatus(m, g.Status().Status)
@@ -154,6 +157,12 @@ func (m *member) open() {
 
 // refused takes in that the data folder could not be opened, which only a failing disk can bring about.
 func (m *member) refused(err error) {
+	if m.saysDamaged(err) {
+		m.w.reach(rotRefused)
+		m.tell("cannot start: %v", err)
+		m.leaveDown()
+		return
+	}
 	if m.lacksRoom(err) {
 		m.w.reach(fullRefused)
 	} else if !m.diskFailed {

@@ -19,7 +19,7 @@ type standing uint8
 const (
 	isSpare   standing = iota // it was not started yet; or it was removed, and could come back with the folder that it has
 	isMember                  // it runs, or will again
-	isRefused                 // its folder was lost, and the others have told it so
+	isRefused                 // its folder was lost, and the others have told it so; or it is damaged
 )
 
 // wish is an operator's call to change the members.
@@ -151,27 +151,10 @@ func (w *world) endWishes(before time.Duration) {
 	}
 }
 
-// harmWipe takes the data folder from a voter. At most one is without at a time, and the others must know which one it had: that a server that was never
-// heard of since the first election can take an empty folder for the right one is known, and nothing can be done about it. Nor about a
-// majority of the first members: they begin anew.
+// harmWipe takes the data folder from a voter.
 func (w *world) harmWipe(m *member) {
 	c := w.checker
-	if w.wouldBeginAnew(m) {
-		return
-	}
-	at, cfg := c.committedConfiguration(c.committedTo())
-	known, ok := cfg.Member(m.id)
-	if len(w.lost()) > 0 || !ok || m.standing != isMember || len(cfg.Voters()) < 3 || !cfg.AtRest() || !c.configurationsSettled(at) {
-		return
-	}
-	for _, id := range cfg.Voters() {
-		o := w.member(id)
-		_, has := c.configurationOnDisk(o)
-		if of, _ := has.Member(m.id); o.standing != isMember || o != m && of.Incarnation != known.Incarnation {
-			return
-		}
-	}
-	if known.Incarnation == 0 || known.Incarnation != m.identity.Incarnation {
+	if !w.mayLose(m) {
 		return
 	}
 	w.report.Wipes++
@@ -198,10 +181,10 @@ func (w *world) wouldBeginAnew(m *member) bool {
 	return int(m.id) <= w.knobs.members && empty > w.knobs.members/2
 }
 
-// lost are the members whose folders were lost and that are not replaced yet.
+// lost are the members whose folders were lost, or are damaged, and that are not replaced yet.
 func (w *world) lost() (ids []raft.NodeID) {
 	for _, m := range w.members {
-		if m.wiped && !m.replaced() {
+		if (m.wiped || m.disk.rotten) && !m.replaced() {
 			ids = append(ids, m.id)
 		}
 	}
@@ -235,6 +218,9 @@ func (m *member) stops(err error) bool {
 			w.fail("Identity", "n%d says that it was removed, and entry %d has it in %v", m.id, m.commit, cfg)
 		}
 		m.standing = isSpare
+		if m.disk.rotten {
+			m.standing = isRefused
+		}
 		w.report.Removals++
 	default:
 		return false
@@ -294,7 +280,7 @@ func (w *world) settleMembers() {
 			return false
 		}
 		return !slices.ContainsFunc(s.Configuration.Members, func(m raft.Member) bool {
-			return w.member(m.ID).standing != isMember || w.member(m.ID).wiped
+			return w.member(m.ID).standing != isMember || w.member(m.ID).wiped || w.member(m.ID).disk.rotten
 		})
 	}
 	for end := w.now + recoveryMax; w.failure == nil && !settled(); {

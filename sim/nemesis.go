@@ -181,6 +181,7 @@ func (w *world) harmsThatCanBe() []harm {
 		{FaultUsurp, w.harmUsurp},
 		{FaultReadError, w.harmRead},
 		{FaultFull, w.harmFull},
+		{FaultRot, w.harmRot},
 		{FaultBridge, w.harmBridge},
 		{FaultRing, w.harmRing},
 		{FaultSwizzle, w.harmSwizzle},

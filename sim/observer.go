@@ -45,6 +45,9 @@ func (m *member) Saved(batch []wal.Save) {
 	if m.w.lines != nil {
 		m.w.recordAll(happening{TraceLine: TraceLine{Kind: TraceSaved, Node: m.id, Text: describeSaves(batch)}, saves: savedOf(batch)})
 	}
+	if m.disk.writes > 0 {
+		m.disk.lastBatch = m.disk.saving
+	}
 	m.w.checker.saved(m, batch) // after it was told: it may fail because of this
 	m.disk.saving = nil
 }

@@ -149,6 +149,8 @@ const (
 	FaultReadError
 	// FaultFull leaves a member's disk with little room or none, for a while or until everything is mended. A member that stops for lack of room is restarted later.
 	FaultFull
+	// FaultRot damages bytes on a member's disk that were synced. The member must notice, and is replaced. In a few runs it is more members than a cluster can lose.
+	FaultRot
 	// FaultNone lets nothing go wrong.
 	FaultNone
 
@@ -161,7 +163,7 @@ const AllFaults = FaultNone - 1
 var faultNames = [...]string{
 	"power", "kill", "blackout", "partition", "cut", "pause", "slow-disk", "disk-error", "slow-machine", "rumour",
 	"loss", "duplicate", "delay", "reorder", "transfer", "members", "wipe", "stall", "clock", "usurp",
-	"bridge", "ring", "swizzle", "flap", "slow-link", "jump", "tear", "read-error", "full", "none",
+	"bridge", "ring", "swizzle", "flap", "slow-link", "jump", "tear", "read-error", "full", "rot", "none",
 }
 
 func (f Faults) has(one Faults) bool { return f&one != 0 }

@@ -20,6 +20,7 @@ func (w *world) mend() {
 	w.tell("everything is mended")
 	w.record(TraceLine{Kind: TraceMended})
 	w.recordLinks()
+	w.mendRot()
 	for _, m := range w.members {
 		m.mend()
 	}
@@ -41,7 +42,7 @@ func (w *world) demandService() {
 	at, cfg := w.checker.committedConfiguration(w.checker.committedTo())
 	has := func(id raft.NodeID) bool { return core[id] }
 	for _, i := range w.rand.Perm(len(w.members)) {
-		if m := w.members[i]; cfg.IsVoter(m.id) && m.standing == isMember && !m.wiped && !enough(cfg, has) {
+		if m := w.members[i]; cfg.IsVoter(m.id) && m.standing == isMember && !m.wiped && !m.disk.rotten && !enough(cfg, has) {
 			core[m.id] = true
 		}
 	}

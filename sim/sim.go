@@ -44,9 +44,15 @@ func (w *world) live() {
 	if w.knobs.faults != FaultNone {
 		w.nemesis()
 	}
+	w.beginRot()
 	w.addFaults(w.options.added)
 	w.run(w.knobs.duration, nil)
 	if w.options.hurry {
+		return
+	}
+	if w.failure == nil && w.isRuined() {
+		w.endRuined()
+		w.checkHistory()
 		return
 	}
 	if w.failure == nil {
@@ -82,6 +88,10 @@ func (w *world) live() {
 		w.demandPeace()
 	}
 	w.lookAtGuests()
+	w.checkHistory()
+}
+
+func (w *world) checkHistory() {
 	w.clients.leave()
 	if err := checkLinearizable(w.clients.history); err != nil {
 		w.fail("Linearizable", "%v", err)
@@ -152,6 +162,7 @@ type Counts struct {
 	SnapshotErrors             int // of the disk, that do not stop a member
 	ReadErrors                 int // of the disk
 	Full                       int // disks with little room
+	Rots                       int // damages to what was synced
 	ChunksLost                 int // in a mended cluster, on purpose
 	Transfers                  int // asked for
 	TransfersDone              int

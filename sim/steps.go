@@ -149,6 +149,10 @@ func (m *member) checkStopped() {
 		return
 	}
 	m.stopped = true
+	if m.saysDamaged(err) {
+		m.diskFailed = true
+		m.w.reach(rotStops)
+	}
 	if m.lacksRoom(err) {
 		m.diskFailed = true
 		m.w.reach(fullStops)
