@@ -189,3 +189,20 @@ func TestStrings(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusalInNoTerm: a server that has just got an empty disk is in no term yet, and may refuse a pre-vote all the same. Nothing else comes from term zero.
+func TestRefusalInNoTerm(t *testing.T) {
+	r := follower(t, Config{})
+	for _, test := range []struct {
+		m    RequestVoteReply
+		good bool
+	}{
+		{RequestVoteReply{PreVote: true}, true},
+		{RequestVoteReply{PreVote: true, VoteGranted: true}, false},
+		{RequestVoteReply{}, false},
+	} {
+		if err := r.Receive(2, test.m); (err == nil) != test.good {
+			t.Errorf("%+v: %v", test.m, err)
+		}
+	}
+}

@@ -132,6 +132,9 @@ func (m RequestVoteReply) validate() string {
 	if m.VoteGranted && (m.Founded || m.Stranger) {
 		return "its vote contradicts itself"
 	}
+	if m.PreVote && !m.VoteGranted {
+		return "" // from a server that has just got an empty disk, and is in no term yet
+	}
 	return validTerm(m.Term)
 }
 
