@@ -86,7 +86,7 @@ func (w *world) tellStory() {
 		v.Summary = w.summary()
 		fmt.Fprintf(&b, "%s\n", v.Summary)
 	}
-	b.WriteString("the whole story\n\n" + notation)
+	fmt.Fprintf(&b, "the whole story of balsa sim replay %d%s\n\n%s", w.options.Seed, w.options.Flags("--"), notation)
 	lines := w.story.lines
 	if !w.story.all {
 		b.WriteString(notationShort)

@@ -29,6 +29,7 @@ type simOptions struct {
 	without  string
 	only     string
 	shrink   time.Duration
+	all      bool
 }
 
 // simRuns is what "balsa sim" is asked to do.
@@ -54,7 +55,8 @@ func (a *app) simCommand() *cobra.Command {
 its own, and the same every time. It ends with a table of the situations that were reached.
 
 Without --seeds and --minutes it runs 1000 seeds. Ctrl-C ends it and prints what was done. When a property does not hold, the exit code is 1, and there is
-one line that runs the seed again; the story goes to a file, and so does a trace. Then a smaller run is looked for that fails in the same way.`,
+one line that runs the seed again. Then a smaller run is looked for that fails in the same way, perhaps of another seed, and shown on one screen: what does not
+hold, what was found, who led, and the events that lead there. Its whole story goes to a file, and so does a trace.`,
 		Example: `  balsa sim --minutes 10
   balsa sim --seeds 5000 --first 100001 --members 5 --faults all
   balsa sim --seeds 500 --faults power,disk-error,members --workload sessions
@@ -83,14 +85,15 @@ func (s *simOptions) addTo(f *pflag.FlagSet) {
 	f.DurationVar(&s.duration, "duration", 0, "how long faults and clients go on in a run, in simulated time (default: as the seed decides)")
 	f.StringVar(&s.faults, "faults", "", "what goes wrong, as power,loss,members; all or none (default: as the seed decides)")
 	f.StringVar(&s.workload, "workload", "", "what clients do: "+strings.Join(sim.Workloads, ", ")+" (default: as the seed decides)")
-	f.StringVar(&s.without, "without", "", "leave this out of what the seed decides: faults by name, f3 or f3-9 (single faults), a3, c2, c2.5 (clients and single turns of theirs), calls")
+	f.StringVar(&s.without, "without", "", "leave this out of what the seed decides: faults by name, loss.append (of messages of one kind), f3 or f3-9 (single faults), a3, c2, c2.5 (clients and single turns of theirs), calls; or what makes runs hard to read: bursts, values, keys, snapshots and others (a wrong name lists them), simple for all of that")
 	f.StringVar(&s.only, "only", "", "leave out all single faults and turns but these")
+	f.BoolVar(&s.all, "all", false, "the story leaves nothing out: also calls that are refused, one by one, and heartbeats that say nothing new")
 	f.DurationVar(&s.shrink, "shrink", 30*time.Second, "look so long for a smaller run that fails in the same way; 0: not at all")
 }
 
 // options are package sim's.
 func (s *simOptions) options(seed uint64) (o sim.Options, err error) {
-	o = sim.Options{Seed: seed, Members: s.members, Duration: s.duration, Workload: s.workload}
+	o = sim.Options{Seed: seed, Members: s.members, Duration: s.duration, Workload: s.workload, All: s.all}
 	if o.Faults, err = sim.ParseFaults(s.faults); err != nil {
 		return o, inputError("--faults: %v", err)
 	}
@@ -270,17 +273,36 @@ func (a *app) simFailed(s *simRuns, o sim.Options, failure error) error {
 			a.printShrunk(small)
 		}
 	}
-	name := filepath.Join(s.dir, fmt.Sprintf("balsa-sim-%d", o.Seed))
-	if err := s.tell(o, name+".txt", name+".jsonl"); err != nil {
+	name := filepath.Join(s.dir, fmt.Sprintf("balsa-sim-%d", v.Seed))
+	failure, err := s.tell(o, name+".txt", name+".jsonl")
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "story   %s.txt\ntrace   %s.jsonl\n", name, name)
+	a.printSummary(failure)
+	fmt.Fprintf(a.stdout, "\nreplay  %s sim replay %s\nstory   %s.txt\ntrace   %s.jsonl\n", a.call, replayArgs(o, name+".jsonl"), name, name)
 	return fmt.Errorf("seed %d: %s does not hold", v.Seed, v.Property)
 }
 
+// replayLineMax is how long arguments may be that people are to copy.
+const replayLineMax = 120
+
+// replayArgs is what repeats a run: its seed and flags, or the trace that has them if there are many.
+func replayArgs(o sim.Options, trace string) string {
+	if flags := o.Flags("--"); len(flags) <= replayLineMax {
+		return fmt.Sprintf("%d%s", o.Seed, flags)
+	}
+	return "--from " + trace
+}
+
+// printSummary shows a failure on one screen.
+func (a *app) printSummary(failure error) {
+	if v := (*sim.Violation)(nil); errors.As(failure, &v) && v.Summary != "" {
+		fmt.Fprintf(a.stdout, "\n%s", v.Summary)
+	}
+}
+
 func (a *app) printShrunk(small *sim.Shrunk) {
-	fmt.Fprintf(a.stdout, "\nsmaller after %d runs: %v\nbefore  %v\nafter   %v\nreplay  %s sim replay %d%s\n",
-		small.Runs, small.Violation, small.Before, small.After, a.call, small.Options.Seed, small.Options.Flags("--"))
+	fmt.Fprintf(a.stdout, "\nsmaller after %d runs: %v\nbefore  %v\nafter   %v\n", small.Runs, small.Violation, small.Before, small.After)
 }
 
 func (a *app) showShrinking() func(sim.Size) {
@@ -290,8 +312,8 @@ func (a *app) showShrinking() func(sim.Size) {
 	return func(size sim.Size) { fmt.Fprintf(a.stderr, "\r\x1b[Ksmaller: %v", size) }
 }
 
-// tell runs one once more, with its story and its trace written to files. An empty name is none, - is standard output.
-func (s *simRuns) tell(o sim.Options, story, trace string) (err error) {
+// tell runs one once more, with its story and its trace written to files, and returns how it fails. An empty name is none.
+func (s *simRuns) tell(o sim.Options, story, trace string) (failure, err error) {
 	for _, f := range []struct {
 		name string
 		to   *io.Writer
@@ -301,14 +323,14 @@ func (s *simRuns) tell(o sim.Options, story, trace string) (err error) {
 		}
 		file, openErr := os.Create(f.name)
 		if openErr != nil {
-			return openErr
+			return nil, openErr
 		}
 		w := &failingWriter{w: file}
 		*f.to = w
 		defer func() { err = errors.Join(err, w.err, file.Close()) }()
 	}
-	s.run(o)
-	return nil
+	_, failure = s.run(o)
+	return failure, nil
 }
 
 // failingWriter keeps the first error.
@@ -328,6 +350,7 @@ func (f *failingWriter) Write(b []byte) (int, error) {
 type simReplay struct {
 	simOptions
 	story, trace string
+	from         string
 	small        bool
 }
 
@@ -337,12 +360,24 @@ func (a *app) simReplayCommand() *cobra.Command {
 		Use:   "replay SEED",
 		Short: "Run one seed again, and tell its story",
 		Long: `Run one seed again, and tell its story: a line for everything that happens, with the simulated time. The same seed and flags are the same run, with
-the same program. --trace writes it as data, a line of JSON each; docs/formats.md describes them.`,
+the same program. When something does not hold, the story begins with a summary. --trace writes the run as data, a line of JSON each; docs/formats.md describes
+them. --from takes the seed and the flags from a trace; flags that are given beside it count instead of its own.`,
 		Example: `  balsa sim replay 42
   balsa sim replay 42 --story story.txt --trace trace.jsonl
-  balsa sim replay 42 --without loss,f3,c2 | less`,
-		Args: argCount(1, 1, "sim replay SEED [flags]"),
+  balsa sim replay 42 --without loss,f3,c2 | less
+  balsa sim replay --from balsa-sim-42.jsonl | less`,
+		Args: argCount(0, 1, "sim replay SEED [flags], or sim replay --from TRACE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 0) == (s.from == "") {
+				return inputError("usage: %s sim replay SEED [flags], or sim replay --from TRACE", a.call)
+			}
+			if s.from != "" {
+				seed, err := s.readFlags(cmd.Flags())
+				if err != nil {
+					return err
+				}
+				return a.runReplay(s, seed)
+			}
 			seed, err := strconv.ParseUint(args[0], 10, 64)
 			if err != nil {
 				return inputError("the seed %q is no number", args[0])
@@ -354,8 +389,36 @@ the same program. --trace writes it as data, a line of JSON each; docs/formats.m
 	s.addTo(f)
 	f.StringVar(&s.story, "story", "-", "the file for the story; - is standard output; empty: none")
 	f.StringVar(&s.trace, "trace", "", "the file for the trace")
+	f.StringVar(&s.from, "from", "", "a trace whose run is to be repeated, in place of a seed")
 	f.BoolVar(&s.small, "small", false, "look for a smaller run that fails in the same way, and tell that one's story")
 	return cmd
+}
+
+// readFlags takes the seed and the flags of a trace; those that were given count instead.
+func (s *simReplay) readFlags(given *pflag.FlagSet) (seed uint64, err error) {
+	file, err := os.Open(s.from)
+	if err != nil {
+		return 0, inputError("--from: %v", err)
+	}
+	defer file.Close()
+	enough := errors.New("the header is enough")
+	h, err := sim.ReadTrace(file, func(sim.TraceLine) error { return enough })
+	if err != nil && err != enough {
+		return 0, inputError("--from %s: %v", s.from, err)
+	}
+	var of simOptions
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	of.addTo(flags)
+	if err := flags.Parse(strings.Fields(h.Flags)); err != nil {
+		return 0, inputError("--from %s: the flags of its run: %v", s.from, err)
+	}
+	given.Visit(func(f *pflag.Flag) {
+		if flags.Lookup(f.Name) != nil {
+			flags.Set(f.Name, f.Value.String()) // it has been read before
+		}
+	})
+	s.simOptions = of
+	return h.Seed, nil
 }
 
 func (a *app) runReplay(s *simReplay, seed uint64) error {
@@ -369,26 +432,33 @@ func (a *app) runReplay(s *simReplay, seed uint64) error {
 			return err
 		}
 		o = small.Options
-		defer a.printShrunk(small)
+		defer func() {
+			a.printShrunk(small)
+			fmt.Fprintf(a.stdout, "replay  %s sim replay %d%s\n", a.call, o.Seed, o.Flags("--"))
+		}()
 	}
 	runs := &simRuns{}
-	var failure error
 	var report *sim.Report
-	runs.run = func(o sim.Options) (*sim.Report, error) {
-		if s.story == "-" {
+	shown := s.story == "-"
+	runs.run = func(o sim.Options) (r *sim.Report, err error) {
+		if shown {
 			o.Story = a.stdout
 		}
-		report, failure = sim.Run(o)
-		return report, failure
+		report, err = sim.Run(o)
+		return report, err
 	}
 	story := s.story
-	if story == "-" {
+	if shown {
 		story = ""
 	}
-	if err := runs.tell(o, story, s.trace); err != nil {
+	failure, err := runs.tell(o, story, s.trace)
+	switch {
+	case err != nil:
 		return err
-	}
-	if failure != nil {
+	case failure != nil:
+		if !shown || a.isTerminal(a.stdout) { // where the story's front is out of sight
+			a.printSummary(failure)
+		}
 		return failure
 	}
 	fmt.Fprintf(a.stdout, "seed %d: all that was checked holds: %v simulated, %d steps, %d faults, %d client turns, trace %016x\n",

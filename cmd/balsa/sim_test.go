@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -49,6 +50,13 @@ func TestSimReplay(t *testing.T) {
 	if err != nil || h.Seed != 7 || h.Flags != "--members=3 --duration=3s" || lines < 100 {
 		t.Errorf("the trace has %d lines and the header %+v, %v", lines, h, err)
 	}
+	from := try(t, "", "sim", "replay", "--from", trace)
+	if from.code != exitOK || from.out != first.out {
+		t.Errorf("from its trace the run is another one: %.2000s, %s", from.out, from.err)
+	}
+	if got := try(t, "", "sim", "replay", "--from", trace, "--members", "1", "--story="); got.code != exitOK || got.out == again.out || !strings.Contains(got.out, "seed 7: all") {
+		t.Errorf("a flag beside a trace does not count: %s, %s", got.out, got.err)
+	}
 	if got := try(t, "", "sim", "replay", "7", "--duration", "3s", "--small", "--shrink", "1s"); got.code != exitError || !strings.Contains(got.err, "does not fail") {
 		t.Errorf("exit code %d, %s", got.code, got.err)
 	}
@@ -68,6 +76,9 @@ func TestSimInput(t *testing.T) {
 		{"sim repaly", "replay"},
 		{"sim replay", "usage: balsa sim replay SEED"},
 		{"sim replay x", "no number"},
+		{"sim replay 1 --from x", "usage: balsa sim replay SEED"},
+		{"sim replay --from testdata/none.jsonl", "no such file"},
+		{"sim replay --from sim.go", "no trace of Balsa"},
 		{"sim replay 1 --only loss", "numbers alone"},
 	} {
 		if got := try(t, "", strings.Fields(test.args)...); got.code != exitInput || !strings.Contains(got.err, test.want) {
@@ -90,7 +101,7 @@ func TestSimFails(t *testing.T) {
 				o.Trace.Write([]byte("{}\n"))
 			}
 			if o.Seed == 5 {
-				return &sim.Report{}, &sim.Violation{Seed: 5, Property: "Election Safety", Detail: "two"}
+				return &sim.Report{}, &sim.Violation{Seed: 5, Property: "Election Safety", Detail: "two", Summary: "who led\n"}
 			}
 			return &sim.Report{Seed: o.Seed, Time: time.Second}, nil
 		}
@@ -105,7 +116,7 @@ func TestSimFails(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "seed 5: Election Safety does not hold") {
 			t.Errorf("ends with %v", err)
 		}
-		for _, want := range []string{"FAILED  sim: seed 5: Election Safety", "replay  balsa sim replay 5 --members=3\n", "smaller after 17 runs", "replay  balsa sim replay 5 --members=2\n", "story   " + dir} {
+		for _, want := range []string{"FAILED  sim: seed 5: Election Safety", "replay  balsa sim replay 5 --members=3\n", "smaller after 17 runs", "\nwho led\n\nreplay  balsa sim replay 5 --members=2\n", "story   " + dir} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%q is not in %s", want, out.String())
 			}
@@ -117,6 +128,29 @@ func TestSimFails(t *testing.T) {
 			t.Errorf("terminal: %v, and the progress is %q", terminal, progress.String())
 		}
 	}
+}
+
+// TestReplayArgs: what people copy is short, or the name of a file.
+func TestReplayArgs(t *testing.T) {
+	o := sim.Options{Seed: 7, Members: 3}
+	if got := replayArgs(o, "t.jsonl"); got != "7 --members=3" {
+		t.Error(got)
+	}
+	var err error
+	if o.Only, err = sim.ParseDecisions(strings.Join(many("c7.", 80), ",")); err != nil {
+		t.Fatal(err)
+	}
+	if got := replayArgs(o, "t.jsonl"); got != "--from t.jsonl" {
+		t.Error(got)
+	}
+}
+
+// many are names with every other number.
+func many(prefix string, n int) (names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprint(prefix, 2*i+1))
+	}
+	return names
 }
 
 // TestSimEnds: what was done is printed when it is interrupted, or when the time is over.
