@@ -258,8 +258,8 @@ func (c *checker) acknowledged(m *member, msg *raft.AppendEntriesReply) {
 	want, ok := c.logs[msg.Term][msg.MatchIndex]
 	// Beyond a snapshot that it has not taken over yet, it may go on with a leader that has lost its office.
 	if has := m.disk.durable.at(msg.MatchIndex); !ok || has.term != want && c.held(m, msg.MatchIndex).term != want {
-		c.w.fail("Durable First", "n%d acknowledges entry %d in term %d, whose leader has one of term %d there; the disk has one of term %d of %d",
-			m.id, msg.MatchIndex, msg.Term, want, has.term, m.disk.durable.last())
+		c.w.fail("Durable First", "n%d acknowledges entry %d to the leader of term %d, which has one of term %d there; n%d's disk has %s",
+			m.id, msg.MatchIndex, msg.Term, want, m.id, m.disk.durable.describe(msg.MatchIndex))
 	}
 	c.coverAcknowledged(msg.Term, msg.MatchIndex)
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/balsa-raft/balsa/raft"
@@ -64,6 +65,14 @@ func (g *image) at(i raft.Index) entrySum {
 		return entrySum{}
 	}
 	return g.entries[i-1]
+}
+
+// describe is what a log has at entry i.
+func (g *image) describe(i raft.Index) string {
+	if i > g.last() {
+		return fmt.Sprintf("entries up to %d alone", g.last())
+	}
+	return fmt.Sprintf("one of term %d", g.at(i).term)
 }
 
 // add does what a batch does to a log.

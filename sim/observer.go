@@ -14,7 +14,7 @@ import (
 // Event implements host.Observer.
 func (m *member) Event(_ raft.GroupID, e raft.Event) {
 	m.w.mix(uint64(m.id), uint64(e.Kind), uint64(e.Term), uint64(e.Node), uint64(e.Index))
-	m.tell("%v", e)
+	m.w.tellEvent(m, e)
 	m.w.recordAll(happening{event: e, TraceLine: TraceLine{Kind: TraceEvent, Node: m.id, What: eventNames[e.Kind], Term: e.Term, Peer: e.Node, Index: e.Index}})
 	m.w.checker.event(m, e)
 	m.w.ambushAt(m, e)

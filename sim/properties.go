@@ -20,7 +20,7 @@ var properties = map[string]property{
 	"Vote of a Member": {"Who votes, for another or for itself, is a member by a configuration in its own log that may be in force, with the data folder that it has.",
 		"thesis §4.2.1, and raft/doc.go, Disks that are lost", aboutElection},
 	"Durable First": {"What a member says must be on its disk before it says so: terms, votes, acknowledged entries, snapshots. A crash must not take it back.",
-		"thesis §3.8, §10.2.1", aboutEntry | aboutElection},
+		"thesis §3.8, §10.2.1", aboutEntryOrElection},
 	"Committed Is Durable": {"An entry is committed when a majority has it on disk, and by an entry of the leader's own term; a crash leaves it there.",
 		"thesis §3.6.2 and figure 3.7, §10.2.1", aboutEntry},
 	"Commit Monotone": {"A member's commitIndex never falls while it runs.", "thesis figure 3.1", aboutEntry},
@@ -29,7 +29,7 @@ var properties = map[string]property{
 	// Crashes, disks and snapshots.
 	"Recovery": {"A member that restarts has what was durable when it died, and perhaps what was being written.", "thesis §3.8", aboutDisk},
 	"Fail Stop": {"A member whose disk has failed to write stops and says nothing more; one whose disk works does not stop.",
-		"docs/adr/0005", aboutDisk},
+		"docs/adr/0005", aboutDisk | aboutEntry},
 	"Compaction": {"A log begins behind an entry only where a durable snapshot reaches to it, and what was dropped was committed.", "thesis §5.1", aboutDisk | aboutEntry},
 	"Snapshot Durable": {"A snapshot that counts is whole on the disk, survives crashes, and is never replaced by an older one.",
 		"thesis §5.1.3", aboutDisk},
@@ -83,4 +83,6 @@ const (
 	aboutDisk                       // a member's saves, crashes, snapshots and starts
 	aboutMembers                    // the last that members did, and configurations
 	aboutWaiting                    // the last thing that everybody did
+
+	aboutEntryOrElection // an entry if the failure names one
 )

@@ -14,7 +14,7 @@ import (
 type story struct {
 	all   bool // every line
 	lines []told
-	last  map[string]string // of each link and kind of message, what came last
+	last  map[string][]string // of each member and link, the last few things that may repeat
 }
 
 // told is a line.
@@ -51,19 +51,46 @@ func (w *world) tellMessage(how string, from, to raft.NodeID, m raft.Message) {
 		return
 	}
 	text := describeMessage(m)
-	link := fmt.Sprint(how, from, to, messageName(m))
-	switch m.(type) {
+	repeat := false
+	switch m := m.(type) {
 	case raft.AppendEntries, raft.AppendEntriesReply:
-	default:
-		link = "" // others are never heartbeats
+		repeat = w.story.repeats(fmt.Sprint(how, from, to), text)
+	case raft.RequestVote:
+		repeat = m.PreVote && w.story.repeats(fmt.Sprint(how, from, to), text)
+	case raft.RequestVoteReply:
+		repeat = m.PreVote && w.story.repeats(fmt.Sprint(how, from, to), text)
 	}
-	repeat := link != "" && w.story.last[link] == text
-	w.story.last[link] = text
 	line := fmt.Sprintf("n%d <- n%d %s", to, from, text)
 	if how != "" {
 		line = fmt.Sprintf("n%d -> n%d %s: %s", from, to, how, text)
 	}
 	w.story.lines = append(w.story.lines, told{at: w.now, text: line, repeat: repeat})
+}
+
+// tellEvent adds what a core says of itself.
+func (w *world) tellEvent(m *member, e raft.Event) {
+	if w.story == nil {
+		return
+	}
+	text, repeat := e.String(), false
+	switch e.Kind {
+	case raft.EventProbing, raft.EventReplicating, raft.EventPreCandidate:
+		repeat = w.story.repeats(fmt.Sprint(m.id), text)
+	}
+	w.story.lines = append(w.story.lines, told{at: w.now, text: fmt.Sprintf("n%d %s", m.id, text), repeat: repeat})
+}
+
+// repeatsMax is how many different things that go on and on are told once. A cluster that gets nowhere says some of them in turn.
+const repeatsMax = 4
+
+// repeats reports whether a text is one of the last of a stream.
+func (s *story) repeats(stream, text string) bool {
+	if slices.Contains(s.last[stream], text) {
+		return true
+	}
+	last := append(s.last[stream], text)
+	s.last[stream] = last[max(0, len(last)-repeatsMax):]
+	return false
 }
 
 // notation explains a story's words, once.
@@ -74,7 +101,10 @@ entries, the term of the last; its commitIndex; then of each peer: m its matchIn
 2=17 puts value 17 in register 2; each value is written once. Times are simulated seconds.
 `
 
-const notationShort = "Left out: heartbeats that say nothing new. Calls that are refused are one line. --all tells all; --trace writes all as data.\n"
+const notationShort = "Left out: what repeats, as heartbeats. Calls that are refused are one line. --all tells all; --trace writes all as data.\n"
+
+// storyMax is how many lines are told: a cluster that gets nowhere for minutes says little in many. Those in the middle are left out.
+const storyMax = 6000
 
 // tellStory writes the story, with the summary at its front.
 func (w *world) tellStory() {
@@ -90,7 +120,10 @@ func (w *world) tellStory() {
 	lines := w.story.lines
 	if !w.story.all {
 		b.WriteString(notationShort)
-		lines = fold(lines)
+		if lines = fold(lines); len(lines) > storyMax {
+			gap := told{at: lines[storyMax/3].at, text: fmt.Sprintf("... %d lines are left out here: --all", len(lines)-storyMax)}
+			lines = slices.Concat(lines[:storyMax/3], []told{gap}, lines[len(lines)-storyMax*2/3:])
+		}
 	}
 	b.WriteString("\n")
 	for _, l := range lines {

@@ -67,6 +67,7 @@ func TestSubject(t *testing.T) {
 		{nil, "{[] [] [] [] []}"},
 		{[]any{raft.NodeID(2), raft.Index(7), raft.Term(3), raft.Index(6), raft.Term(1), raft.NodeID(2), raft.Term(4)}, "{[2] [{7 3} {6 1}] [4] [] []}"},
 		{[]any{op, raft.Index(9), raft.Index(9), "x", errors.New("x"), 4}, "{[3] [{9 0}] [] [2] [17]}"},
+		{[]any{errors.New("n2 leads term 4 with entry 7 of term 3, and entry 6 n1 n99999999999999999999")}, "{[2 1] [{7 3} {6 0}] [4] [] []}"},
 		{[]any{&member{id: 5}, place{1, 2}, writeOf(8), raft.NodeID(0)}, "{[5] [{1 2}] [] [] [8]}"},
 		{[]any{brokenHistory(&zone{key: 1, value: 5}, &zone{key: 1, value: 6}, "x")}, "{[] [] [] [1] [5 6]}"},
 	} {
@@ -79,7 +80,7 @@ func TestSubject(t *testing.T) {
 // TestFold: what is refused is one line, what repeats is none, and the rest stays.
 func TestFold(t *testing.T) {
 	var lines []told
-	w := &world{story: &story{last: make(map[string]string)}}
+	w := &world{story: &story{last: make(map[string][]string)}}
 	at := func(ms int) { w.now = time.Duration(ms) * time.Millisecond }
 	value := uint64(0)
 	put := func(client int, m raft.NodeID) *operation {
@@ -105,6 +106,8 @@ func TestFold(t *testing.T) {
 	w.tellMessage("", 1, 2, beat)
 	w.tellMessage("", 1, 3, beat)
 	w.tellMessage("", 1, 2, beat)
+	w.tellEvent(&member{id: 1}, raft.Event{Kind: raft.EventProbing, Node: 3, Index: 4})
+	w.tellEvent(&member{id: 1}, raft.Event{Kind: raft.EventProbing, Node: 3, Index: 4})
 	d, e, f := put(8, 1), put(8, 1), put(8, 1)
 	at(4)
 	end(d, OutcomeApplied, nil)
@@ -120,6 +123,7 @@ func TestFold(t *testing.T) {
 		"clients 7, 8 ask n2 for 3 puts, all refused: no leader (until 0.003)",
 		"n2 <- n1 AppendEntries t1 after 3:t1 commit 0",
 		"n3 <- n1 AppendEntries t1 after 3:t1 commit 0",
+		"n1 probes n3 at 4",
 		"client 8 asks n1 for 3 puts: 1=4 1=5 1=6",
 		"n1 ends client 8's 1=4 1=5: applied at 4 to 5",
 		"n1 starts",
@@ -128,7 +132,7 @@ func TestFold(t *testing.T) {
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("%d lines are told as\n%s", len(lines), strings.Join(got, "\n"))
 	}
-	if len(lines) != 16 {
+	if len(lines) != 18 {
 		t.Errorf("all is %d lines", len(lines))
 	}
 }

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"regexp"
 	"slices"
+	"strconv"
 
 	"github.com/balsa-raft/balsa/raft"
 )
@@ -64,14 +66,34 @@ func (s *Subject) add(of any) {
 			s.Values = addNew(s.Values, a.Value)
 		}
 		s.addEntry(EntryAt{Index: a.Index})
-	case writeOf:
-		s.Values = addNew(s.Values, uint64(a))
 	case *historyError:
 		for _, z := range a.zones {
 			s.Keys, s.Values = addNew(s.Keys, z.key), addNew(s.Values, z.value)
 		}
+	case error:
+		s.read(a.Error())
+	case writeOf:
+		s.Values = addNew(s.Values, uint64(a))
 	}
 }
+
+// read takes what the text of an error names: what a member says of itself has no other form.
+func (s *Subject) read(text string) {
+	number := func(digits string) uint64 {
+		n, err := strconv.ParseUint(digits, 10, 64)
+		if err != nil {
+			return 0 // which is nothing
+		}
+		return n
+	}
+	for _, found := range subjectText.FindAllStringSubmatch(text, -1) {
+		s.add(raft.NodeID(number(found[1])))
+		s.addEntry(EntryAt{raft.Index(number(found[2])), raft.Term(number(found[3]))})
+		s.add(raft.Term(number(found[4])))
+	}
+}
+
+var subjectText = regexp.MustCompile(`\bn(\d+)\b|\bentry (\d+)(?: of term (\d+))?|\bterm (\d+)`)
 
 func (s *Subject) addEntry(at EntryAt) {
 	if at.Index != 0 {

@@ -44,8 +44,10 @@ type trails struct {
 	last   map[raft.NodeID]raft.Index
 	votes  map[raft.NodeID]saved // the last save
 	commit map[raft.NodeID]raft.Index
-	seen   map[string]bool // what has been shown once, and is less important again
-	until  map[string]int  // of a member and a kind of happening, where in the diary the last one is
+	seen   map[string]bool         // what has been shown once, and is less important again
+	until  map[string]int          // of a member and a kind of happening, where in the diary the last one is
+	cuts   map[int]bool            // where in the diary a message truncates the entry that matters
+	before map[raft.Term]raft.Term // of the entry that matters, by its term: the term of the one before it, where it was saved first
 }
 
 // trail picks the steps that lead to the failure.
@@ -53,17 +55,32 @@ func (w *world) trail(about topic) []step {
 	t := &trails{
 		topic: about, about: w.failure.About, diary: w.lines.past, now: w.now,
 		keys: make(map[int]bool), logs: make(map[raft.NodeID]map[raft.Index]raft.Term), last: make(map[raft.NodeID]raft.Index), votes: make(map[raft.NodeID]saved),
-		commit: make(map[raft.NodeID]raft.Index), seen: make(map[string]bool), until: make(map[string]int),
+		commit: make(map[raft.NodeID]raft.Index), seen: make(map[string]bool), until: make(map[string]int), cuts: make(map[int]bool), before: make(map[raft.Term]raft.Term),
 	}
-	if len(t.about.Entries) > 0 {
-		t.at = t.about.Entries[0]
+	for n, at := range t.about.Entries {
+		// What a read misses is newer than what it has.
+		if n == 0 || about&aboutHistory != 0 && at.Index > t.at.Index {
+			t.at = at
+		}
+	}
+	if about == aboutEntryOrElection {
+		if t.topic = aboutElection; t.at.Index != 0 {
+			t.topic = aboutEntry
+		}
 	}
 	for _, key := range t.about.Keys {
 		t.keys[key] = true
 	}
+	appended := make(map[raft.NodeID]int) // the last message that may have truncated
 	for i := range t.diary.all {
 		h := &t.diary.all[i]
 		t.until[fmt.Sprint(h.Node, h.Kind)] = i
+		if h.Kind == TraceArrive && len(h.entries) > 0 {
+			appended[h.Node] = i
+		}
+		if h.Kind == TraceEvent && h.event.Kind == raft.EventTruncated && h.Index <= t.at.Index {
+			t.cuts[appended[h.Node]] = true
+		}
 	}
 	var steps []step
 	for i := range t.diary.all {
@@ -137,6 +154,9 @@ func (t *trails) weigh(i int, h *happening) (weight int, note string) {
 	}
 	if t.topic&aboutEntry != 0 && t.at.Index != 0 {
 		say(t.entry(h))
+		if t.cuts[i] {
+			say(central, "")
+		}
 	}
 	if t.topic&aboutElection != 0 {
 		say(t.election(h))
@@ -200,7 +220,7 @@ func (t *trails) entry(h *happening) (int, string) {
 			}
 		case raft.EventConfiguration:
 			if h.Index == i {
-				return central, ""
+				return bearing, ""
 			}
 		case raft.EventQuorumLost:
 			return aside, ""
@@ -227,23 +247,25 @@ func (t *trails) entry(h *happening) (int, string) {
 
 func (t *trails) entrySaved(h *happening, i raft.Index) (weight int, note string) {
 	for _, s := range h.saves {
+		if n := len(s.entries); n > 0 && s.entries[0].index <= i && s.entries[n-1].index < i && t.logs[h.Node][i] != 0 {
+			weight, note = central, fmt.Sprintf("%d:t%d is gone from its disk", i, t.logs[h.Node][i])
+		}
 		for n, at := range s.entries {
-			switch has := t.logs[h.Node][at.index]; {
-			case at.index != i && at.index+1 != i:
-			case at.index == i:
+			switch has := t.logs[h.Node][at.index]; at.index {
+			case i:
 				weight = central
 				note = t.replaces(has, at)
 				before := t.logs[h.Node][i-1]
 				if n > 0 {
 					before = s.entries[n-1].term
 				}
-				if i > 1 && before != 0 {
-					note = strings.TrimPrefix(note+fmt.Sprintf("; %d:t%d is behind %d:t%d here", i, at.term, i-1, before), "; ")
+				if odd := t.behind(at, before); odd != "" {
+					note = strings.TrimPrefix(note+"; "+odd, "; ")
 				}
-			default:
+			case i - 1:
 				weight = max(weight, bearing)
-				if note = t.replaces(has, at); note != "" {
-					weight = central
+				if odd := t.replaces(has, at); odd != "" {
+					weight, note = central, odd
 				}
 			}
 		}
@@ -252,6 +274,18 @@ func (t *trails) entrySaved(h *happening, i raft.Index) (weight int, note string
 		}
 	}
 	return weight, note
+}
+
+// behind says what an entry follows, if that is not the same everywhere, or may matter.
+func (t *trails) behind(at place, before raft.Term) string {
+	first, known := t.before[at.term]
+	if !known {
+		t.before[at.term], first = before, before
+	}
+	if before == 0 || before == first && at.term == before {
+		return ""
+	}
+	return fmt.Sprintf("%d:t%d is behind %d:t%d here", at.index, at.term, at.index-1, before)
 }
 
 func (t *trails) replaces(has raft.Term, at place) string {
@@ -433,15 +467,19 @@ func (t *trails) disk(h *happening) (int, string) {
 func (t *trails) lasts(i int, h *happening) (int, string) {
 	if t.until[fmt.Sprint(h.Node, h.Kind)] == i {
 		switch h.Kind {
-		case TraceArrive, TraceEvent, TraceSaved, TraceDeath, TraceStart:
-			return central, "the last " + map[string]string{TraceArrive: "that it hears", TraceEvent: "of itself", TraceSaved: "on its disk", TraceDeath: "death", TraceStart: "start"}[h.Kind]
+		case TraceStart:
+			return bearing - bit(h.Incarnation == 1), ""
+		case TraceArrive, TraceEvent, TraceSaved, TraceDeath:
+			return central, "the last " + map[string]string{TraceArrive: "that it hears", TraceEvent: "of itself", TraceSaved: "on its disk", TraceDeath: "death"}[h.Kind]
 		case TraceLost, TraceRest:
 			return bearing, ""
 		}
 	}
 	switch h.Kind {
-	case TraceMended, TraceLinks:
+	case TraceMended:
 		return central, ""
+	case TraceLinks:
+		return bearing, ""
 	case TraceBegin:
 		if !h.op.ended {
 			return bearing, "it has no end"

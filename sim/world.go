@@ -52,7 +52,7 @@ func newWorld(o Options) *world {
 	w.clients = newClients(w)
 	w.lines = newTraceWriter(w)
 	if o.Story != nil {
-		w.story = &story{all: o.All, last: make(map[string]string)}
+		w.story = &story{all: o.All, last: make(map[string][]string)}
 	}
 	if o.guests != nil {
 		o.guests.begin(w)
