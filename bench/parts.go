@@ -119,11 +119,15 @@ var parts = []part{
 		takes: func(s *scale) time.Duration { return s.entriesTime(s.writes) },
 		run:   func(ctx context.Context, s *scale, emit func(point)) error { return s.runMemory(ctx, emit) },
 		verdict: func(points []point) string {
-			most := 0.0
+			most, last := 0.0, 0.0
+			end := points[len(points)-1].X
 			for _, p := range points {
 				most = max(most, p.Values[valRSS])
+				if p.X == end {
+					last = max(last, p.Values[valRSS])
+				}
 			}
-			return fmt.Sprintf("At most %s MiB of a member, after %s million writes in all.", count(most), short(points[len(points)-1].X))
+			return fmt.Sprintf("A member occupies up to %s MiB after %s million writes, and up to %s on the way there.", count(last), short(end), count(most))
 		},
 	},
 	{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -184,6 +185,7 @@ func (s *scale) measure(ctx context.Context, p part) (points []point, err error)
 		}
 		fmt.Fprintln(s.progress)
 	})
+	slices.SortStableFunc(points, func(a, b point) int { return cmp.Compare(a.Series, b.Series) }) // members tell by turns
 	return points, err
 }
 
