@@ -92,7 +92,7 @@ func (c chart) drawGoal(b *strings.Builder, y func(float64) float64) {
 }
 
 func (s series) line(b *strings.Builder, c chart, y func(float64) float64) {
-	missing := func(v float64) bool { return math.IsNaN(v) || v <= 0 }
+	missing := func(v float64) bool { return math.IsNaN(v) || v <= 0 && !c.zero }
 	var path strings.Builder
 	for i, v := range s.values {
 		if missing(v) {
