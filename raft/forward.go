@@ -172,7 +172,12 @@ func (r *Raft) onForwardProposals(from NodeID, m ForwardProposals) {
 		r.inflow.streams = append(r.inflow.streams, inStream{from: from})
 		s = &r.inflow.streams[len(r.inflow.streams)-1]
 	}
-	s.follow(r.writtenFolder(from))
+	is, member := r.members.inForce().Member(from)
+	if s.folder != 0 && member && is.Incarnation == 0 {
+		// It was added again, and it is not known yet with which folder. What is taken now could be taken once more when it is known, and what follows it never.
+		return
+	}
+	s.follow(is.Incarnation)
 	switch {
 	case m.Term < s.term || m.Term == s.term && m.Stream < s.stream:
 		return // its stream has ended

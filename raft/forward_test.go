@@ -116,6 +116,7 @@ func TestForwardsFromAnotherFolder(t *testing.T) {
 		settle()
 	}
 	forward(7, "not known with which folder", false)
+	forward(2000, "nor here, and the numbers go on", false)
 	r.Introduce(3, 302)
 	settle()
 	forward(7, "y", true)

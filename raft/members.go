@@ -178,12 +178,6 @@ func (r *Raft) folder(id NodeID) uint64 {
 	return r.members.known[id]
 }
 
-// writtenFolder is the data folder that the configuration has of a member, or zero.
-func (r *Raft) writtenFolder(id NodeID) uint64 {
-	m, _ := r.members.inForce().Member(id)
-	return m.Incarnation
-}
-
 // configurations are those that may come into force again, where first is the one that the server was first started with.
 func (s LogState) configurations(first Configuration) []ConfigurationAt {
 	return append([]ConfigurationAt{s.Base.or(first)}, s.Configurations...)
