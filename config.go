@@ -32,7 +32,11 @@ type Term = raft.Term
 type Config struct {
 	// Dir is the member's data folder. It is created if it is not there; one process at a time uses it. A member that has lost its
 	// folder must not start again under its id with an empty one, or with an older copy: it has forgotten what it acknowledged, and
-	// with it a majority can forget.
+	// with it a majority can forget. An empty folder is recognised and refused. A copy is not: two processes with copies of one folder, as after a
+	// virtual machine was cloned, are one and the same member to all others, and vote and acknowledge each for itself. No Raft can bear that.
+	//
+	// A member that was removed (ErrRemoved) may be added again under its id, with an empty folder, once its old process has ended and its connections are
+	// gone: the folder that is seen first from then on is the member's, and any other is refused.
 	Dir string
 	// ID is this member's id: one of Members', or with Join the one that it was added under.
 	ID NodeID

@@ -6,7 +6,6 @@ import (
 
 	"github.com/balsa-raft/balsa/host"
 	"github.com/balsa-raft/balsa/raft"
-	"github.com/balsa-raft/balsa/vfs/memfs"
 )
 
 // Servers that were removed and come back: with the data folder that they have, or with an empty one. Then they have forgotten what they acknowledged and whom they voted for, and
@@ -15,10 +14,14 @@ import (
 // empty gives a server that is none of the members an empty data folder, to join with.
 func (m *member) empty() {
 	m.tell("is given an empty data folder, to join with")
-	m.joins, m.wiped, m.had, m.standing = true, false, folder{}, isSpare
+	if !m.wiped {
+		m.old = m.putAway()
+	}
+	m.w.report.Recycled++
+	m.joins, m.wiped, m.had, m.recycled, m.standing = true, false, folder{}, true, isSpare
 	m.emptied = append(m.emptied, m.identity.Incarnation)
 	m.identity = host.Identity{}
-	m.disk = disk{fs: memfs.New(), durable: image{first: 1}}
+	m.disk = newDisk()
 }
 
 // mayComeBack reports whether a server can be made a member again. Its folder is emptied first if it must be, and sometimes in any case.

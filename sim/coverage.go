@@ -56,6 +56,9 @@ const (
 	retryExpired
 	leaseOfDeposed
 	staleLease
+	votesAgain
+	oldRefused
+	newRefused
 	keptBeyond
 	keptBehind
 	keptTorn
@@ -115,6 +118,9 @@ var stateNames = [states]string{
 	retryExpired:      "a retry refused because its session was forgotten",
 	leaseOfDeposed:    "a lease read at one that leads no longer",
 	staleLease:        "a lease read that misses what came after a clock had jumped too far",
+	votesAgain:        "a vote of a member that was removed and has come back with an empty folder",
+	oldRefused:        "the folder of a member that was removed, refused because it has come back with another one",
+	newRefused:        "a member that has come back with an empty folder, refused by one that has not heard of it",
 	keptBeyond:        "a machine that has kept more than the newest snapshot has",
 	keptBehind:        "a machine that has kept less than the newest snapshot has",
 	keptTorn:          "a machine's own journal with a torn end",

@@ -39,6 +39,8 @@ type disk struct {
 	saving    []wal.Save   // given to the log and not known to be durable: a crash may or may not leave it there
 }
 
+func newDisk() disk { return disk{fs: memfs.New(), durable: image{first: 1}} }
+
 // image is what a log holds.
 type image struct {
 	hardState raft.HardState

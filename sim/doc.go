@@ -36,6 +36,7 @@
 //	stall     disks that are stuck, and what leaders do then
 //	reads     of all levels, on members in any state
 //	clock     members' clocks, which differ, and stand still
+//	recycle   members that were removed and come back, and their old folders
 //	jump      clocks that jump, and what leases bear of that
 //	shapes    networks that come apart in ways in which who hears whom is no equivalence
 //	lasting   what is demanded while they stay so

@@ -24,6 +24,10 @@ type member struct {
 	wiped    bool     // its folder was lost
 	had      folder   // and what was in it
 	emptied  []uint64 // incarnations of folders that were thrown away for it to join again
+	recycled bool     // it was removed, and comes back with another folder
+
+	old   *oldFolder // that it had before it was emptied; may be nil
+	shelf *oldFolder // that it should have, while it runs in the old one
 
 	incarnation int           // rises with each start
 	identity    host.Identity // of the data folder, once it has been opened
@@ -61,7 +65,7 @@ type member struct {
 }
 
 func newMember(w *world, id raft.NodeID) *member {
-	return &member{w: w, id: id, rand: w.stream(ofMember, uint64(id), 0), disk: disk{fs: memfs.New(), durable: image{first: 1}}}
+	return &member{w: w, id: id, rand: w.stream(ofMember, uint64(id), 0), disk: newDisk()}
 }
 
 func (m *member) String() string {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/balsa-raft/balsa/host"
 	"github.com/balsa-raft/balsa/raft"
-	"github.com/balsa-raft/balsa/vfs/memfs"
 	"github.com/balsa-raft/balsa/wire"
 )
 
@@ -166,7 +165,7 @@ func (w *world) harmWipe(m *member) {
 	m.wiped = true
 	m.had = folder{snapshot: c.snapshotOf(m), log: m.disk.durable.clone()}
 	m.identity = host.Identity{}
-	m.disk = disk{fs: memfs.New(), durable: image{first: 1}}
+	m.disk = newDisk()
 }
 
 // wouldBeginAnew reports whether the first members with empty folders would be a majority of the first configuration, if m had one, too. They would found the
@@ -203,6 +202,8 @@ func (m *member) replaced() bool {
 func (m *member) stops(err error) bool {
 	w := m.w
 	switch {
+	case errors.Is(err, host.ErrReplaced) && m.returns():
+		return true
 	case errors.Is(err, host.ErrReplaced):
 		if !m.wiped {
 			w.fail("Identity", "n%d is told that its folder is another one, and it was not lost: %v", m.id, err)
@@ -222,6 +223,7 @@ func (m *member) stops(err error) bool {
 			m.standing = isRefused
 		}
 		w.report.Removals++
+		w.reachIf(oldRefused, m.shelf != nil)
 	default:
 		return false
 	}
@@ -233,6 +235,7 @@ func (m *member) stops(err error) bool {
 // admits does what connections do when they are made: either side asks whether it is the right folder at the other end.
 func (n *network) admits(from, to *member, incarnation uint64) bool {
 	if err := to.host.Admit(from.id, incarnation); err != nil {
+		n.w.reachIf(oldRefused, from.shelf != nil)
 		if from.up && from.identity.Incarnation == incarnation {
 			from.host.Refused(to.id, wire.WrongIncarnation, err.Error())
 			from.wake()

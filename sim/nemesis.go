@@ -188,6 +188,7 @@ func (w *world) harmsThatCanBe() []harm {
 		{FaultFlap, w.harmFlap},
 		{FaultSlowLink, w.harmSlowLink},
 		{FaultJump, w.harmJump},
+		{FaultRecycle, w.harmRecycle},
 	}
 }
 

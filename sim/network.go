@@ -213,7 +213,7 @@ func (n *network) carry(from, to raft.NodeID, b []byte, late bool) {
 
 func (n *network) arrive(sent packet, to raft.NodeID) {
 	w, m, from := n.w, n.w.member(to), sent.from
-	if slices.Contains(w.member(from).emptied, sent.incarnation) {
+	if of := w.member(from); slices.Contains(of.emptied, sent.incarnation) && of.identity.Incarnation != sent.incarnation {
 		return // its connection has ended long since
 	}
 	// What was under way when a link was cut may still arrive.

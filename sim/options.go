@@ -88,7 +88,7 @@ const membersMax = 9
 var Workloads = []string{"writes", "reads", "sessions", "idle"}
 
 // Faults is a set of things that go wrong.
-type Faults uint32
+type Faults uint64
 
 const (
 	// FaultPower takes the power from a member, at any moment: unsynced sectors, sizes and names survive one by one or not.
@@ -143,6 +143,8 @@ const (
 	FaultSlowLink
 	// FaultJump makes a member's clock jump forward: as far as leases bear, or farther, and then lease reads alone may be old (see balsa.Config.ClockDrift).
 	FaultJump
+	// FaultRecycle removes a member and adds it again under its id with an empty folder, and starts its old folder in place of the new one.
+	FaultRecycle
 	// FaultTear lets a loss of power tear sectors: of a write that was not synced, part of a sector may be there, and beneath it what was there before.
 	FaultTear
 	// FaultReadError fails one read of a member's disk, of its log or a snapshot, or one of those with which it starts. A member that has stopped is restarted later.
@@ -163,7 +165,7 @@ const AllFaults = FaultNone - 1
 var faultNames = [...]string{
 	"power", "kill", "blackout", "partition", "cut", "pause", "slow-disk", "disk-error", "slow-machine", "rumour",
 	"loss", "duplicate", "delay", "reorder", "transfer", "members", "wipe", "stall", "clock", "usurp",
-	"bridge", "ring", "swizzle", "flap", "slow-link", "jump", "tear", "read-error", "full", "rot", "none",
+	"bridge", "ring", "swizzle", "flap", "slow-link", "jump", "recycle", "tear", "read-error", "full", "rot", "none",
 }
 
 func (f Faults) has(one Faults) bool { return f&one != 0 }

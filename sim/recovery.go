@@ -32,6 +32,7 @@ func (m *member) mend() {
 	m.makeRoom()
 	m.disk.slowUntil, m.slowMachine, m.stall.until = 0, 0, 0
 	m.resume()
+	m.endOld()
 	m.restart()
 }
 

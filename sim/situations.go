@@ -39,6 +39,8 @@ func (c *checker) follow(m *member, e raft.Event) {
 	case raft.EventFollower:
 		w.reachIf(neverCommitted, m.ledFrom > m.commit)
 		m.ledFrom, m.handsOver, m.receives = 0, false, false
+	case raft.EventVoted:
+		w.reachIf(votesAgain, m.recycled && m.shelf == nil)
 	case raft.EventTruncated:
 		m.repairs = e.Index
 	case raft.EventInstalled:
