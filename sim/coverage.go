@@ -58,7 +58,6 @@ const (
 	staleLease
 	votesAgain
 	oldRefused
-	newRefused
 	keptBeyond
 	keptBehind
 	keptTorn
@@ -120,7 +119,6 @@ var stateNames = [states]string{
 	staleLease:        "a lease read that misses what came after a clock had jumped too far",
 	votesAgain:        "a vote of a member that was removed and has come back with an empty folder",
 	oldRefused:        "the folder of a member that was removed, refused because it has come back with another one",
-	newRefused:        "a member that has come back with an empty folder, refused by one that has not heard of it",
 	keptBeyond:        "a machine that has kept more than the newest snapshot has",
 	keptBehind:        "a machine that has kept less than the newest snapshot has",
 	keptTorn:          "a machine's own journal with a torn end",

@@ -146,7 +146,6 @@ func (m *member) returns() bool {
 		return false
 	}
 	m.w.reachIf(oldRefused, m.shelf != nil)
-	m.w.reachIf(newRefused, m.shelf == nil)
 	m.die(death{})
 	if m.shelf == nil && !m.w.chaos {
 		m.w.after(m.w.knobs.electionTimeout(), m.restart)
