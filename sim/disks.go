@@ -62,6 +62,43 @@ func (m *member) read(op memfs.Op, name string) error {
 	return syscall.EIO
 }
 
+// ambushName perhaps ends a process when a snapshot has its name, and that is not durable: the next process finds it.
+func (m *member) ambushName() {
+	m.ambushStrike(60, FaultKill, "has named a snapshot and ends", func() { m.strike = &strike{in: 2, death: &death{}} })
+}
+
+// ambushPart perhaps fails a sync of what was received of a snapshot, and ends the process before it can remove it. What the next one reads there is in memory only, and
+// no sync will write it any more.
+func (m *member) ambushPart() {
+	if m.w.knobs.drawn.has(FaultDiskError) {
+		m.ambushStrike(60, FaultKill|FaultDiskError, "cannot sync what it has received, and ends", func() {
+			m.fails, m.strike = true, &strike{in: 1, death: &death{}}
+		})
+	}
+}
+
+// ambushStrike perhaps has an operation on the disk end badly. part is of 1000. A number is taken only where it would, or there would be too many.
+func (m *member) ambushStrike(part int, needs Faults, what string, strike func()) {
+	w := m.w
+	m.frames++
+	if !w.chaos || m.strike != nil || m.host == nil || w.knobs.drawn&needs != needs {
+		return
+	}
+	w.with(w.stream(ofFrames, uint64(m.id), m.frames), func() {
+		if !w.chance(part) {
+			return
+		}
+		w.ambushes++
+		d := Decision{Source: sourceAmbush, Number: w.ambushes}
+		if w.knobs.faults&needs == needs && !w.leavesOut(d) {
+			w.tell("fault %v: n%d %s", d, m.id, what)
+			w.record(TraceLine{Kind: TraceFault, Node: m.id, What: FaultKill.String(), Text: d.String()})
+			strike()
+			w.disarm(m)
+		}
+	})
+}
+
 // harmFull leaves a disk with little room.
 func (w *world) harmFull(m *member) {
 	w.report.Full++

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -51,6 +52,7 @@ type member struct {
 	stall       stall
 	slowMachine time.Duration // its state machine is slow until then
 	strike      *strike
+	fails       bool       // the operation that begins does
 	readStrike  int        // reads of the disk until one fails; zero: none does
 	diskFailed  bool       // an operation of this incarnation was made to fail
 	stopped     bool       // it has stopped by itself and will be restarted
@@ -244,12 +246,17 @@ func (m *member) hook(op memfs.Op, name string) error {
 	}
 	if op == memfs.OpRename && ofSnapshots(name) {
 		m.checkSynced(name)
+		m.ambushName()
+	}
+	if op == memfs.OpSync && strings.HasSuffix(name, ".part") {
+		m.ambushPart()
 	}
 	if ofSnapshots(name) {
 		// At the end: what looks at the disk meanwhile sees it as it is before the operation.
 		defer func() { m.disk.kept.stale = true }()
 	}
-	if m.struck() {
+	if m.fails || m.struck() {
+		m.fails = false
 		if m.host != nil && ofSnapshots(name) {
 			m.w.report.SnapshotErrors++
 			m.w.strikes(FaultDiskError, m)

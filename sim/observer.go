@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/balsa-raft/balsa/raft"
@@ -48,8 +49,12 @@ func (m *member) Saved(batch []wal.Save) {
 	if m.disk.writes > 0 {
 		m.disk.lastBatch = m.disk.saving
 	}
+	overTail := slices.ContainsFunc(batch, func(s wal.Save) bool { return s.Reset && m.disk.durable.last() >= s.First })
 	m.w.checker.saved(m, batch) // after it was told: it may fail because of this
 	m.disk.saving = nil
+	if overTail { // soon there are other entries in the place of those that are to be gone
+		m.w.checker.audit(m)
+	}
 }
 
 // sender is a member's transport.
