@@ -21,6 +21,7 @@ type checker struct {
 	leaders    map[raft.Term]leadership
 	candidates map[raft.Term]raft.NodeID // who stood last
 	votes      map[ballot]raft.NodeID
+	handed     map[ballot]bool                        // elections that a leader has asked for
 	folders    map[raft.NodeID][]uint64               // incarnations of data folders with which members have voted
 	entries    map[place]linked                       // every entry that was ever seen
 	logs       map[raft.Term]map[raft.Index]raft.Term // of each term's leader: when it was elected, and what it has sent
@@ -79,6 +80,7 @@ func newChecker(w *world) *checker {
 		leaders:    make(map[raft.Term]leadership),
 		candidates: make(map[raft.Term]raft.NodeID),
 		votes:      make(map[ballot]raft.NodeID),
+		handed:     make(map[ballot]bool),
 		folders:    make(map[raft.NodeID][]uint64),
 		entries:    make(map[place]linked),
 		logs:       make(map[raft.Term]map[raft.Index]raft.Term),
@@ -152,6 +154,18 @@ func (c *checker) vote(m *member, term raft.Term, candidate raft.NodeID, how str
 	c.checkVote(m, term, candidate, how)
 }
 
+// keepsPromise: who has promised a leader to vote for nobody else keeps that over a restart, whatever it is configured to promise then. A vote that the leader
+// itself has asked for breaks none.
+func (c *checker) keepsPromise(m *member, term raft.Term, candidate raft.NodeID, transfer bool) {
+	b := ballot{member: candidate, term: term}
+	if transfer {
+		c.handed[b] = true
+	}
+	if at := m.clock(); at < m.disk.bound && !c.handed[b] {
+		c.w.fail("Promise", "n%d votes for n%d in term %d, %v after it began, and had promised before that to vote for nobody for %v", m.id, candidate, term, at, m.disk.bound)
+	}
+}
+
 // checkVote: what depends on a vote may be said when a crash would keep it.
 func (c *checker) checkVote(m *member, term raft.Term, candidate raft.NodeID, how string) {
 	h := m.disk.durable.hardState
@@ -177,11 +191,13 @@ func (c *checker) sent(m *member, to raft.NodeID, msg raft.Message) {
 	case raft.RequestVote:
 		if !msg.PreVote {
 			c.vote(m, msg.Term, m.id, "asks for votes in term")
+			c.keepsPromise(m, msg.Term, m.id, msg.Transfer)
 		}
 	case raft.RequestVoteReply:
 		switch {
 		case msg.VoteGranted && !msg.PreVote:
 			c.vote(m, msg.Term, to, "grants a vote in term")
+			c.keepsPromise(m, msg.Term, to, false)
 		case !msg.VoteGranted:
 			c.checkTerm(m, msg.Term, "a refused vote")
 		}
@@ -190,6 +206,7 @@ func (c *checker) sent(m *member, to raft.NodeID, msg raft.Message) {
 		c.appended(m, &msg)
 	case raft.AppendEntriesReply:
 		c.checkTerm(m, msg.Term, "a reply to AppendEntries")
+		m.disk.told = max(m.disk.told, time.Duration(msg.Promise))
 		if msg.Success {
 			c.acknowledged(m, &msg)
 		}

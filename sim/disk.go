@@ -24,6 +24,9 @@ type disk struct {
 	slow      time.Duration // what an operation takes at most, while slowUntil lies ahead
 	slowUntil time.Duration
 
+	told  time.Duration // the longest promise that was given
+	bound time.Duration // and by earlier incarnations
+
 	rotten  bool // synced bytes are damaged
 	refuses bool // some of those that are read at each start
 

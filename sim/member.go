@@ -118,6 +118,7 @@ func (m *member) start() {
 func (m *member) begin() {
 	m.up, m.diskFailed, m.stopped, m.commit, m.pausedUntil = true, false, false, 0, 0
 	m.started = m.w.now
+	m.disk.bound = m.disk.told
 	m.startClock()
 	m.ticks, m.handovers, m.wishes, m.stall = 0, nil, nil, stall{}
 	m.local, m.stepsShard, m.progress = 0, 0, progress{}

@@ -34,6 +34,7 @@ var properties = map[string]property{
 	"Snapshot Durable": {"A snapshot that counts is whole on the disk, survives crashes, and is never replaced by an older one.",
 		"thesis §5.1.3", aboutDisk},
 	"Snapshot State":  {"A snapshot is of a committed entry, and has the state, sessions and members that all have after it.", "thesis §5.1, figure 5.2", aboutDisk | aboutEntry},
+	"Promise":         {"Who has promised a leader to vote for nobody else for a while does not, over a restart, too.", "thesis §6.4.1", aboutElection},
 	"Rot":             {"Bytes that were synced and are others when they are read back are noticed: nobody goes on as if they were sound, and the error says what is damaged.", "PAR, FAST '18; packages wal and snapshot", aboutDisk},
 	"Machine Durable": {"A machine that keeps its state itself has it on disk before a snapshot of it counts.", "durable.go", aboutDisk},
 	"Identity":        {"A member is told to stop because its folder is another one, or because it was removed, only if that is so.", "host/identity.go", aboutMembers},
