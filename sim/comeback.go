@@ -19,6 +19,7 @@ func (m *member) empty() {
 	}
 	m.w.report.Recycled++
 	m.joins, m.wiped, m.had, m.recycled, m.standing = true, false, folder{}, true, isSpare
+	m.w.network.parted = slices.DeleteFunc(m.w.network.parted, func(pair [2]*member) bool { return pair[0] == m || pair[1] == m })
 	m.emptied = append(m.emptied, m.identity.Incarnation)
 	m.identity = host.Identity{}
 	m.disk = newDisk()

@@ -125,6 +125,7 @@ func (m *member) begin() {
 	m.due, m.nested = [host.PartCount]bool{}, false
 	m.disk.fs.SetHook(m.hook)
 	m.w.report.Starts++
+	m.w.plot.starts(m)
 	m.tell("starts, incarnation %d", m.incarnation)
 	m.w.record(TraceLine{Kind: TraceStart, Node: m.id, Incarnation: m.incarnation})
 	m.guard(m.open)

@@ -152,10 +152,14 @@ func (w *world) endWishes(before time.Duration) {
 
 // harmWipe takes the data folder from a voter.
 func (w *world) harmWipe(m *member) {
-	c := w.checker
-	if !w.mayLose(m) {
-		return
+	if w.mayLose(m) {
+		m.lose()
 	}
+}
+
+// lose takes a member's folder.
+func (m *member) lose() {
+	w, c := m.w, m.w.checker
 	w.report.Wipes++
 	w.strikes(FaultWipe, m)
 	if m.up {

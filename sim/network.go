@@ -17,6 +17,7 @@ type network struct {
 	sent          [][]packet // to, the last ones of all senders
 	acks          [][]packet // to, the last acknowledgements in its leadership
 	losesForwards bool       // some of them, for as long as this is set
+	parted        [][2]*member
 	chunk         *lostChunk // one that is to be lost; nil: none
 
 	changesFrom time.Duration // who was asked before to change the members does not hear of it any more
@@ -92,7 +93,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	}
 	// Drawn whether or not there is such a fault: what follows is the same without it.
 	lost, late, twice, lateCopy := w.chance(mishap.lost), w.chance(mishap.late), w.chance(mishap.duplicated), w.chance(w.knobs.lateCopies)
-	if l.cut || lost && faults.has(FaultLoss) || n.losesForward(p.Message) || n.chunk.loses(w, from.id, to, p.Message) {
+	if l.cut || w.plot.loses(to, p.Message) || lost && faults.has(FaultLoss) || n.losesForward(p.Message) || n.chunk.loses(w, from.id, to, p.Message) {
 		w.report.Lost++
 		w.recordMessage(TraceLost, from.id, to, uint64(w.report.Messages), p.Message)
 		if !l.cut {
@@ -217,7 +218,7 @@ func (n *network) arrive(sent packet, to raft.NodeID) {
 		return // its connection has ended long since
 	}
 	// What was under way when a link was cut may still arrive.
-	if l := n.link(from, to); !m.up || l.cut && l.rand.IntN(1000) < 700 || !n.admits(w.member(from), m, sent.incarnation) {
+	if l := n.link(from, to); !m.up || n.areParted(w.member(from), m) || l.cut && l.rand.IntN(1000) < 700 || !n.admits(w.member(from), m, sent.incarnation) {
 		w.report.Lost++
 		w.recordMessage(TraceLost, from, to, sent.id, nil)
 		return
@@ -233,6 +234,7 @@ func (n *network) arrive(sent packet, to raft.NodeID) {
 	if _, change := p.Message.(raft.ForwardChange); change && sent.at < n.changesFrom {
 		return
 	}
+	w.plot.hears(m, p.Message)
 	m.host.Receive(from, []wire.Packet{p})
 	m.wake()
 }

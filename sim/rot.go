@@ -269,11 +269,11 @@ func (w *world) perMember() int { return 3 }
 // mayLose reports whether a voter may lose its folder: at most one is without at a time, and the others must know which one it had. That a server that was never
 // heard of since the first election can take an empty folder for the right one is known, and nothing can be done about it. Nor about a
 // majority of the first members: they begin anew.
-func (w *world) mayLose(m *member) bool {
+func (w *world) mayLose(m *member) bool { return !w.wouldBeginAnew(m) && w.mayBeLost(m, nil) }
+
+// mayBeLost is mayLose, but for who would begin anew. Who is forgiven need not know which folder it was.
+func (w *world) mayBeLost(m *member, forgiven []*member) bool {
 	c := w.checker
-	if w.wouldBeginAnew(m) {
-		return false
-	}
 	at, cfg := c.committedConfiguration(c.committedTo())
 	known, ok := cfg.Member(m.id)
 	if len(w.lost()) > 0 || !ok || m.standing != isMember || len(cfg.Voters()) < 3 || !cfg.AtRest() || !c.configurationsSettled(at) {
@@ -282,7 +282,7 @@ func (w *world) mayLose(m *member) bool {
 	for _, id := range cfg.Voters() {
 		o := w.member(id)
 		_, has := c.configurationOnDisk(o)
-		if of, _ := has.Member(m.id); o.standing != isMember || o != m && of.Incarnation != known.Incarnation {
+		if of, _ := has.Member(m.id); o.standing != isMember || o != m && of.Incarnation != known.Incarnation && !slices.Contains(forgiven, o) {
 			return false
 		}
 	}

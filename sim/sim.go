@@ -46,7 +46,11 @@ func (w *world) live() {
 	}
 	w.beginRot()
 	w.addFaults(w.options.added)
+	w.drawPlot()
 	w.run(w.knobs.duration, nil)
+	if w.plot != nil {
+		w.plot.end()
+	}
 	if w.options.hurry {
 		return
 	}

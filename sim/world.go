@@ -20,8 +20,9 @@ type world struct {
 	trace    uint64 // hash of everything that has happened
 	chaos    bool   // faults happen
 	mendedAt time.Duration
-	harms    int // how often the nemesis had its turn
-	ambushes int // and the chance of more
+	harms    int   // how often the nemesis had its turn
+	ambushes int   // and the chance of more
+	plot     *plot // nil: there is none
 	failure  *Violation
 
 	members []*member
