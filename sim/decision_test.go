@@ -106,7 +106,7 @@ func TestWithoutOne(t *testing.T) {
 	if same < of*8/10 {
 		t.Errorf("of %d decisions %d are left without one", of, same)
 	}
-	if _, r := run(4, "power,kill,blackout,disk-error,wipe,calls,usurp,stall,members"); r.PowerCuts > 0 || r.DiskErrors > 0 || r.Wipes > 0 || r.Usurpations > 0 {
+	if _, r := run(4, "power,kill,blackout,disk-error,read-error,full,rot,wipe,calls,usurp,stall,members"); r.PowerCuts > 0 || r.DiskErrors > 0 || r.Wipes > 0 || r.Usurpations > 0 {
 		t.Errorf("faults happen that are left out: %+v", r.Counts)
 	}
 }
