@@ -31,6 +31,24 @@ func newOSFile(f *os.File) (File, error) {
 	return of, nil
 }
 
+// Allocate does not write: the blocks are marked, and a sync behind the first write to each has to unmark it.
+func (f *osFile) Allocate(size int64) error {
+	var err error
+	if closed := f.conn.Control(func(fd uintptr) {
+		for {
+			if err = syscall.Fallocate(int(fd), 0, 0, size); err != syscall.EINTR {
+				return
+			}
+		}
+	}); closed != nil {
+		err = fs.ErrClosed
+	}
+	if err != nil {
+		return &fs.PathError{Op: "fallocate", Path: f.Name(), Err: err}
+	}
+	return nil
+}
+
 // Sync goes through RawConn, and not through Fd, because that keeps the descriptor from being closed and given
 // to another file meanwhile.
 func (f *osFile) Sync() error {

@@ -29,7 +29,7 @@ type FS interface {
 	Lock(name string) (io.Closer, error)
 }
 
-// File is an open file. ReadAt may be called while other calls run; at most one WriteAt, Sync or Truncate runs at a time.
+// File is an open file. ReadAt may be called while other calls run; at most one WriteAt, Sync, Truncate or Allocate runs at a time.
 type File interface {
 	io.ReaderAt
 	io.WriterAt
@@ -39,6 +39,9 @@ type File interface {
 	Sync() error
 	// Truncate sets the file's size; new bytes are zero.
 	Truncate(size int64) error
+	// Allocate makes the file so large if it is smaller, as Truncate does, and has the disk keep room for all of it, so that writes into it cannot fail for lack of
+	// room. It fails with errors.ErrUnsupported where there is no such way.
+	Allocate(size int64) error
 	// Size is the file's size in bytes.
 	Size() (int64, error)
 }

@@ -12,6 +12,8 @@ const (
 	// segmentGrowth is how much larger than the segment in use the next one is, at most. A log begins small, because
 	// zeros for a whole segment in its first second would slow down all that share the disk.
 	segmentGrowth = 4
+	// hurryPart: zeros are written as long as not more than one part in hurryPart of them is appended meanwhile.
+	hurryPart = 8
 	// prepareTries is how often Prepare tries for a segment while one is filled, if it fails.
 	prepareTries = 8
 )
@@ -168,12 +170,18 @@ func (l *Log) makeSpare(tailBytes int64) (s spare, err error) {
 		return spare{}, l.prepareErr
 	}
 	s = spare{temp: segmentPrefix + "prepare" + tempSuffix, size: min(segmentGrowth*tailBytes, l.options.SegmentBytes)}
-	if s.file, err = l.createBlank(s.temp, s.size); err != nil {
+	if s.file, err = l.createBlank(s.temp, s.size, l.isHurried()); err != nil {
 		l.prepareErr, l.prepareFailed = fmt.Errorf("wal: prepare a segment: %w", err), written
 		return spare{}, l.prepareErr
 	}
 	l.prepareErr = nil
 	return s, nil
+}
+
+// isHurried tells, for a file that is being filled with zeros, whether that takes the disk from Append.
+func (l *Log) isHurried() func(filled int64) bool {
+	begun := l.Stats().Written
+	return func(filled int64) bool { return l.Stats().Written-begun > uint64(filled/hurryPart) && filled > 0 }
 }
 
 // rotate starts the next segment, which has room for a frame of frameBytes. The segment becomes part of the log with
@@ -222,7 +230,7 @@ func (l *Log) replaceNext(prepared *segment, size int64) (*segment, error) {
 			return nil, err
 		}
 	}
-	f, err := l.createBlank(temp, size)
+	f, err := l.createBlank(temp, size, func(int64) bool { return true })
 	if err != nil {
 		return nil, err
 	}

@@ -351,3 +351,45 @@ func TestSpareThatCannotBeMade(t *testing.T) {
 	}
 	holds(t, d.CrashClone(memfs.CrashConfig{Probability: 0.5, Rand: rand.New(rand.NewPCG(1, 1))}), small, m)
 }
+
+// Zeros for the next segment give way to what is appended meanwhile: the rest of it is allocated. It is as good as one of zeros.
+func TestZeroesGiveWay(t *testing.T) {
+	const pieces = 4
+	for _, c := range []struct {
+		appended       int // batches of a block, beside each piece of zeros
+		written, given int
+	}{
+		{0, pieces, 0},
+		{zeroesBytes / blockBytes / hurryPart, pieces, 0},
+		{zeroesBytes/blockBytes/hurryPart + 1, 1, 1},
+	} {
+		o := Options{SegmentBytes: pieces * zeroesBytes, ID: 7}
+		d := memfs.New()
+		l := mustOpen(t, d, o)
+		m := fill(t, l, model{}, 1, 0)
+		written, given := 0, 0
+		d.SetHook(func(op memfs.Op, name string) error {
+			switch {
+			case !strings.HasSuffix(name, "prepare"+tempSuffix):
+			case op == memfs.OpAllocate:
+				given++
+			case op == memfs.OpWriteAt:
+				written++
+				m = fill(t, l, m, c.appended, 0)
+			}
+			return nil
+		})
+		if err := l.Prepare(); err != nil {
+			t.Fatal(err)
+		}
+		d.SetHook(nil)
+		if written != c.written || given != c.given || l.next.size != o.SegmentBytes {
+			t.Errorf("%d batches appended: %d pieces of zeros, %d times allocated, %d bytes", c.appended, written, given, l.next.size)
+		}
+		for l.next != nil {
+			m = fill(t, l, m, 1, 0)
+		}
+		m = fill(t, l, m, 300, 0)
+		holds(t, d.CrashClone(memfs.CrashConfig{}), o, m)
+	}
+}

@@ -115,7 +115,7 @@ func (r *recovery) makeBlank(s *segment, temp string, reusable bool) (err error)
 		// Else a crash could give the old name back to a file that is half made into another segment.
 		return l.fs.SyncDir(l.dir)
 	}
-	if s.file, err = l.createBlank(temp, s.size); err == nil {
+	if s.file, err = l.createBlank(temp, s.size, nil); err == nil {
 		r.opened = append(r.opened, s.file)
 	}
 	return err

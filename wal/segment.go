@@ -119,8 +119,8 @@ type folder struct {
 func (d folder) path(name string) string { return path.Join(d.dir, name) }
 
 // createBlank makes a file of zeros under a temporary name and syncs it. Zeros and not a hole: overwriting blocks
-// that were written before spares each later sync the journal commit that a new block would cost.
-func (d folder) createBlank(temp string, size int64) (vfs.File, error) {
+// that were written before spares each later sync the journal commit that a new block would cost. See fillZeroes for hurry.
+func (d folder) createBlank(temp string, size int64, hurry func(filled int64) bool) (vfs.File, error) {
 	name := d.path(temp)
 	f, err := d.fs.Create(name)
 	if errors.Is(err, fs.ErrExist) { // left by a failure that could not remove it either
@@ -132,7 +132,7 @@ func (d folder) createBlank(temp string, size int64) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := fillZeroes(f, size); err != nil {
+	if err := fillZeroes(f, size, hurry); err != nil {
 		// The file was never in use, so its failure says nothing of the log: give back the room.
 		return nil, errors.Join(err, f.Close(), d.fs.Remove(name))
 	}
@@ -144,8 +144,21 @@ var zeroes [zeroesBytes]byte
 
 // fillZeroes syncs every part, because the syncs of Append wait for what the disk has been given before them: with one
 // sync at the end of 64 MiB, appends beside it took up to 25 ms, with one a MiB up to 7.
-func fillZeroes(f vfs.File, size int64) error {
+//
+// If hurry, which is asked before each part and may be nil, says so, the rest is only allocated: the syncs that first use it cost more, but nobody has
+// to wait for zeros.
+func fillZeroes(f vfs.File, size int64, hurry func(filled int64) bool) error {
 	for at := int64(0); at < size; at += int64(len(zeroes)) {
+		if hurry != nil && hurry(at) {
+			err := f.Allocate(size)
+			if err == nil {
+				return f.Sync()
+			}
+			if !errors.Is(err, errors.ErrUnsupported) {
+				return err
+			}
+			hurry = nil
+		}
 		if _, err := f.WriteAt(zeroes[:min(int64(len(zeroes)), size-at)], at); err != nil {
 			return err
 		}

@@ -263,16 +263,23 @@ func (f *file) Sync() error {
 
 // Truncate implements vfs.File.
 func (f *file) Truncate(size int64) error {
-	return f.do(OpTruncate, func() error {
-		if size < 0 {
-			return fs.ErrInvalid
-		}
-		if size-f.inode.now.size > f.disk.roomLocked() {
-			return syscall.ENOSPC
-		}
-		f.inode.resize(size)
-		return nil
-	})
+	return f.do(OpTruncate, func() error { return f.resize(size) })
+}
+
+// Allocate implements vfs.File.
+func (f *file) Allocate(size int64) error {
+	return f.do(OpAllocate, func() error { return f.resize(max(size, f.inode.now.size)) })
+}
+
+func (f *file) resize(size int64) error {
+	if size < 0 {
+		return fs.ErrInvalid
+	}
+	if size-f.inode.now.size > f.disk.roomLocked() {
+		return syscall.ENOSPC
+	}
+	f.inode.resize(size)
+	return nil
 }
 
 // Size implements vfs.File.

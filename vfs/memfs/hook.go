@@ -22,10 +22,11 @@ const (
 	OpWriteAt
 	OpSync
 	OpTruncate
+	OpAllocate
 )
 
 var opNames = [...]string{
-	"create", "open", "remove", "rename", "list", "mkdirall", "syncdir", "lock", "readat", "writeat", "sync", "truncate",
+	"create", "open", "remove", "rename", "list", "mkdirall", "syncdir", "lock", "readat", "writeat", "sync", "truncate", "allocate",
 }
 
 func (o Op) String() string { return opNames[o] }

@@ -24,6 +24,7 @@ func Test(t *testing.T, newFS func(t *testing.T) (d vfs.FS, dir string)) {
 		{"create and open", testCreateAndOpen},
 		{"read and write", testReadAndWrite},
 		{"truncate", testTruncate},
+		{"allocate", testAllocate},
 		{"remove", testRemove},
 		{"rename", testRename},
 		{"list and folders", testListAndFolders},
@@ -174,6 +175,22 @@ func testTruncate(f *fixture) {
 	f.ok(a.Truncate(3))
 	f.holds(a, "\x00\x00\x00")
 	f.ok(a.Sync())
+}
+
+func testAllocate(f *fixture) {
+	a := f.create("a", "one")
+	if err := a.Allocate(5000); errors.Is(err, errors.ErrUnsupported) {
+		return
+	} else {
+		f.ok(err)
+	}
+	f.holds(a, "one"+strings.Repeat("\x00", 4997))
+	f.ok(a.Sync())
+	f.write(a, 4000, "two")
+	f.ok(a.Allocate(4001)) // it has that already
+	f.holds(a, "one"+strings.Repeat("\x00", 3997)+"two"+strings.Repeat("\x00", 997))
+	f.ok(a.Close())
+	f.is(a.Allocate(1), fs.ErrClosed)
 }
 
 func testRemove(f *fixture) {
