@@ -448,7 +448,7 @@ func (c *checker) recovered(m *member) {
 	case has.equal(&without):
 	case len(d.saving) > 0 && has.equal(&with):
 		c.saved(m, d.saving)
-		d.lastBatch = d.saving
+		d.wrote(d.saving)
 	default:
 		c.w.fail("Recovery", "n%d starts with %v on disk; durable was %v, under way %s",
 			m.id, &has, &d.durable, describeSaves(d.saving))

@@ -34,12 +34,12 @@ type disk struct {
 	full   int  // how often it was
 
 	// What its log must hold, for the checker.
-	durable   image
-	kept      kept
-	writes    int          // to the log, since a save began
-	rolls     []raft.Index // the first entries of segments, as far as there was one in the save that began a segment
-	lastBatch []wal.Save   // what the last write to the log had, but for what vouches and moves
-	saving    []wal.Save   // given to the log and not known to be durable: a crash may or may not leave it there
+	durable     image
+	kept        kept
+	writes      int           // to the log, since a save began
+	rolls       []raft.Index  // the first entries of segments, as far as there was one in the save that began a segment
+	lastBatches [2][]wal.Save // what the last two writes to the log had, the last one first, but for what vouches and moves
+	saving      []wal.Save    // given to the log and not known to be durable: a crash may or may not leave it there
 }
 
 func newDisk() disk { return disk{fs: memfs.New(), durable: image{first: 1}} }

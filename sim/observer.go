@@ -47,7 +47,7 @@ func (m *member) Saved(batch []wal.Save) {
 		m.w.recordAll(happening{TraceLine: TraceLine{Kind: TraceSaved, Node: m.id, Text: describeSaves(batch)}, saves: savedOf(batch)})
 	}
 	if m.disk.writes > 0 {
-		m.disk.lastBatch = m.disk.saving
+		m.disk.wrote(m.disk.saving)
 	}
 	overTail := slices.ContainsFunc(batch, func(s wal.Save) bool { return s.Reset && m.disk.durable.last() >= s.First })
 	m.w.checker.saved(m, batch) // after it was told: it may fail because of this

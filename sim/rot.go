@@ -17,7 +17,7 @@ import (
 // replaces it. In most runs with rot one member at a time has it, of at least three voters, so nothing that was acknowledged may be lost; in some there is no such bound
 // (knobs.ruin): then the members that are left may be too few to go on, and it is only demanded that nobody lies.
 //
-// What no log can tell from an interrupted write is left out: damage to the last frame of all (package wal has the argument).
+// What no log can tell from an interrupted write is left out: damage to the last frame of all, or to all from some frame on (package wal has the argument).
 
 // harmRot damages some bytes of a member's files, as soon as there is one that may lose them.
 func (w *world) harmRot(m *member) { w.rotSoon(m, 30) }
@@ -60,7 +60,7 @@ func (w *world) rot(m *member) {
 			return
 		}
 		undo := w.flip(m.disk.fs, name, at, n)
-		verdict := w.checker.rotted(m, name, before)
+		verdict := w.checker.rotted(m, name, at/blockBytes != (at+int64(n)-1)/blockBytes, before)
 		if verdict == rotOfLast || verdict == rotOfNothing && w.chance(700) {
 			undo()
 			continue
@@ -126,6 +126,9 @@ func (w *world) flip(fs *memfs.FS, name string, at int64, n int) (undo func()) {
 	return turn
 }
 
+// blockBytes is what frames of the log are multiples of.
+const blockBytes = 4096
+
 // rotVerdict is what damage comes to, as far as it can be said at once.
 type rotVerdict uint8
 
@@ -143,8 +146,8 @@ func (v rotVerdict) String() string {
 
 var rotStates = [...]state{rotOfNothing: rotHarmless, rotOfLog: rotInLog, rotOfSnapshot: rotInSnapshot, rotOfFile: rotInFile}
 
-// rotted says what the damage is to, and checks that it is noticed by who reads it.
-func (c *checker) rotted(m *member, name string, before *memfs.FS) rotVerdict {
+// rotted says what the damage is to, and checks that it is noticed by who reads it. two says that it is to two blocks, and so perhaps to two frames.
+func (c *checker) rotted(m *member, name string, two bool, before *memfs.FS) rotVerdict {
 	is := m.disk.fs.CrashClone(memfs.CrashConfig{})
 	switch dir := path.Dir(name); {
 	case dir == dataDir:
@@ -172,24 +175,36 @@ func (c *checker) rotted(m *member, name string, before *memfs.FS) rotVerdict {
 		c.w.fail("Rot", "n%d's log is damaged in %s, and is refused for another reason: %v", m.id, name, err)
 	case has.equal(&d.durable) || has.equal(&with):
 		return rotOfNothing
-	case c.lacksLast(d, &has, &d.durable) || c.lacksLast(d, &has, &with):
+	case c.lacksLast(d, &has, &d.durable, two) || c.lacksLast(d, &has, &with, two):
 	default:
 		c.w.fail("Rot", "n%d's log is damaged in %s, and is opened with %v as if it were not; durable is %v", m.id, name, &has, &d.durable)
 	}
 	return rotOfLast
 }
 
-// lacksLast reports whether a log is what is wanted but for the last frame.
-func (c *checker) lacksLast(d *disk, has, want *image) bool {
+// wrote takes in what the last write to the log had.
+func (d *disk) wrote(batch []wal.Save) { d.lastBatches = [2][]wal.Save{batch, d.lastBatches[0]} }
+
+// lacksLast reports whether a log is what is wanted but for the last frame, or for the last two.
+func (c *checker) lacksLast(d *disk, has, want *image, two bool) bool {
 	g := has.clone()
-	for i := range d.lastBatch {
-		s := &d.lastBatch[i]
+	if c.lacks(&g, d.lastBatches[0]) && g.equal(want) {
+		return true
+	}
+	g = has.clone()
+	return two && c.lacks(&g, d.lastBatches[1]) && c.lacks(&g, d.lastBatches[0]) && g.equal(want)
+}
+
+// lacks adds what a write had, if it can follow.
+func (c *checker) lacks(g *image, batch []wal.Save) bool {
+	for i := range batch {
+		s := &batch[i]
 		if len(s.Entries) > 0 && s.Entries[0].Index > g.last()+1 && !s.Reset {
 			return false
 		}
-		g.add(c, d.lastBatch[i:i+1])
+		g.add(c, batch[i:i+1])
 	}
-	return g.equal(want)
+	return true
 }
 
 // snapshotsReadable counts the snapshots that can be read from end to end.
