@@ -66,6 +66,8 @@ const (
 	readRefused
 	readStops
 	readOfSnapshot
+	lateCopy
+	wakesFresh
 	rotHarmless
 	rotInLog
 	rotInSnapshot
@@ -127,6 +129,8 @@ var stateNames = [states]string{
 	readRefused:       "a start at which a read fails",
 	readStops:         "a read of the log, or of a snapshot to go on from, that fails",
 	readOfSnapshot:    "a read of a snapshot on its way that fails",
+	lateCopy:          "a late copy of a session's command whose answer is not wanted any more",
+	wakesFresh:        "a machine that wakes up and is asked for what it knew before it slept",
 	rotHarmless:       "rot where nothing is that is needed",
 	rotInLog:          "rot in a log",
 	rotInSnapshot:     "rot in a snapshot",

@@ -337,7 +337,16 @@ func (w *world) harmPause(m *member) {
 	w.report.Pauses++
 	w.strikes(FaultPause, m)
 	delay := between(w.rand, 0, pick(w.rand, 500*time.Millisecond, w.knobs.electionTimeout(), 3*w.knobs.electionTimeout()))
-	w.pause(m, delay, 400)
+	if incarnation := m.incarnation; w.chance(500) { // it is to know, before it sleeps, that its state is fresh
+		w.clients.freshen(m)
+		w.after(between(w.rand, 0, 4*w.knobs.latency), func() {
+			if w.chaos && m.up && m.incarnation == incarnation {
+				w.pause(m, delay, 800)
+			}
+		})
+	} else {
+		w.pause(m, delay, 400)
+	}
 	if w.knobs.faults.has(FaultPartition) && w.chance(500) {
 		// So that it hears nothing of what it has missed when it goes on.
 		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
@@ -352,6 +361,8 @@ func (w *world) pause(m *member, delay time.Duration, suspends int) {
 	if w.chance(suspends) {
 		w.report.Suspensions++
 		m.suspend(m.pausedUntil)
+		w.clients.rush(m)
+		w.clients.askAtWaking(m)
 	}
 	m.tell("is paused until %v, suspended: %v", m.pausedUntil, m.asleep)
 }

@@ -33,6 +33,7 @@ type command struct {
 	rand      *rand.Rand
 	session   raft.Index
 	serial    uint64
+	lowest    uint64 // that was wanted at its last try
 	ending    []byte
 	tries     int
 	uncertain bool // a try had no outcome
@@ -155,15 +156,42 @@ func (cmd *command) try(m *member) {
 	c.w.report.Tries++
 	op := c.operation(cmd.Client, m, cmd.Key)
 	op.Write, op.Value, op.command = true, cmd.Value, cmd
-	data := append(make([]byte, host.SessionHeaderBytes+commandBytes), cmd.ending...)
-	binary.LittleEndian.PutUint64(data[host.SessionHeaderBytes:], cmd.Value)
-	data[host.SessionHeaderBytes+8] = byte(cmd.Key)
-	op.proposal = &host.Proposal{Data: data, Owner: op}
-	op.proposal.InSession(host.SessionCommand{Session: cmd.session, Serial: cmd.serial, Wanted: cmd.by.wanted(cmd.session)})
+	op.proposal = &host.Proposal{Data: cmd.data(), Owner: op}
+	cmd.lowest = cmd.by.wanted(cmd.session)
+	op.proposal.InSession(host.SessionCommand{Session: cmd.session, Serial: cmd.serial, Wanted: cmd.lowest})
 	op.done = func(op *operation) { c.w.with(cmd.rand, func() { cmd.tried(op) }) }
 	c.withdraw(op)
 	c.w.tellCall(op, false)
 	c.propose(op)
+}
+
+// late proposes a command once more of which the client has the answer, as a copy of it that was under way for long: it must not be executed.
+func (cmd *command) late() {
+	c := cmd.by.c
+	if !cmd.answered || !c.w.chaos || !c.w.chance(200) {
+		return
+	}
+	c.w.after(between(c.w.rand, 0, pick(c.w.rand, 200*time.Millisecond, 2*time.Second, 10*time.Second)), func() {
+		m := c.somebody()
+		if m == nil || c.stopped {
+			return
+		}
+		op := c.operation(cmd.Client, m, cmd.Key)
+		op.Write, op.control, op.Value, op.proposal = true, true, cmd.Value, &host.Proposal{Data: cmd.data(), Owner: op}
+		op.proposal.InSession(host.SessionCommand{Session: cmd.session, Serial: cmd.serial, Wanted: cmd.lowest})
+		c.w.reach(lateCopy)
+		c.withdraw(op)
+		c.w.tellCall(op, false)
+		c.propose(op)
+	})
+}
+
+// data is the command with room for a header.
+func (cmd *command) data() []byte {
+	data := append(make([]byte, host.SessionHeaderBytes+commandBytes), cmd.ending...)
+	binary.LittleEndian.PutUint64(data[host.SessionHeaderBytes:], cmd.Value)
+	data[host.SessionHeaderBytes+8] = byte(cmd.Key)
+	return data
 }
 
 // wanted is the lowest serial whose answer is wanted.
@@ -255,6 +283,7 @@ func (cmd *command) close(op *operation) {
 		p.c.w.checker.refuse(cmd.Value)
 	}
 	p.c.history = append(p.c.history, cmd.Operation)
+	p.c.extra(cmd.late)
 	if p.id == cmd.session && len(p.open) == 0 && !p.c.stopped && p.c.w.chance(30) && op.m.up {
 		p.end(op.m)
 	}
