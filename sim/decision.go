@@ -27,6 +27,9 @@ func (d Decision) String() string {
 	case sourceAmbush:
 		return fmt.Sprintf("a%d", d.Number)
 	}
+	if d.ofMessage() {
+		return d.messageText()
+	}
 	return fmt.Sprintf("c%d.%d", d.Source, d.Number)
 }
 
@@ -39,16 +42,18 @@ type Decisions struct {
 	mishaps   mishapsLeftOut
 	clients   map[int]bool
 	decisions map[Decision]bool
+	messages  bool // among them are some of messages
 }
 
-// ParseDecisions reads what String has written: names of faults, f7, f7-9, a7, a7-9, c2.5, c2.5-8, c2 (all turns of a client), calls (those that no client makes by
+// ParseDecisions reads what String has written: names of faults, f7, f7-9, a7, a7-9, c2.5, c2.5-8, c2 (all turns of a client), m1/2.append.7 or
+// m1/2.append.7-9 (what happens to these messages of n1 to n2), calls (those that no client makes by
 // itself, around elections, deaths and cuts), loss.append.vote and its like (of messages of some kinds), loss.but.append (of all others), and what can be simpler
 // than the seed has it (bursts, values, snapshots and others; simple is all of that), separated by commas.
 func ParseDecisions(text string) (Decisions, error) {
 	var o Decisions
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) {
 		if !o.add(word) {
-			return Decisions{}, fmt.Errorf("sim: %q is no decision of a run: name a fault (%s), loss.append or loss.but.append (or duplicate, delay; or other messages: %s), what can be simpler (%s), f7 or f7-9, a7 or a7-9, c2, c2.5 or c2.5-8, or calls",
+			return Decisions{}, fmt.Errorf("sim: %q is no decision of a run: name a fault (%s), loss.append or loss.but.append (or duplicate, delay; or other messages: %s), what can be simpler (%s), f7 or f7-9, a7 or a7-9, c2, c2.5 or c2.5-8, m1/2.append.7 or m1/2.append.7-9, or calls",
 				word, strings.Join(faultNames[:len(faultNames)-1], ", "), strings.Join(messageNames[:], ", "), strings.Join(append(simplest.each(), simpleAll), ", "))
 		}
 	}
@@ -97,6 +102,11 @@ func (o *Decisions) add(word string) bool {
 			o.addClient(source)
 			return true
 		}
+	case 'm':
+		var ok bool
+		if source, numbers, ok = cutMessage(word); !ok {
+			return false
+		}
 	default:
 		return false
 	}
@@ -134,6 +144,7 @@ func (o *Decisions) addDecision(d Decision) {
 		o.decisions = make(map[Decision]bool)
 	}
 	o.decisions[d] = true
+	o.messages = o.messages || d.ofMessage()
 }
 
 // ParseFaults reads names of faults, separated by commas; "all" and "none" are names, too.

@@ -1,6 +1,10 @@
 package sim
 
-import "testing"
+import (
+	"slices"
+	"testing"
+	"time"
+)
 
 func TestDecisionsText(t *testing.T) {
 	for _, test := range []struct{ in, out string }{
@@ -11,6 +15,7 @@ func TestDecisionsText(t *testing.T) {
 		{"keys,delay.append,loss.vote,loss.append.vote,bursts,loss", "loss,loss.vote.append,delay.append,bursts,keys"},
 		{"loss.but.append,duplicate.but.read.vote", "loss.but.append,duplicate.but.vote.read"},
 		{"simple,values", "simple"},
+		{"m1/2.append.17,m12/3.vote.1,m1/2.append.18-19,f1", "m12/3.vote.1,m1/2.append.17-19,f1"},
 		{"c1000.4-6,c3,c2.5,c3.1", "c3,c2.5,c1000.4-6"},
 	} {
 		o, err := ParseDecisions(test.in)
@@ -18,7 +23,7 @@ func TestDecisionsText(t *testing.T) {
 			t.Errorf("%q becomes %q, %v; want %q", test.in, o, err, test.out)
 		}
 	}
-	for _, in := range []string{"x", "f", "f0", "f3-2", "f1-99999999", "c", "cx", "c1.", "c1.0", "c99999999", "none", "f-3", "f1.2", "loss.", "loss.x", "kill.append", "loss.but.", "loss.but.x"} {
+	for _, in := range []string{"x", "f", "f0", "f3-2", "f1-99999999", "c", "cx", "c1.", "c1.0", "c99999999", "none", "f-3", "f1.2", "loss.", "loss.x", "kill.append", "loss.but.", "loss.but.x", "m", "m1", "m1/2", "m1/2.append", "m1/2.x.3", "m1/200.append.3", "m1/2.append.0"} {
 		if o, err := ParseDecisions(in); err == nil {
 			t.Errorf("%q becomes %q", in, o)
 		}
@@ -108,5 +113,36 @@ func TestWithoutOne(t *testing.T) {
 	}
 	if _, r := run(4, "power,kill,blackout,disk-error,read-error,full,rot,wipe,calls,usurp,stall,members"); r.PowerCuts > 0 || r.DiskErrors > 0 || r.Wipes > 0 || r.Usurpations > 0 {
 		t.Errorf("faults happen that are left out: %+v", r.Counts)
+	}
+}
+
+// TestMishapsHaveNames: one message that is lost is left out, and nothing but its consequences changes; and all but one are.
+func TestMishapsHaveNames(t *testing.T) {
+	run := func(o Options) (ds []Decision) {
+		o.Seed, o.Members, o.Faults, o.Duration, o.Workload = 3, 3, FaultLoss, 10*time.Second, "idle"
+		o.decided = func(d Decision) {
+			if d.ofMessage() {
+				ds = append(ds, d)
+			}
+		}
+		if _, err := Run(o); err != nil {
+			t.Fatal(err)
+		}
+		return ds
+	}
+	all := run(Options{})
+	if len(all) < 10 {
+		t.Fatalf("%d messages are lost", len(all))
+	}
+	var one Options
+	middle := all[len(all)/2]
+	one.Without.addDecision(middle)
+	if left := run(one); slices.Contains(left, middle) || !slices.Equal(left[:len(all)/2], all[:len(all)/2]) {
+		t.Errorf("without %v of %v there remain %v", middle, all, left)
+	}
+	var rest Options
+	rest.Only.addDecision(all[0])
+	if left := run(rest); !slices.Equal(left, all[:1]) {
+		t.Errorf("with %v alone there are %v", all[0], left)
 	}
 }

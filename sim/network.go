@@ -39,9 +39,9 @@ type packet struct {
 type link struct {
 	cut  bool
 	rand *rand.Rand
-	of   [messageKinds]*rand.Rand // of messages of a kind; nil: there was none
-	last time.Duration            // when the last message arrives that was not late
-	free time.Duration            // when the last message that keeps its order arrives
+	sent [messageKinds]int // messages of a kind
+	last time.Duration     // when the last message arrives that was not late
+	free time.Duration     // when the last message that keeps its order arrives
 
 	slowBy, slowUntil time.Duration // what is sent until then arrives so much later
 }
@@ -55,15 +55,6 @@ func newNetwork(w *world) *network {
 		}
 	}
 	return n
-}
-
-// randOf decides what becomes of messages of one kind on a link: how many there are of another kind makes no difference.
-func (n *network) randOf(from, to raft.NodeID, kind int) *rand.Rand {
-	of := &n.link(from, to).of[kind]
-	if *of == nil {
-		*of = n.w.stream(ofLink, uint64(from)<<16|uint64(to), 1+uint64(kind))
-	}
-	return *of
 }
 
 func (n *network) link(from, to raft.NodeID) *link { return &n.links[from-1][to-1] }
@@ -85,15 +76,21 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	n.remember(from, to, b, p)
 	w.recordMessage(TraceSend, from.id, to, uint64(w.report.Messages), p.Message)
 	was, l := w.rand, n.link(from.id, to)
-	w.rand = n.randOf(from.id, to, kindOf(p.Message))
+	kind := kindOf(p.Message)
+	l.sent[kind]++
+	w.rand = w.stream(ofLink, uint64(from.id)<<16|uint64(to), uint64(l.sent[kind])<<8|uint64(kind+1))
 	defer func() { w.rand = was }()
-	mishap, faults := w.knobs.kinds[kindOf(p.Message)], w.knobs.faults
+	mishap, faults := w.knobs.kinds[kind], w.knobs.faults
 	if !w.chaos {
 		faults = 0
 	}
 	// Drawn whether or not there is such a fault: what follows is the same without it.
 	lost, late, twice, lateCopy := w.chance(mishap.lost), w.chance(mishap.late), w.chance(mishap.duplicated), w.chance(w.knobs.lateCopies)
-	if l.cut || w.plot.loses(to, p.Message) || lost && faults.has(FaultLoss) || n.losesForward(p.Message) || n.chunk.loses(w, from.id, to, p.Message) {
+	lost, late, twice = lost && faults.has(FaultLoss), late && faults.has(FaultDelay), twice && faults.has(FaultDuplicate)
+	if (lost || late || twice) && !l.cut && w.spares(mishapOn(from.id, to, kind, l.sent[kind])) {
+		lost, late, twice = false, false, false
+	}
+	if l.cut || lost || w.plot.loses(to, p.Message) || n.losesForward(p.Message) || n.chunk.loses(w, from.id, to, p.Message) {
 		w.report.Lost++
 		w.recordMessage(TraceLost, from.id, to, uint64(w.report.Messages), p.Message)
 		if !l.cut {
@@ -102,7 +99,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 		}
 		return
 	}
-	if late = late && faults.has(FaultDelay); late {
+	if late {
 		w.strikes(FaultDelay, from)
 	}
 	if _, ok := p.Message.(raft.TimeoutNow); ok {
@@ -114,7 +111,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 		defer w.apart(func() { n.handsOver(from) })
 	}
 	n.carry(from.id, to, b, late)
-	if twice && faults.has(FaultDuplicate) {
+	if twice {
 		w.strikes(FaultDuplicate, from)
 		w.report.Duplicated++
 		n.carry(from.id, to, b, lateCopy)

@@ -28,10 +28,12 @@ type Size struct {
 	Kinds   int // of faults that can happen
 	Steps   uint64
 	Time    time.Duration // virtual
+
+	Messages int // that are lost, doubled or late
 }
 
 func (s Size) String() string {
-	return fmt.Sprintf("%d servers, %d kinds of faults, %d faults, %d client turns, %d steps, %v", s.Members, s.Kinds, s.Faults, s.Turns, s.Steps, s.Time.Round(time.Millisecond))
+	return fmt.Sprintf("%d servers, %d kinds of faults, %d faults, %d client turns, %d mishaps of messages, %d steps, %v", s.Members, s.Kinds, s.Faults, s.Turns, s.Messages, s.Steps, s.Time.Round(time.Millisecond))
 }
 
 // Shrink runs o, which fails, and then parts of it, for about as long as limit, and returns the smallest that fails for the same reason. It leaves out kinds
@@ -127,7 +129,8 @@ func (s *shrinker) take(o Options, r *Report, v *Violation, ds []Decision) {
 	s.best, s.violation, s.decisions, s.faults = o, v, ds, r.faults
 	s.size = Size{Members: r.Members, Steps: r.Steps, Time: v.At}
 	for _, d := range ds {
-		s.size.Faults += bit(d.Source < 0)
+		s.size.Messages += bit(d.ofMessage())
+		s.size.Faults += bit(d.Source < 0 && !d.ofMessage())
 		s.size.Turns += bit(d.Source >= 0)
 	}
 	for f := Faults(1); f < FaultNone; f <<= 1 {
@@ -257,9 +260,10 @@ func (s *shrinker) firstMembers() int {
 }
 
 func (s *shrinker) withoutDecisions() {
-	for _, faults := range []bool{true, false} {
-		of := slices.DeleteFunc(slices.Clone(s.decisions), func(d Decision) bool { return (d.Source < 0) != faults })
-		drop(of, func(some []Decision) bool {
+	of := func(d Decision) int { return bit(d.Source >= 0) + 2*bit(d.ofMessage()) }
+	for kind := range 3 {
+		ds := slices.DeleteFunc(slices.Clone(s.decisions), func(d Decision) bool { return of(d) != kind })
+		drop(ds, func(some []Decision) bool {
 			o := s.best
 			o.Without = o.Without.clone()
 			for _, d := range some {
@@ -277,9 +281,11 @@ func (s *shrinker) name() {
 	o := s.best
 	o.Without.clients, o.Without.decisions = nil, nil
 	for _, d := range s.decisions {
-		o.Only.addDecision(d)
+		if !d.ofMessage() || s.best.Without.messages {
+			o.Only.addDecision(d)
+		}
 	}
-	o.Only.nothing = len(s.decisions) == 0
+	o.Only.nothing = len(o.Only.decisions) == 0
 	if len(o.Flags("-")) >= len(s.best.Flags("-")) {
 		return
 	}
