@@ -9,8 +9,9 @@ import (
 
 // Admit decides whether a peer may be the one with the data folder of that incarnation: not if the configuration knows it with another. The
 // transport asks for every connection, in either direction. Who is no member may be one whose time has come, or gone, and
-// this member does not know of it yet. As long as it is none itself, because it is catching up, it takes anybody: it neither votes nor counts
-// votes, and by the old configurations on its way it would refuse a leader that had left, and has come back with another folder.
+// this member does not know of it yet. As long as it is none itself with the folder that it has, because it is catching up, it takes anybody: it neither
+// votes nor counts votes, and by the old configurations on its way it would refuse a leader that had left, and has come back with another folder. It may be in
+// them itself, from before it came back: one that was not among the first members is none before its folder is written down (raft's isMe).
 func (h *Host) Admit(peer raft.NodeID, incarnation uint64) error {
 	for _, g := range h.shard.groups {
 		c := g.configuration.Load()
@@ -19,7 +20,7 @@ func (h *Host) Admit(peer raft.NodeID, incarnation uint64) error {
 			continue
 		}
 		self, member := c.Member(h.config.ID)
-		takesPart := member && (self.Incarnation == 0 || self.Incarnation == h.identity.Incarnation)
+		takesPart := member && (self.Incarnation == h.identity.Incarnation || self.Incarnation == 0 && g.began)
 		if m.Incarnation != 0 && m.Incarnation != incarnation && takesPart {
 			return fmt.Errorf("the cluster knows member %x with another data folder than this one. A member that has lost its folder has forgotten "+
 				"what it acknowledged, and must not come back under its old id. Replace it by a new one: balsa members replace %x", uint64(peer), uint64(peer))

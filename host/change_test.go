@@ -92,4 +92,16 @@ func TestAdmit(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
+	// One that comes back by a log in which it was a member before, and the leader had another folder.
+	g := m.host.shard.groups[0]
+	old := *g.configuration.Load()
+	old.Members = slices.Clone(old.Members)
+	old.Members[0].Incarnation = 0
+	g.configuration.Store(&old)
+	for _, began := range []bool{true, false} {
+		g.began = began
+		if err := m.host.Admit(2, known+1); (err == nil) == began {
+			t.Errorf("its folder is not written down, and it began with the cluster: %v; another folder: %v", began, err)
+		}
+	}
 }

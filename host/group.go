@@ -18,6 +18,7 @@ type Group struct {
 	durable Durable     // the machine, if it is; set by Join
 	onStop  func(error) // called by the shard when the group stops by itself; may be nil
 	origin  uint64      // marks the proposals of this incarnation
+	began   bool        // with the cluster: it is one of the first members
 
 	// Owned by the shard.
 	raft        *raft.Raft

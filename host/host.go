@@ -182,6 +182,7 @@ func (h *Host) Join(id raft.GroupID, config raft.Config, machine Machine) (*Grou
 		id: id, host: h, machine: machine, origin: origin, compaction: compaction{options: h.config.Compaction},
 		readers: readers{asked: map[raft.ReadID]asked{}}, waiting: map[uint64]*Proposal{}, sessions: newSessions(),
 	}
+	_, g.began = config.Configuration.Member(h.config.ID)
 	g.machineAt = raft.AppendConfiguration(nil, config.Configuration)
 	config.Incarnation = h.identity.Incarnation
 	state, err := g.recover()
