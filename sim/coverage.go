@@ -333,6 +333,7 @@ const runsMany = 10 * runsUsual
 var (
 	rareStates = map[state]int{
 		tornHole: runsMany, jointByAnother: runsMany, figureD: 5 * runsMany, rotStops: runsMany,
+		staleLease: runsMany, deposedWakes: runsMany,
 	}
 	rarePairs = map[pair]int{
 		{FaultWipe, doesCatchUp}: cannotBe, {FaultWipe, doesJoint}: cannotBe,
@@ -341,6 +342,14 @@ var (
 		{FaultStall, doesRestore}: runsMany, {FaultWipe, doesElection}: runsMany, {FaultWipe, doesTakeover}: runsMany,
 		{FaultWipe, doesRestore}: runsMany, {FaultWipe, doesCompaction}: runsMany, {FaultWipe, doesTransfer}: runsMany,
 		{FaultWipe, doesLeaseRead}: runsMany, {FaultWipe, doesSave}: runsMany, {FaultWipe, doesStart}: runsMany,
+		{FaultCut, doesRestore}: runsMany, {FaultCut, doesCompaction}: runsMany, {FaultTransfer, doesCompaction}: runsMany,
+		{FaultPartition, doesTransfer}: runsMany, {FaultPause, doesRestore}: runsMany, {FaultPause, doesCompaction}: runsMany, {FaultPause, doesTransfer}: runsMany,
+		{FaultFlap, doesRestore}: runsMany, {FaultFlap, doesSave}: runsMany, {FaultClock, doesCompaction}: runsMany,
+		{FaultRecycle, doesTakeover}: runsMany, {FaultRecycle, doesCompaction}: runsMany, {FaultRecycle, doesTransfer}: runsMany, {FaultRecycle, doesSave}: runsMany,
+		{FaultJump, doesCompaction}: runsMany, {FaultJump, doesJoint}: runsMany, {FaultJump, doesTransfer}: runsMany,
+		{FaultDiskError, doesJoint}: runsMany, {FaultStall, doesTransfer}: runsMany, {FaultFull, doesCompaction}: runsMany,
+		{FaultSlowMachine, doesCompaction}: runsMany, {FaultSlowMachine, doesTransfer}: runsMany,
+		{FaultSlowDisk, doesRestore}: runsMany, {FaultSlowDisk, doesJoint}: runsMany, {FaultSlowDisk, doesTransfer}: runsMany,
 		{FaultTear, doesTransfer}: runsMany, {FaultTear, doesRestore}: runsMany,
 		{FaultReadError, doesTransfer}: runsMany, {FaultReadError, doesRestore}: runsMany, {FaultReadError, doesJoint}: runsMany,
 		{FaultReadError, doesSave}: runsMany, {FaultReadError, doesCompaction}: runsMany,

@@ -19,12 +19,12 @@ import (
 
 func (w *world) harmJump(m *member) {
 	w.strikes(FaultJump, m)
-	switch w.rand.IntN(3) {
+	switch w.rand.IntN(4) {
 	case 0:
 		m.jumpWithin()
 	case 1:
 		m.jump(w.drawJump())
-	case 2:
+	default:
 		w.jumpAround(m)
 	}
 }
