@@ -79,6 +79,11 @@ func (w *world) recycleLater(back raft.Member, patience int) {
 			m.recycle()
 			leader.wish(append(leader.wants(), back), false)
 			w.after(between(w.rand, 0, w.knobs.electionTimeout()), m.install)
+			w.after(between(w.rand, 2*w.knobs.electionTimeout(), 6*w.knobs.electionTimeout()), func() {
+				if w.chaos && m.canStartOld() {
+					m.startOld()
+				}
+			})
 		}
 	})
 }
@@ -106,7 +111,6 @@ func (m *member) canStartOld() bool {
 func (m *member) startOld() {
 	w := m.w
 	w.strikes(FaultRecycle, m)
-	w.report.OldFolders++
 	if m.up {
 		m.die(death{})
 	}

@@ -172,7 +172,7 @@ type Counts struct {
 	TransfersDone              int
 	TransfersFailed            int
 	Changes, ChangesDone       int // of the members
-	Recycled, OldFolders       int // members that come back with empty folders; old folders that were started beside them
+	Recycled                   int // members that come back with empty folders
 	Removals, Wipes, Refusals  int // members that stopped because they were removed; folders lost; members that were told so
 	ReadsUnderLease            int // answered by a lease
 	ReadsNotOld                int // and because an earlier one was not too old
