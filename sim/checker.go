@@ -247,6 +247,7 @@ func (c *checker) appended(m *member, msg *raft.AppendEntries) {
 	}
 	c.notSent(m, msg.Term)
 	c.commits(m, msg.Term, msg.LeaderCommit)
+	c.checkSteps(m, msg)
 }
 
 // see takes in an entry wherever it is: if two logs contain an entry with the same index and term, then the logs are identical up to it.

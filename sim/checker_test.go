@@ -136,6 +136,18 @@ func TestChecker(t *testing.T) {
 			s.saves(2, 1, 2, raft.Entry{Index: 1, Term: 1, Type: raft.EntryConfiguration, Data: raft.AppendConfiguration(nil, raft.NewConfiguration(1, 3))})
 			s.sends(2, 1, raft.RequestVote{Term: 1, CandidateID: 2})
 		}},
+		{"a change before the first commit of a term", "Members", func(s stage) {
+			s.elects(1, 1, 2)
+			joint := raft.NewConfiguration(1, 2, 3)
+			joint.Change = 7
+			s.appends(1, 2, 1, 0, entry(1, 1, "x"), raft.Entry{Index: 2, Term: 1, Type: raft.EntryConfiguration, Data: raft.AppendConfiguration(nil, joint)})
+		}},
+		{"data folders before the first commit of a term", "", func(s stage) {
+			s.elects(1, 1, 2)
+			pinned := raft.NewConfiguration(1, 2, 3)
+			pinned.Members[0].Incarnation = 101
+			s.appends(1, 2, 1, 0, entry(1, 1, "x"), raft.Entry{Index: 2, Term: 1, Type: raft.EntryConfiguration, Data: raft.AppendConfiguration(nil, pinned)})
+		}},
 		{"AppendEntries of a member that was not elected", "Election Safety", func(s stage) {
 			s.saves(1, 1, 1)
 			s.appends(1, 2, 1, 0)

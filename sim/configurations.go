@@ -218,3 +218,20 @@ func describeMembers(ms []raft.Member) string {
 	}
 	return strings.TrimSpace(b.String())
 }
+
+// checkSteps: a leader goes on with the members only when it has committed something of its own term; before, it may not know of what an earlier leader has begun. To write down
+// data folders is no step.
+func (c *checker) checkSteps(m *member, msg *raft.AppendEntries) {
+	log := c.logs[msg.Term]
+	for i := range msg.Entries {
+		e := &msg.Entries[i]
+		cfg, ok := c.configurations.at[place{e.Index, e.Term}]
+		if !ok || e.Term != msg.Term || c.ghost(msg.LeaderCommit).term == msg.Term {
+			continue
+		}
+		_, before := c.configurationIn(func(i raft.Index) raft.Term { return log[i] }, e.Index-1)
+		if before.Change != cfg.Change || before.String() != cfg.String() {
+			c.w.fail("Members", "n%d leads term %d, has committed nothing of it, and goes on from %v to %v at %d", m.id, msg.Term, before, cfg, e.Index)
+		}
+	}
+}
