@@ -30,9 +30,9 @@ func (w *world) harmUsurp(m *member) {
 		}
 	}
 	long := 2 * w.knobs.electionTimeout()
-	how := w.rand.IntN(6)
-	if w.knobs.leases.odd > 0 && w.chance(300) {
-		how = 0 // who has promised less may vote at once
+	how := w.rand.IntN(7)
+	if w.knobs.leases.odd > 0 && w.chance(500) {
+		how = pick(w.rand, 0, 4, 4) // who has promised less may vote at once
 	}
 	switch how {
 	case 0: // and some of the others hear that its process has ended
@@ -67,6 +67,9 @@ func (w *world) harmUsurp(m *member) {
 				w.network.mute(m)
 			}
 		})
+	case 4: // one that is bound by no promise any more asks those that are
+		w.outlast(m)
+		return
 	default: // who is asked to follow it hears of that too late
 		w.handLate(m)
 		return
@@ -121,4 +124,34 @@ func (n *network) handsOver(from *member) {
 	long := w.knobs.electionTimeout()
 	w.mendAfter(between(w.rand, 0, long))
 	w.askBoth(from, long/4)
+}
+
+// outlast keeps one of the others from hearing a leader until its promise to vote for nobody else has ended. Then nobody hears the leader any more, and all are told that its
+// process has ended: they vote, unless their promises hold them back.
+func (w *world) outlast(m *member) {
+	var o *member
+	for _, i := range w.rand.Perm(len(w.members)) {
+		if o = w.members[i]; o != m && o.up {
+			break
+		}
+	}
+	w.network.mend()
+	w.network.link(m.id, o.id).cut, w.network.link(o.id, m.id).cut = true, true
+	over := w.knobs.leases.promise*1000/time.Duration(1000-w.knobs.drift) + between(w.rand, 0, w.knobs.electionTimeout())
+	long := w.knobs.electionTimeout()
+	w.mendAfter(over + long)
+	incarnation, cuts := m.incarnation, w.network.cuts
+	w.after(over, func() {
+		if !w.chaos || w.network.cuts != cuts || !m.up || m.incarnation != incarnation || m.group.Status().Role != raft.Leader {
+			return
+		}
+		w.tell("n%d has not heard n%d for long, and the others are to hear it no more", o.id, m.id)
+		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+		for _, other := range w.members {
+			if other != m {
+				w.network.rumour(other, m.id)
+			}
+		}
+		w.askBoth(m, long/2)
+	})
 }
