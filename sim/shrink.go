@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -43,23 +46,24 @@ func (s Size) String() string {
 func Shrink(o Options, limit time.Duration, progress func(Size)) (*Shrunk, error) {
 	o.Story, o.Trace = nil, nil
 	s := &shrinker{deadline: time.Now().Add(limit), limit: limit, progress: func(Size) {}}
-	r, v, ds := s.run(o)
-	if v == nil {
+	t := s.run(o)
+	if t.violation == nil {
 		return nil, fmt.Errorf("sim: seed %d does not fail", o.Seed)
 	}
-	s.property, s.inFaults = v.Property, !r.mended
-	s.take(o, r, v, ds)
+	s.property, s.inFaults = t.violation.Property, !t.report.mended
+	s.take(t)
 	before := s.size
 	if progress != nil {
 		s.progress = progress
 	}
+	s.leap()
 	for round := 0; round == 0 || s.better && !s.over(); round++ {
 		s.better = false
 		s.shorten()
 		s.withoutKinds()
 		s.simplify()
 		s.fewerMembers()
-		if round == 0 && s.others() {
+		if round == 0 && s.sooner() {
 			s.withoutKinds()
 			s.simplify()
 			s.fewerMembers()
@@ -68,7 +72,7 @@ func Shrink(o Options, limit time.Duration, progress func(Size)) (*Shrunk, error
 		s.withoutDecisions()
 	}
 	s.name()
-	return &Shrunk{Options: s.best, Violation: s.violation, Before: before, After: s.size, Runs: s.runs, Unfinished: s.over()}, nil
+	return &Shrunk{Options: s.best, Violation: s.violation, Before: before, After: s.size, Runs: int(s.runs.Load()), Unfinished: s.over()}, nil
 }
 
 type shrinker struct {
@@ -77,8 +81,9 @@ type shrinker struct {
 	progress func(Size)
 	property string
 	inFaults bool // it fails before anything is mended: what comes after need not be run
-	runs     int
+	runs     atomic.Int64
 	better   bool // something was found in this round
+	hurry    bool // it is looked for among faults alone
 
 	best      Options
 	violation *Violation
@@ -89,40 +94,48 @@ type shrinker struct {
 
 func (s *shrinker) over() bool { return !time.Now().Before(s.deadline) }
 
-func (s *shrinker) run(o Options) (*Report, *Violation, []Decision) {
-	var ds []Decision
-	o.decided = func(d Decision) { ds = append(ds, d) }
-	if o.hurry = s.inFaults; !s.inFaults && s.violation != nil && s.property != "Liveness" {
+// tried is a run, and how it failed; nil: it did not.
+type tried struct {
+	options   Options
+	report    *Report
+	violation *Violation
+	decisions []Decision
+}
+
+// run can be called by several goroutines at once, if there are no guests.
+func (s *shrinker) run(o Options) tried {
+	t := tried{options: o}
+	o.decided = func(d Decision) { t.decisions = append(t.decisions, d) }
+	if o.hurry = s.inFaults || s.hurry; !o.hurry && s.violation != nil && s.property != "Liveness" {
 		// After the faults it fails as soon as the best does, or not much later.
 		o.until = s.size.Time + s.size.Time/4 + 10*time.Second
 	}
-	s.runs++
+	s.runs.Add(1)
 	r, err := Run(o)
-	var v *Violation
-	errors.As(err, &v)
-	return r, v, ds
+	t.report = r
+	errors.As(err, &t.violation)
+	return t
 }
 
 // try takes a run over that still fails for the same reason.
-func (s *shrinker) try(o Options) bool { return s.tryIf(o, func(*Report) bool { return true }) }
+func (s *shrinker) try(o Options) bool {
+	return !s.over() && s.accept(s.run(o))
+}
 
-// tryIf is try for a run that is good besides.
-func (s *shrinker) tryIf(o Options, good func(*Report) bool) bool {
-	if s.over() {
+// accept takes a run over if it fails for the same reason.
+func (s *shrinker) accept(t tried) bool {
+	if t.violation == nil || t.violation.Property != s.property || s.inFaults && t.report.mended {
 		return false
 	}
-	r, v, ds := s.run(o)
-	if v == nil || v.Property != s.property || s.inFaults && r.mended || !good(r) {
-		return false
-	}
-	s.inFaults = !r.mended
-	s.take(o, r, v, ds)
+	s.inFaults = !t.report.mended
+	s.take(t)
 	s.better = true
 	s.progress(s.size)
 	return true
 }
 
-func (s *shrinker) take(o Options, r *Report, v *Violation, ds []Decision) {
+func (s *shrinker) take(t tried) {
+	o, r, v, ds := t.options, t.report, t.violation, t.decisions
 	if s.inFaults {
 		o.Duration = v.At + 1
 	}
@@ -166,24 +179,61 @@ func (s *shrinker) withoutKinds() {
 
 const (
 	stepsFew   = 300  // a run that short needs no other seed
-	othersPart = 3    // of the time, one part goes to other seeds
+	stepsMany  = 1000 // in the time that one that long takes, many short ones can be tried
+	othersPart = 4    // of the time, one part goes to other seeds, twice
 	othersStep = 1000 // from one to the next: not those that a search may have run
+	leapTime   = 5 * time.Second
 )
 
-// others tries other seeds of what is left, for less time than the best has. Where an accident leads to a failure after a minute, there is often
-// a seed in which it happens soon. It reports whether there was one.
-func (s *shrinker) others() (found bool) {
-	first, end := s.best.Seed, time.Now().Add(s.limit/othersPart)
-	for n := uint64(1); s.inFaults && s.size.Steps > stepsFew && time.Now().Before(end); n++ {
-		o := s.best
-		o.Seed = first + n*othersStep
-		o.Duration = s.size.Time / 2
-		if o.Duration == 0 {
-			break
+// leap tries other seeds for a short time, before anything is taken from a long run. A fault that shows once in some hundred runs shows in short
+// and simple ones, too.
+func (s *shrinker) leap() {
+	first := s.best
+	s.others(stepsMany, func(n uint64) Options {
+		o := first
+		o.Duration = leapTime
+		if n%3 > 0 {
+			o.Members = min(3, s.firstMembers())
 		}
-		steps := s.size.Steps
-		if s.tryIf(o, func(r *Report) bool { return r.Steps < steps/2 }) {
-			found = true
+		if n%3 > 1 {
+			o.Without.simple = simplest
+		}
+		return o
+	})
+}
+
+// sooner tries other seeds of what is left, for less time than the best has. Where an accident leads to a failure after a minute, there is often
+// a seed in which it happens soon. It reports whether there was one.
+func (s *shrinker) sooner() (found bool) {
+	return s.others(stepsFew, func(uint64) Options {
+		o := s.best
+		o.Duration = s.size.Time / 2
+		return o
+	})
+}
+
+// others tries other seeds as long as the best has more than so many steps. What does not go on once all is mended is not looked for among faults.
+func (s *shrinker) others(steps uint64, of func(n uint64) Options) (found bool) {
+	first, end := s.best.Seed, time.Now().Add(s.limit/othersPart)
+	s.hurry = true
+	defer func() { s.hurry = false }()
+	several := make([]tried, runtime.GOMAXPROCS(0))
+	if s.best.guests != nil {
+		several = several[:1] // they belong to one run at a time
+	}
+	for n := uint64(1); s.property != "Liveness" && s.size.Steps > steps && time.Now().Before(end); {
+		var all sync.WaitGroup
+		for i := range several {
+			o := of(n)
+			if o.Seed = first + n*othersStep; o.Duration == 0 {
+				return found
+			}
+			n++
+			all.Go(func() { several[i] = s.run(o) })
+		}
+		all.Wait()
+		for _, t := range several {
+			found = t.report.Steps < s.size.Steps/2 && s.accept(t) || found
 		}
 	}
 	return found
@@ -289,7 +339,7 @@ func (s *shrinker) name() {
 	if len(o.Flags("-")) >= len(s.best.Flags("-")) {
 		return
 	}
-	if _, v, _ := s.run(o); v != nil && v.At == s.violation.At && v.Step == s.violation.Step {
+	if v := s.run(o).violation; v != nil && v.At == s.violation.At && v.Step == s.violation.Step {
 		s.best = o
 	}
 }
