@@ -358,11 +358,14 @@ func (c *clients) abandon(op *operation) {
 func (c *clients) leave() {
 	for _, m := range c.w.members {
 		for _, op := range m.waits {
+			op.err = errRunEnds
 			c.lost(op)
 		}
 		m.waits = nil
 	}
 }
+
+var errRunEnds = errors.New("the run ends")
 
 // lost ends an operation whose member has died.
 func (c *clients) lost(op *operation) {

@@ -105,6 +105,14 @@ func describeLinks(links []TraceLink) string {
 	return strings.Join(words, " ")
 }
 
+// clientName is a client's; those that no turn has, which make calls at odd moments, have none.
+func clientName(n int) string {
+	if n < 0 {
+		return "a client"
+	}
+	return fmt.Sprintf("client %d", n)
+}
+
 // demand is what a client asks for.
 func demand(op *operation) string {
 	switch {

@@ -90,9 +90,9 @@ func (h *happening) String() string {
 	case TraceMended:
 		return "everything is mended"
 	case TraceBegin:
-		return fmt.Sprintf("client %d asks n%d %s", h.Call.Client, h.Node, demand(h.op))
+		return fmt.Sprintf("%s asks n%d %s", clientName(h.Call.Client), h.Node, demand(h.op))
 	case TraceEnd:
-		return fmt.Sprintf("n%d ends client %d's %s: %s", h.Node, h.Call.Client, h.op.short(), h.op.end())
+		return fmt.Sprintf("n%d ends %s's %s: %s", h.Node, clientName(h.Call.Client), h.op.short(), h.op.end())
 	}
 	return h.Kind
 }

@@ -25,6 +25,7 @@ var (
 	faultsFlag   = flag.String("faults", "", "with -seed: these faults")
 	workloadFlag = flag.String("workload", "", "with -seed: this workload")
 	withoutFlag  = flag.String("without", "", "with -seed: without these decisions")
+	allFlag      = flag.Bool("all", false, "with -seed and -v: the story leaves nothing out")
 	onlyFlag     = flag.String("only", "", "with -seed: with these decisions alone")
 	shrinkFlag   = flag.Duration("shrink", 30*time.Second, "look so long for a smaller run that fails in the same way")
 
@@ -44,7 +45,7 @@ func TestSeeds(t *testing.T) {
 		if testing.Verbose() {
 			story = os.Stdout
 		}
-		o := Options{Seed: *seedFlag, Story: story, Members: *membersFlag, Workload: *workloadFlag, Duration: *durationFlag}
+		o := Options{Seed: *seedFlag, Story: story, Members: *membersFlag, Workload: *workloadFlag, Duration: *durationFlag, All: *allFlag}
 		var errs [3]error
 		o.Faults, errs[0] = ParseFaults(*faultsFlag)
 		o.Without, errs[1] = ParseDecisions(*withoutFlag)
@@ -121,7 +122,11 @@ func report(t *testing.T, o Options, err error) {
 	}
 	if s, err := Shrink(o, *shrinkFlag, nil); err == nil {
 		t.Logf("smaller, after %d runs: %v\nbefore: %v\nafter:  %v\nreplay: go test ./sim -run Seeds -seed=%d%s -v",
-			s.Runs, s.Violation, s.Before, s.After, o.Seed, s.Options.Flags("-"))
+			s.Runs, s.Violation, s.Before, s.After, s.Options.Seed, s.Options.Flags("-"))
+		s.Options.Story = io.Discard
+		if _, err := Run(s.Options); errors.As(err, &s.Violation) {
+			t.Logf("\n%s", s.Violation.Summary)
+		}
 	}
 }
 

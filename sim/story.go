@@ -38,9 +38,9 @@ func (w *world) tellCall(op *operation, ends bool) {
 	if w.story == nil {
 		return
 	}
-	text := fmt.Sprintf("client %d asks n%d %s", op.Client, op.Member, demand(op))
+	text := fmt.Sprintf("%s asks n%d %s", clientName(op.Client), op.Member, demand(op))
 	if ends {
-		text = fmt.Sprintf("n%d ends client %d's %s: %s", op.Member, op.Client, op.short(), op.end())
+		text = fmt.Sprintf("n%d ends %s's %s: %s", op.Member, clientName(op.Client), op.short(), op.end())
 	}
 	w.story.lines = append(w.story.lines, told{at: w.now, text: text, op: op, ends: ends})
 }
@@ -178,11 +178,10 @@ func foldCalls(lines []told, i int) (told, int) {
 		clients, ops, last = addNew(clients, l.op.Client), append(ops, l.op), l.at
 	}
 	slices.Sort(clients)
-	who := "client "
+	who := clientName(clients[0])
 	if len(clients) > 1 {
-		who = "clients "
+		who = "clients " + strings.Trim(strings.Join(strings.Fields(strings.Replace(fmt.Sprint(clients), "-1", "others", 1)), ", "), "[]")
 	}
-	who += strings.Trim(strings.Join(strings.Fields(fmt.Sprint(clients)), ", "), "[]")
 	text := fmt.Sprintf("%s ask%s n%d %s", who, map[bool]string{true: "s"}[len(clients) == 1], op.Member, demands(ops))
 	if op.vain() {
 		text += map[bool]string{true: ", all", false: ","}[len(ops) > 1] + map[bool]string{true: " refused: ", false: " no answer: "}[op.Write] + op.why()
@@ -240,7 +239,7 @@ func foldEnds(lines []told, i int) (told, int) {
 	if len(ops) == 1 {
 		return first, i
 	}
-	first.text = fmt.Sprintf("n%d ends client %d's %s", op.Member, op.Client, puts(ops))
+	first.text = fmt.Sprintf("n%d ends %s's %s", op.Member, clientName(op.Client), puts(ops))
 	if op.Outcome == OutcomeApplied {
 		first.text += fmt.Sprintf(": applied at %d to %d", op.Index, ops[len(ops)-1].Index)
 	} else {

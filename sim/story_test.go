@@ -71,7 +71,8 @@ func TestSubject(t *testing.T) {
 		{[]any{&member{id: 5}, place{1, 2}, writeOf(8), raft.NodeID(0)}, "{[5] [{1 2}] [] [] [8]}"},
 		{[]any{brokenHistory(&zone{key: 1, value: 5}, &zone{key: 1, value: 6}, "x")}, "{[] [] [] [1] [5 6]}"},
 	} {
-		if got := fmt.Sprint(subjectOf(test.args)); got != test.want {
+		s := subjectOf(test.args)
+		if got := fmt.Sprintf("{%v %v %v %v %v}", s.Members, s.Entries, s.Terms, s.Keys, s.Values); got != test.want {
 			t.Errorf("%v is about %s, want %s", test.args, got, test.want)
 		}
 	}

@@ -15,6 +15,8 @@ type Subject struct {
 	Terms   []raft.Term
 	Keys    []int    // of registers
 	Values  []uint64 // of registers: each value is written once in a run
+
+	call *operation
 }
 
 // EntryAt is a place in logs. A term of zero is any.
@@ -60,6 +62,7 @@ func (s *Subject) add(of any) {
 	case place:
 		s.addEntry(EntryAt{a.index, a.term})
 	case *operation:
+		s.call = a
 		s.add(a.Member)
 		s.Keys = addNew(s.Keys, a.Key)
 		if a.Write {

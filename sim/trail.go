@@ -85,6 +85,9 @@ func (w *world) trail(about topic) []step {
 	var steps []step
 	for i := range t.diary.all {
 		h := &t.diary.all[i]
+		if h.Kind == TraceFailed {
+			break // what follows is the end of the run
+		}
 		weight, note := t.weigh(i, h)
 		if weight > 0 {
 			text := cutAt(t.text(h), lineMax-len(note))
@@ -95,7 +98,7 @@ func (w *world) trail(about topic) []step {
 		}
 		t.follow(h)
 	}
-	return choose(steps)
+	return append(choose(steps), step{at: w.now, text: w.failure.Property + " does not hold", weight: central})
 }
 
 // choose takes the heaviest steps, of equal ones the first few and the last.
@@ -148,9 +151,6 @@ func (t *trails) weigh(i int, h *happening) (weight int, note string) {
 		if n > weight || n == weight && note == "" {
 			weight, note = n, cmp.Or(why, note)
 		}
-	}
-	if h.Kind == TraceFailed || h.Kind == TraceDone {
-		return 0, ""
 	}
 	if t.topic&aboutEntry != 0 && t.at.Index != 0 {
 		say(t.entry(h))
@@ -233,10 +233,11 @@ func (t *trails) entry(h *happening) (int, string) {
 		if h.Index >= i {
 			return bearing, ""
 		}
-	case TraceDeath:
-		if t.last[h.Node]+1 >= i {
-			return bearing, ""
+	case TraceDeath, TraceStart:
+		if h.Incarnation == 1 || t.last[h.Node]+1 < i && !t.involves(h.Node) {
+			return 0, ""
 		}
+		return bearing + bit(t.involves(h.Node)), ""
 	case TraceEnd:
 		if h.Index == i && h.op.Outcome == OutcomeApplied {
 			return bearing, ""
@@ -314,7 +315,11 @@ func (t *trails) entrySent(h *happening, i raft.Index) (int, string) {
 			return t.once(central, fmt.Sprint("sent", h.Peer, h.Node, m.Term, note)), note
 		}
 		if near {
-			return t.once(bearing, fmt.Sprint("near", h.Peer, h.Node, m.Term, note)), note
+			weight := bearing
+			if note != "" {
+				weight = central // it is to be refused
+			}
+			return t.once(weight, fmt.Sprint("near", h.Peer, h.Node, m.Term, note)), note
 		}
 	case raft.AppendEntriesReply:
 		switch {
@@ -404,6 +409,8 @@ func (t *trails) history(h *happening) (int, string) {
 		op := h.op
 		vain := h.Kind == TraceEnd && op.vain() || h.Kind == TraceBegin && op.vain()
 		switch {
+		case op == t.about.call:
+			return central, ""
 		case vain || op.control || !t.keys[op.Key] && len(t.keys) > 0:
 		case slices.Contains(t.about.Values, op.Value) && (op.Write || op.Outcome == OutcomeApplied):
 			return central, ""

@@ -87,6 +87,7 @@ n1 has made durable t3 vote n1, log from 1 [4:t3]  (4:t3 is behind 3:t1 here)
 n1 -> n2 is lost: AppendEntries t3 after 3:t1 [4:t3] commit 0
 n3 <- n1 AppendEntries t3 after 3:t1 [4:t3] commit 0  (n3's disk has 3:t2 there)
 n3 has made durable t3, log from 1 [4:t3]  (4:t3 is behind 3:t2 here)
+Log Matching does not hold
 `
 	if got != want {
 		t.Errorf("the trail is\n%s", got)
@@ -131,6 +132,7 @@ n2 <- n3 RequestVote t2 last 2:t1  (n2's own log ends later, with 5:t1)
 n2 votes for n3 in term 2
 n2 has made durable t2 vote n3, log from 1
 n3 leader of term 2
+Leader Completeness does not hold
 `
 	if got != want {
 		t.Errorf("the trail is\n%s", got)

@@ -441,8 +441,11 @@ func (a *app) runReplay(s *simReplay, seed uint64) error {
 	var report *sim.Report
 	shown := s.story == "-"
 	runs.run = func(o sim.Options) (r *sim.Report, err error) {
-		if shown {
+		switch {
+		case shown:
 			o.Story = a.stdout
+		case o.Story == nil:
+			o.Story = io.Discard // there is a summary with a story alone
 		}
 		report, err = sim.Run(o)
 		return report, err
