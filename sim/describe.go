@@ -87,6 +87,15 @@ func describeSaves(batch []wal.Save) string {
 	return strings.Join(parts, "; ")
 }
 
+// describeConfiguration is who takes part, and with which data folder.
+func describeConfiguration(cfg raft.Configuration) string {
+	text := cfg.String()
+	for _, m := range cfg.Members {
+		text += fmt.Sprintf(" n%d:%.4x", m.ID, m.Incarnation>>48)
+	}
+	return text
+}
+
 func describeVote(candidate raft.NodeID) string {
 	if candidate == 0 {
 		return ""

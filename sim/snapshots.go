@@ -91,7 +91,9 @@ func (c *checker) checkSnapshot(m *member, store *snapshot.Store, meta snapshot.
 	}
 	if _, cfg := c.committedConfiguration(meta.Index); !m.joins || len(meta.Configuration) > emptyConfigurationBytes {
 		if want := raft.AppendConfiguration(nil, cfg); !bytes.Equal(meta.Configuration, want) {
-			c.w.fail("Snapshot State", "n%d's snapshot at %d has the configuration %x, and %v is committed, %x", m.id, meta.Index, meta.Configuration, cfg, want)
+			has, err := raft.DecodeConfiguration(meta.Configuration)
+			c.w.fail("Snapshot State", "n%d's snapshot at %d has the configuration %s, and %s is committed there (%v)",
+				m.id, meta.Index, describeConfiguration(has), describeConfiguration(cfg), err)
 		}
 	}
 	r, err := store.Read(meta)

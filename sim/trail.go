@@ -34,26 +34,27 @@ const (
 
 // trails picks them.
 type trails struct {
-	topic  topic
-	about  Subject
-	diary  *diary
-	now    time.Duration
-	at     EntryAt                                  // the entry that matters most; zero: none
-	keys   map[int]bool                             // registers
-	logs   map[raft.NodeID]map[raft.Index]raft.Term // what is durable, as it goes on
-	last   map[raft.NodeID]raft.Index
-	votes  map[raft.NodeID]saved // the last save
-	commit map[raft.NodeID]raft.Index
-	seen   map[string]bool         // what has been shown once, and is less important again
-	until  map[string]int          // of a member and a kind of happening, where in the diary the last one is
-	cuts   map[int]bool            // where in the diary a message truncates the entry that matters
-	before map[raft.Term]raft.Term // of the entry that matters, by its term: the term of the one before it, where it was saved first
+	topic   topic
+	members bool // it is about configurations, too
+	about   Subject
+	diary   *diary
+	now     time.Duration
+	at      EntryAt                                  // the entry that matters most; zero: none
+	keys    map[int]bool                             // registers
+	logs    map[raft.NodeID]map[raft.Index]raft.Term // what is durable, as it goes on
+	last    map[raft.NodeID]raft.Index
+	votes   map[raft.NodeID]saved // the last save
+	commit  map[raft.NodeID]raft.Index
+	seen    map[string]bool         // what has been shown once, and is less important again
+	until   map[string]int          // of a member and a kind of happening, where in the diary the last one is
+	cuts    map[int]bool            // where in the diary a message truncates the entry that matters
+	before  map[raft.Term]raft.Term // of the entry that matters, by its term: the term of the one before it, where it was saved first
 }
 
 // trail picks the steps that lead to the failure.
 func (w *world) trail(about topic) []step {
 	t := &trails{
-		topic: about, about: w.failure.About, diary: w.lines.past, now: w.now,
+		topic: about, about: w.failure.About, members: strings.Contains(w.failure.Detail, "configuration"), diary: w.lines.past, now: w.now,
 		keys: make(map[int]bool), logs: make(map[raft.NodeID]map[raft.Index]raft.Term), last: make(map[raft.NodeID]raft.Index), votes: make(map[raft.NodeID]saved),
 		commit: make(map[raft.NodeID]raft.Index), seen: make(map[string]bool), until: make(map[string]int), cuts: make(map[int]bool), before: make(map[raft.Term]raft.Term),
 	}
@@ -219,7 +220,10 @@ func (t *trails) entry(h *happening) (int, string) {
 				return central, ""
 			}
 		case raft.EventConfiguration:
-			if h.Index == i {
+			switch {
+			case t.members && t.involves(h.Node):
+				return central, ""
+			case h.Index == i:
 				return bearing, ""
 			}
 		case raft.EventQuorumLost:
