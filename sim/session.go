@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/balsa-raft/balsa/host"
@@ -179,6 +180,11 @@ func (cmd *command) late() {
 		op := c.operation(cmd.Client, m, cmd.Key)
 		op.Write, op.control, op.Value, op.proposal = true, true, cmd.Value, &host.Proposal{Data: cmd.data(), Owner: op}
 		op.proposal.InSession(host.SessionCommand{Session: cmd.session, Serial: cmd.serial, Wanted: cmd.lowest})
+		op.done = func(op *operation) {
+			if op.err != nil && strings.Contains(op.err.Error(), "too far back") {
+				c.w.fail("Session", "%v is number %d of session %d, has its answer, and a late copy of it is refused as one too far ahead: %v", op, cmd.serial, cmd.session, op.err)
+			}
+		}
 		c.w.reach(lateCopy)
 		c.withdraw(op)
 		c.w.tellCall(op, false)
