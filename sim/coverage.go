@@ -67,6 +67,7 @@ const (
 	readStops
 	readOfSnapshot
 	lateCopy
+	lateRefusal
 	wakesFresh
 	rotHarmless
 	rotInLog
@@ -129,6 +130,7 @@ var stateNames = [states]string{
 	readRefused:       "a start at which a read fails",
 	readStops:         "a read of the log, or of a snapshot to go on from, that fails",
 	readOfSnapshot:    "a read of a snapshot on its way that fails",
+	lateRefusal:       "a refusal of an earlier term while what it refuses is being given again",
 	lateCopy:          "a late copy of a session's command whose answer is not wanted any more",
 	wakesFresh:        "a machine that wakes up and is asked for what it knew before it slept",
 	rotHarmless:       "rot where nothing is that is needed",

@@ -13,10 +13,11 @@ import (
 // network carries packets between members, as bytes: nothing that one member holds is ever seen by another.
 type network struct {
 	w             *world
-	links         [][]link   // from, to
-	sent          [][]packet // to, the last ones of all senders
-	acks          [][]packet // to, the last acknowledgements in its leadership
-	losesForwards bool       // some of them, for as long as this is set
+	links         [][]link    // from, to
+	sent          [][]packet  // to, the last ones of all senders
+	acks          [][]packet  // to, the last acknowledgements in its leadership
+	refusals      [][]refusal // to, those that wait for their moment
+	losesForwards bool        // some of them, for as long as this is set
 	parted        [][2]*member
 	chunk         *lostChunk // one that is to be lost; nil: none
 
@@ -47,7 +48,7 @@ type link struct {
 }
 
 func newNetwork(w *world) *network {
-	n := &network{w: w, links: make([][]link, len(w.members)), sent: make([][]packet, len(w.members)), acks: make([][]packet, len(w.members))}
+	n := &network{w: w, links: make([][]link, len(w.members)), sent: make([][]packet, len(w.members)), acks: make([][]packet, len(w.members)), refusals: make([][]refusal, len(w.members))}
 	for i := range n.links {
 		n.links[i] = make([]link, len(w.members))
 		for to := range n.links[i] {
@@ -110,7 +111,10 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 		}
 		defer w.apart(func() { n.handsOver(from) })
 	}
-	n.carry(from.id, to, b, late)
+	refusal := packet{from: from.id, id: uint64(w.report.Messages), incarnation: from.identity.Incarnation, at: w.now, bytes: b}
+	if !n.keepsBack(to, refusal, p.Message) {
+		n.carry(from.id, to, b, late)
+	}
 	if twice {
 		w.strikes(FaultDuplicate, from)
 		w.report.Duplicated++

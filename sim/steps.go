@@ -112,6 +112,9 @@ func (m *member) step(p host.Part) {
 	if p == host.PartShard {
 		m.observe()
 	}
+	if p == host.PartApplier {
+		m.w.network.refusalsTo(m, true)
+	}
 	if p == host.PartReceiver {
 		if m.dieBetween() {
 			return
