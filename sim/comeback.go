@@ -141,3 +141,35 @@ func (c *checker) takesPart(m *member) (at raft.Index, cfg raft.Configuration, o
 		}
 	}
 }
+
+// demandGone checks that servers which are no members any more, and do not know it, are told so and stop: once everything is mended they ask the others for votes.
+func (w *world) demandGone() {
+	left := func() *member {
+		_, cfg := w.checker.committedConfiguration(w.checker.committedTo())
+		for _, m := range w.members {
+			_, own := w.checker.configurationOnDisk(m)
+			if m.up && !w.checker.isMember(cfg, m.id) && own.IsVoter(m.id) && (!m.joins || m.disk.durable.last() > 0) {
+				return m
+			}
+		}
+		return nil
+	}
+	w.run(w.now+recoveryMax, func() bool { return left() == nil })
+	if m := left(); w.failure == nil && m != nil {
+		w.fail("Liveness", "everything is mended for %v, and n%d is no member and does not know it: %v", recoveryMax, m.id, m)
+	}
+}
+
+// breakConnections lets some of the others hear that the leader cannot be reached, one after the other: the rest hears it, so it goes on, and as soon as they hear it again they defend it.
+func (w *world) breakConnections(leader *member, voters []*member) {
+	term := w.latestTerm()
+	for _, m := range voters {
+		if m != leader && w.chance(500) {
+			w.network.rumour(m, leader.id)
+			w.run(w.now+w.knobs.electionTimeout(), nil)
+		}
+	}
+	if w.failure == nil && (w.leader() != leader || w.latestTerm() != term) {
+		w.fail("Liveness", "connections to n%d broke one after the other, and it leads no longer, or others do, too: %v", leader.id, leader)
+	}
+}

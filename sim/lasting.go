@@ -147,6 +147,7 @@ func (w *world) demandStays() {
 			kept[voters[i].id] = true
 		}
 	}
+	w.breakConnections(leader, voters)
 	term, others := w.latestTerm(), w.drawOthers(leader)
 	w.network.take(shape{others.name, func(a, b raft.NodeID) bool {
 		return (a == leader.id || b == leader.id) && kept[a] && kept[b] || others.whole(a, b)

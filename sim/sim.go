@@ -70,6 +70,7 @@ func (w *world) live() {
 	if w.failure == nil {
 		w.mend()
 		w.settleMembers()
+		w.demandGone()
 	}
 	if w.failure == nil {
 		w.demandProgress()
