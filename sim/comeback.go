@@ -142,13 +142,15 @@ func (c *checker) takesPart(m *member) (at raft.Index, cfg raft.Configuration, o
 	}
 }
 
-// demandGone checks that servers which are no members any more, and do not know it, are told so and stop: once everything is mended they ask the others for votes.
+// demandGone checks that servers which are no members any more, and do not know it, are told so and stop: once everything is mended they ask the others for votes. Those whose
+// configuration has nobody who still is a member have nobody to ask.
 func (w *world) demandGone() {
 	left := func() *member {
 		_, cfg := w.checker.committedConfiguration(w.checker.committedTo())
 		for _, m := range w.members {
 			_, own := w.checker.configurationOnDisk(m)
-			if m.up && !w.checker.isMember(cfg, m.id) && own.IsVoter(m.id) && (!m.joins || m.disk.durable.last() > 0) {
+			told := slices.ContainsFunc(own.Members, func(o raft.Member) bool { return own.IsVoter(o.ID) && w.checker.isMember(cfg, o.ID) })
+			if m.up && !w.checker.isMember(cfg, m.id) && told && own.IsVoter(m.id) && (!m.joins || m.disk.durable.last() > 0) {
 				return m
 			}
 		}
