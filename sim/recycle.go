@@ -23,6 +23,7 @@ type oldFolder struct {
 }
 
 func (m *member) putAway() *oldFolder {
+	m.makeRoom() // nobody would give it any, where it is put
 	return &oldFolder{disk: m.disk, identity: m.identity, joins: m.joins, has: folder{snapshot: m.w.checker.snapshotOf(m), log: m.disk.durable.clone()}}
 }
 
