@@ -93,6 +93,7 @@ func (w *world) terms(of map[raft.NodeID]bool) (s string) {
 // demandProgress checks that a mended cluster goes on: every member's clients are served, what waited has ended, all reach the same state,
 // and then nothing happens any more.
 func (w *world) demandProgress() {
+	w.run(w.now+recoveryMax, func() bool { return w.leader() != nil }) // who says who the members are
 	cluster := w.cluster()
 	unserved := make([]bool, len(cluster))
 	for i, m := range cluster {
