@@ -83,7 +83,13 @@ func (w *world) writeUntil(m *member, bytesMax int64, done func() bool) bool {
 		next()
 	}
 	w.run(w.now+recoveryMax, func() bool { return waiting == 0 && enough() })
-	w.run(w.now+time.Minute, done)
+	// Whether a snapshot is due is looked at when something is executed, and while one is slowly written none is: the next command brings the next one.
+	for range 6 {
+		if w.run(w.now+10*time.Second, done); done() || w.failure != nil || !m.up {
+			break
+		}
+		w.clients.begin(w.clients.write(-1, m, 0))
+	}
 	return done()
 }
 
