@@ -46,6 +46,38 @@ var mutants = []mutant{
 	{"leader-without-a-majority-stays", "raft/election.go",
 		`if !r.members.quorum.has(heard) {`, `if !r.members.quorum.has(heard) && r.transfer.to == r.config.ID {`,
 		"a leader that is cut off keeps its clients waiting for ever"},
+	{"refusal-resets-the-timer", "raft/election.go",
+		`	if !grant {
+`, `	if !grant {
+		r.resetElectionTimer()
+`,
+		"one that cannot win keeps those from standing who could: there is no leader for long"},
+	{"pre-vote-for-a-shorter-log", "raft/election.go",
+		`m.Term > r.currentTerm && r.log.upToDate(m.LastLogTerm, m.LastLogIndex) && `, `m.Term > r.currentTerm && `,
+		"one that cannot win deposes leaders again and again"},
+	{"refused-pre-vote-leaves-the-term", "raft/election.go",
+		`		asked++
+	} else {`, `		asked++
+	} else if !m.PreVote {`,
+		"a long log in an old term and a short log in a new one refuse each other for ever"},
+	{"step-down-forgets-the-vote", "raft/raft.go",
+		`	r.role, r.leader = Follower, leader
+`, `	r.role, r.leader, r.votedFor = Follower, leader, 0
+`,
+		"two votes in one term, and so two leaders"},
+	{"unreachable-for-ever", "raft/replication.go",
+		`	r.leaderUnreachable = false
+`, ``,
+		"after one broken connection anybody deposes the leader who cannot hear it"},
+	{"founded-is-not-heard", "raft/replication.go",
+		`	r.founded = r.founded || m.LeaderCommit > 0
+`, ``,
+		"servers that have lost their disks begin the cluster anew with one that has heard of it"},
+	{"stranger-is-not-told", "raft/founded.go",
+		`			return c.Index > last
+`, `			return c.Index > last && r.role == Candidate
+`,
+		"a server that was removed runs for ever and does not know it"},
 	{"empty-disks-begin-anew", "raft/founded.go",
 		`return last == 0 && r.isFounded()`, `return last == 0 && r.isFounded() && r.role == Leader`,
 		"servers that have lost their disks begin the cluster anew, beside the one that there is"},
@@ -102,6 +134,14 @@ func (c Configuration) ids`,
 	{"stale-entries-from-the-disk", "raft/replication.go",
 		` || !r.log.matches(es) {`, ` {`,
 		"entries that were read back in one leadership are sent in another"},
+	{"lost-probe-is-not-repeated", "raft/peer.go",
+		`	p.probeSent = false
+}`, `}`,
+		"one message is lost, and a follower never gets an entry again"},
+	{"window-never-opens", "raft/peer.go",
+		`		p.inflightBytes -= p.inflight[n].bytes
+`, ``,
+		"a follower that has acknowledged enough never gets an entry again"},
 
 	// raft: commitment, and what is durable
 
@@ -111,6 +151,21 @@ func (c Configuration) ids`,
 	{"own-place-before-the-disk", "raft/commit.go",
 		`return r.disk.index`, `return r.log.last`,
 		"the leader counts itself, the power fails, and the write was on a minority"},
+	{"own-save-commits-nothing", "raft/durable.go",
+		`	case Leader:
+		r.advanceCommitIndex()`, `	case Leader:`,
+		"when the leader's disk is the last to be done nothing is committed before the next command"},
+	{"applied-is-not-counted-off", "raft/raft.go",
+		`		r.applyingBytes = 0
+	}
+}`, `	}
+}`,
+		"a member applies nothing any more"},
+	{"quota-leaks", "raft/proposal.go",
+		`		s.uncommitted -= es[k].Size()
+`, `		s.uncommitted -= es[k].Size() / 2
+`,
+		"a leader that has led for long takes no command any more"},
 	{"apply-before-it-is-durable", "raft/raft.go",
 		`limit := min(r.commitIndex, r.disk.index)`, `limit := r.commitIndex`,
 		"after a restart a state machine is ahead of its log"},
@@ -183,6 +238,20 @@ func (c Configuration) ids`,
 	{"joint-of-an-earlier-leader-left", "raft/membership.go",
 		`if c.Index > r.commitIndex || r.commitIndex < r.proposals.termFirst {`, `if c.Index > r.commitIndex {`,
 		"a leader goes on from a configuration before it has committed anything itself"},
+	{"joint-left-by-who-entered-it", "raft/membership.go",
+		`	case c.Joint():
+		r.appendConfiguration(c.left())`, `	case c.Joint() && c.Index < r.proposals.termFirst:
+	case c.Joint():
+		r.appendConfiguration(c.left())`,
+		"a leader dies in a joint configuration, and no change is ever made again"},
+	{"change-before-the-first-commit", "raft/membership.go",
+		`	case r.commitIndex < r.proposals.termFirst:
+		// Before`, `	case r.log.last < r.proposals.termFirst:
+		// Before`,
+		"a change stands beside one of an earlier leader that may yet be committed"},
+	{"committed-joint-taken-back", "raft/membership.go",
+		`		if now.Index <= r.commitIndex {`, `		if now.Index <= r.commitIndex && r.transfer.to != 0 {`,
+		"the old voters go on after the new ones may have"},
 	{"change-decided-on-what-was", "raft/membership.go",
 		`case c.Base != now.Change:`, `case c.Base != now.Change && now.Joint():`,
 		"two administrators undo each other's changes, and members that nobody wanted remain"},
@@ -220,6 +289,9 @@ func (c Configuration) ids`,
 	{"lease-before-the-first-commit", "raft/lease.go",
 		`case r.commitIndex < r.proposals.termFirst:`, `case r.log.last < r.proposals.termFirst:`,
 		"a new leader answers with what was before the last leader's commits"},
+	{"lost-read-is-not-repeated", "raft/read.go",
+		`if len(s.asked) > 0 && r.ticks`, `if len(s.asked) > readsQueuedMax && r.ticks`,
+		"one message is lost, and no read of that member is answered any more"},
 	{"lease-over-a-transfer", "raft/lease.go",
 		`case r.commitIndex <= l.handed:`, `case r.commitIndex < l.handed:`,
 		"who was asked to stand for election wins it, while the old leader answers reads"},
@@ -244,6 +316,10 @@ func (c Configuration) ids`,
 	{"transfer-without-an-end", "raft/transfer.go",
 		`t.to != 0 && r.ticks-t.since >= uint64(r.config.ElectionTicks)`, `t.to != 0 && r.ticks-t.since >= 1<<40`,
 		"the target dies, and no write is taken any more"},
+	{"transfer-outlives-the-office", "raft/raft.go",
+		`	r.transfer = transfer{}
+`, ``,
+		"a leader that is deposed while it hands over never takes a command again"},
 	{"append-during-a-transfer", "raft/proposal.go",
 		`case r.transfer.to != 0:`, `case r.transfer.to == r.config.ID:`,
 		"the target never catches up, and the lead is never handed over"},
@@ -259,6 +335,12 @@ func (c Configuration) ids`,
 	{"forwarded-in-another-life", "raft/forward.go",
 		`if m.Term <= r.inflow.forgotten {`, `if m.Term < r.inflow.forgotten {`,
 		"a leader that restarts refuses what it took: it is executed twice"},
+	{"lost-forward-is-not-repeated", "raft/forward.go",
+		`if len(f.kept) > 0 && r.ticks-f.askedAt >= f.wait {`, `if len(f.kept) > 1<<20 && r.ticks-f.askedAt >= f.wait {`,
+		"one message is lost, and writes wait for ever"},
+	{"stream-of-another-folder", "raft/forward.go",
+		`s.folder != 0 && folder != 0 && s.folder != folder {`, `s.folder == 0 && folder == 1 {`,
+		"a member that comes back with an empty disk writes nothing until the term ends"},
 	{"snapshot-drops-what-follows", "raft/snapshot.go",
 		`case r.log.has(term, index):`, `case r.log.has(term, index) && index == r.log.last:`,
 		"what was acknowledged behind the snapshot is gone"},
