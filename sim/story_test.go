@@ -102,6 +102,7 @@ func TestFold(t *testing.T) {
 	end(a, OutcomeRefused, refusal)
 	end(b, OutcomeRefused, refusal)
 	at(3)
+	g := put(7, 2)
 	c := put(7, 2)
 	end(c, OutcomeRefused, refusal)
 	w.tellMessage("", 1, 2, beat)
@@ -114,6 +115,7 @@ func TestFold(t *testing.T) {
 	end(d, OutcomeApplied, nil)
 	end(e, OutcomeApplied, nil)
 	w.tell("n1 starts")
+	end(g, OutcomeRefused, refusal)
 	end(f, OutcomeUnknown, host.ErrUnknownOutcome)
 	lines = w.story.lines
 	var got []string
@@ -121,19 +123,19 @@ func TestFold(t *testing.T) {
 		got = append(got, l.text)
 	}
 	want := []string{
-		"clients 7, 8 ask n2 for 3 puts, all refused: no leader (until 0.003)",
+		"clients 7, 8 ask n2 for 4 puts, all refused: no leader (until 0.003)",
 		"n2 <- n1 AppendEntries t1 after 3:t1 commit 0",
 		"n3 <- n1 AppendEntries t1 after 3:t1 commit 0",
 		"n1 probes n3 at 4",
-		"client 8 asks n1 for 3 puts: 1=4 1=5 1=6",
-		"n1 ends client 8's 1=4 1=5: applied at 4 to 5",
+		"client 8 asks n1 for 3 puts: 1=5 1=6 1=7",
+		"n1 ends client 8's 1=5 1=6: applied at 5 to 6",
 		"n1 starts",
-		"n1 ends client 8's put 1=6: unknown: it was not waited for any longer",
+		"n1 ends client 8's put 1=7: unknown: it was not waited for any longer",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("%d lines are told as\n%s", len(lines), strings.Join(got, "\n"))
 	}
-	if len(lines) != 18 {
+	if len(lines) != 20 {
 		t.Errorf("all is %d lines", len(lines))
 	}
 }
@@ -174,5 +176,24 @@ func TestStory(t *testing.T) {
 		if !strings.Contains(v.Summary, want) {
 			t.Errorf("%q is not in %s", want, v.Summary)
 		}
+	}
+}
+
+// TestStoryEnds: a run that gets nowhere is told at its beginning and at its end.
+func TestStoryEnds(t *testing.T) {
+	var b strings.Builder
+	w := &world{options: Options{Story: &b}, story: &story{last: make(map[string][]string)}}
+	for i := range 3 * storyMax {
+		w.tell("line %d", i)
+	}
+	w.tellStory()
+	if n := strings.Count(b.String(), "\n"); n > storyMax+20 || !strings.Contains(b.String(), "line 0\n") || !strings.Contains(b.String(), fmt.Sprintf("line %d\n", 3*storyMax-1)) ||
+		!strings.Contains(b.String(), fmt.Sprintf("... %d lines are left out", 2*storyMax)) {
+		t.Errorf("%d lines are told", n)
+	}
+	b.Reset()
+	w.story.all = true
+	if w.tellStory(); strings.Count(b.String(), "\n") < 3*storyMax {
+		t.Error("not all is told")
 	}
 }

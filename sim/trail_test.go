@@ -97,6 +97,21 @@ Log Matching does not hold
 	}
 }
 
+// TestTrailOfRefusal: a message that is to be refused is in the trail, however much else there is.
+func TestTrailOfRefusal(t *testing.T) {
+	p := newPast()
+	p.saves(3, raft.HardState{CurrentTerm: 1}, 1, 1, 2)
+	p.carries(1, 3, raft.AppendEntries{Term: 20, PrevLogIndex: 2, PrevLogTerm: 1}, TraceArrive)
+	p.carries(1, 3, raft.AppendEntries{Term: 20, PrevLogIndex: 2, PrevLogTerm: 2}, TraceArrive)
+	for term := raft.Term(1); term < trailLeast+2; term++ {
+		p.event(1, raft.EventLeader, term, 0, 0)
+	}
+	got := p.fails("Log Matching", "n%d ... entry %d of term %d", raft.NodeID(3), raft.Index(2), raft.Term(2))
+	if !strings.Contains(got, "(n3's disk has 2:t1 there)") || strings.Contains(got, "after 2:t1") {
+		t.Errorf("the trail is\n%s", got)
+	}
+}
+
 // TestTrailOfTruncation: what is gone from a disk is said, and which message took it away.
 func TestTrailOfTruncation(t *testing.T) {
 	p := newPast()
