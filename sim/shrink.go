@@ -180,9 +180,9 @@ func (s *shrinker) withoutKinds() {
 const (
 	stepsFew   = 300  // a run that short needs no other seed
 	stepsMany  = 1000 // in the time that one that long takes, many short ones can be tried
-	othersPart = 4    // of the time, one part goes to other seeds, twice
+	othersPart = 3    // of the time, one part goes to other seeds, twice
 	othersStep = 1000 // from one to the next: not those that a search may have run
-	leapTime   = 5 * time.Second
+	leapTime   = 10 * time.Second
 )
 
 // leap tries other seeds for a short time, before anything is taken from a long run. A fault that shows once in some hundred runs shows in short
@@ -196,7 +196,7 @@ func (s *shrinker) leap() {
 			o.Members = min(3, s.firstMembers())
 		}
 		if n%3 > 1 {
-			o.Without.simple = simplest
+			o.Without.simple, o.Duration = simplest, leapTime/2 // elections come soon in it
 		}
 		return o
 	})
