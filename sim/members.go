@@ -187,7 +187,7 @@ func (w *world) wouldBeginAnew(m *member) bool {
 // lost are the members whose folders were lost, or are damaged, and that are not replaced yet.
 func (w *world) lost() (ids []raft.NodeID) {
 	for _, m := range w.members {
-		if (m.wiped || m.disk.rotten) && !m.replaced() {
+		if (m.wiped || m.hasRot()) && !m.replaced() {
 			ids = append(ids, m.id)
 		}
 	}

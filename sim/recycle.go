@@ -100,7 +100,7 @@ func (m *member) recycle() {
 
 // canStartOld reports whether there is an old folder, and the cluster knows the server with another one.
 func (m *member) canStartOld() bool {
-	if m.old == nil || m.shelf != nil || m.standing != isMember || m.wiped || m.identity.Incarnation == 0 || m.old.identity.Incarnation == 0 {
+	if m.old == nil || m.shelf != nil || m.old.disk.rotten || m.standing != isMember || m.wiped || m.identity.Incarnation == 0 || m.old.identity.Incarnation == 0 {
 		return false
 	}
 	_, cfg := m.w.checker.committedConfiguration(m.w.checker.committedTo())

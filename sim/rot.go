@@ -50,7 +50,7 @@ func (w *world) rotSoon(m *member, tries int) {
 
 func (w *world) rot(m *member) {
 	const tries = 8
-	if m.diskFailed {
+	if m.diskFailed || m.shelf != nil {
 		return
 	}
 	before := m.disk.fs.KillClone()
@@ -225,6 +225,9 @@ func (c *checker) snapshotsReadable(fs *memfs.FS) (n int) {
 	return n
 }
 
+// hasRot reports whether a member's own folder is damaged, in use or not.
+func (m *member) hasRot() bool { return m.disk.rotten || m.shelf != nil && m.shelf.disk.rotten }
+
 // saysDamaged reports whether an error says of a member with rot that something is damaged.
 func (m *member) saysDamaged(err error) bool {
 	return m.disk.rotten && (errors.Is(err, wal.ErrCorrupt) || errors.Is(err, snapshot.ErrCorrupt) || strings.Contains(err.Error(), "damaged"))
@@ -242,6 +245,9 @@ func (m *member) leaveDown() {
 // mendRot takes members away whose folders are damaged, whether they know or not.
 func (w *world) mendRot() {
 	for _, m := range w.members {
+		if m.hasRot() {
+			m.endOld()
+		}
 		if m.disk.rotten && m.standing != isRefused {
 			m.leaveDown()
 		}
