@@ -46,6 +46,11 @@
 //	trial     how they are to answer, and whether they do
 //	last      what shows only when nothing happens any more
 //	recovery  the end of a run: everything is mended, and progress is demanded
+//	properties  a sentence for everything that checkers can find not to hold
+//	summary   a failure on one screen: who led, what went wrong, and the trail
+//	trail     of all that happened, the few events that bear on the failure's subject
+//	story     the run for people; trace, the run as data
+//	shrink    smaller runs that fail in the same way; simple, what can be left out for that
 //
 // # What is checked
 //
