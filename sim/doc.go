@@ -40,6 +40,8 @@
 //	jump      clocks that jump, and what leases bear of that
 //	shapes    networks that come apart in ways in which who hears whom is no equivalence
 //	lasting   what is demanded while they stay so
+//	waking    what machines that wake up are asked
+//	refusals  those of a term that is over, at the worst moment
 //	usurp     leaders that are kept from learning that they lead no longer
 //	checker   what is known of the whole cluster, and the properties that no member can check alone
 //	guest     an embedder's machines, each in the register of its member
