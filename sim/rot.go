@@ -150,6 +150,8 @@ var rotStates = [...]state{rotOfNothing: rotHarmless, rotOfLog: rotInLog, rotOfS
 func (c *checker) rotted(m *member, name string, two bool, before *memfs.FS) rotVerdict {
 	is := m.disk.fs.CrashClone(memfs.CrashConfig{})
 	switch dir := path.Dir(name); {
+	case dir == dataDir && strings.HasSuffix(name, ".new"):
+		return rotOfNothing // it was not finished
 	case dir == dataDir:
 		return rotOfFile
 	case dir == snapshotsDir:
