@@ -127,6 +127,9 @@ func (s *shrinker) accept(t tried) bool {
 	if t.violation == nil || t.violation.Property != s.property || s.inFaults && t.report.mended {
 		return false
 	}
+	if s.property != "Liveness" && t.report.Steps > s.size.Steps+s.size.Steps/8 {
+		return false // with less that goes wrong more may happen before it fails
+	}
 	s.inFaults = !t.report.mended
 	s.take(t)
 	s.better = true
