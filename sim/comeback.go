@@ -150,7 +150,9 @@ func (w *world) demandGone() {
 		for _, m := range w.members {
 			_, own := w.checker.configurationOnDisk(m)
 			told := slices.ContainsFunc(own.Members, func(o raft.Member) bool { return own.IsVoter(o.ID) && w.checker.isMember(cfg, o.ID) })
-			if m.up && !w.checker.isMember(cfg, m.id) && told && own.IsVoter(m.id) && (!m.joins || m.disk.durable.last() > 0) {
+			is, _ := own.Member(m.id) // who came back and has heard of nothing but its old folder asks nobody: it waits to become a member, as a new server does
+			asks := is.Incarnation == m.identity.Incarnation || is.Incarnation == 0
+			if m.up && asks && !w.checker.isMember(cfg, m.id) && told && own.IsVoter(m.id) && (!m.joins || m.disk.durable.last() > 0) {
 				return m
 			}
 		}
