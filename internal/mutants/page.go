@@ -120,4 +120,7 @@ A cell that is empty was not tried. **none** of N says that N seeds have not not
 which is 100 to 250 seeds: a fault that needs more is not caught here yet. Those are tried again, for longer, with
 
     go run ./internal/mutants -survivors -seeds 2000
+
+What no seed can catch, and why: ` + "`an-empty-disk-is-who-it-was`" + `. Who is asked to vote with an empty disk is asked by a member that knows which folder it had, and whose host refuses it
+before the core is asked (` + "`lost-folder-let-in`" + ` is that rule); a member that does not know has a log that is shorter than the one in which the folder is written down.
 `
