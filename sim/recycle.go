@@ -38,7 +38,7 @@ func (w *world) harmRecycle(m *member) {
 		}
 	}
 	leader := w.leader()
-	if leader == nil {
+	if leader == nil || w.changing() {
 		return
 	}
 	want := leader.wants()
@@ -74,7 +74,7 @@ func (w *world) recycleLater(back raft.Member, patience int) {
 		m, leader := w.member(back.ID), w.leader()
 		switch {
 		case !w.chaos || patience == 0:
-		case leader == nil || leader == m || !m.replaced() || m.shelf != nil:
+		case leader == nil || leader == m || !m.replaced() || w.changing():
 			w.recycleLater(back, patience-1)
 		default:
 			m.recycle()
@@ -103,9 +103,17 @@ func (m *member) canStartOld() bool {
 	if m.old == nil || m.shelf != nil || m.old.disk.rotten || m.standing != isMember || m.wiped || m.identity.Incarnation == 0 || m.old.identity.Incarnation == 0 {
 		return false
 	}
-	_, cfg := m.w.checker.committedConfiguration(m.w.checker.committedTo())
+	if m.w.knobs.drawn.has(FaultMembers) || m.w.changing() {
+		return false // it could be removed once more and added with the old folder, which would then be the right one
+	}
+	at, cfg := m.w.checker.committedConfiguration(m.w.checker.committedTo())
 	known, ok := cfg.Member(m.id)
-	return ok && cfg.AtRest() && known.Incarnation == m.identity.Incarnation
+	return ok && cfg.AtRest() && m.w.checker.configurationsSettled(at) && known.Incarnation == m.identity.Incarnation
+}
+
+// changing reports whether somebody is asked for other members, or an old folder is in use.
+func (w *world) changing() bool {
+	return slices.ContainsFunc(w.members, func(m *member) bool { return len(m.wishes) > 0 || m.shelf != nil })
 }
 
 // startOld starts a process in the old folder where the one of the new folder is, for a while.

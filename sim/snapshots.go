@@ -143,8 +143,8 @@ func (c *checker) held(m *member, i raft.Index) entrySum {
 // counts reports whether a leader may count on a member for the entry of that term at i. What was in a folder that was lost counts, too: its member
 // will not vote again, so that every majority has one of the others that had it.
 func (c *checker) counts(m *member, i raft.Index, term raft.Term) bool {
-	if m.shelf != nil { // what it runs in counts no more
-		return m.shelf.has.at(c, i).term == term
+	if m.shelf != nil && m.shelf.has.at(c, i).term == term {
+		return true
 	}
 	return c.held(m, i).term == term || m.wiped && m.had.at(c, i).term == term
 }
