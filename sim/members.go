@@ -172,16 +172,25 @@ func (m *member) lose() {
 	m.disk = newDisk()
 }
 
-// wouldBeginAnew reports whether the first members with empty folders would be a majority of the first configuration, if m had one, too. They would found the
-// cluster once more.
+// wouldBeginAnew reports whether, if m had an empty folder, those of the first members that do not know which folder it had were a majority of the first configuration
+// together with it. They would begin the cluster once more: what they committed alone with the others is only in the folder that is lost, and m cannot
+// be told from a member that has not started yet.
 func (w *world) wouldBeginAnew(m *member) bool {
-	empty := 0
+	ignorant := 0
 	for _, o := range w.members[:w.knobs.members] {
-		if o == m || o.disk.durable.last() == 0 && w.checker.snapshotOf(o).Index == 0 {
-			empty++
+		if o == m || !w.checker.knowsFolder(o, m) {
+			ignorant++
 		}
 	}
-	return int(m.id) <= w.knobs.members && empty > w.knobs.members/2
+	return int(m.id) <= w.knobs.members && ignorant > w.knobs.members/2
+}
+
+// knowsFolder reports whether the configuration in o's log says which folder m has.
+func (c *checker) knowsFolder(o, m *member) bool {
+	log := &o.disk.durable
+	_, cfg := c.configurationIn(func(i raft.Index) raft.Term { return log.at(i).term }, log.last())
+	is, _ := cfg.Member(m.id)
+	return is.Incarnation != 0
 }
 
 // lost are the members whose folders were lost, or are damaged, and that are not replaced yet.

@@ -235,6 +235,9 @@ func (n *network) arrive(sent packet, to raft.NodeID) {
 	if _, change := p.Message.(raft.ForwardChange); change && sent.at < n.changesFrom {
 		return
 	}
+	if w.plot.loses(to, p.Message) { // a copy of what was lost when it was sent
+		return
+	}
 	w.plot.hears(m, p.Message)
 	m.host.Receive(from, []wire.Packet{p})
 	m.wake()
