@@ -273,7 +273,7 @@ func (w *world) repairMembers() {
 		if known.Suffrage != raft.NonMember || known.Old != raft.NonMember {
 			m.install()
 		}
-		if slices.Contains(lost, known.ID) && known.Target != raft.NonMember {
+		if (slices.Contains(lost, known.ID) || m.mistaken(known)) && known.Target != raft.NonMember {
 			missing = true
 		} else if known.Target != raft.NonMember {
 			want = append(want, raft.Member{ID: known.ID, Suffrage: known.Target, Priority: known.Priority})
@@ -296,7 +296,7 @@ func (w *world) settleMembers() {
 			return false
 		}
 		return !slices.ContainsFunc(s.Configuration.Members, func(m raft.Member) bool {
-			return w.member(m.ID).standing != isMember || w.member(m.ID).wiped || w.member(m.ID).disk.rotten
+			return w.member(m.ID).standing != isMember || w.member(m.ID).wiped || w.member(m.ID).mistaken(m) || w.member(m.ID).disk.rotten
 		})
 	}
 	for end := w.now + recoveryMax; w.failure == nil && !settled(); {
