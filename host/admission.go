@@ -53,10 +53,10 @@ func (g *Group) refusedByPeer(err error) {
 }
 
 // unknownTo takes in that a member says that this server is none. One whose log is empty was to begin the cluster, and stops at once: it comes too
-// late. Another one may have been added again, and stops if no leader speaks to it.
+// late. Another one may have been added again, and so may one whom a leader speaks to already; they stop if none does.
 func (g *Group) unknownTo(member raft.NodeID) {
 	g.stranger = member
-	if g.raft.Status().LastIndex == 0 {
+	if g.raft.Status().LastIndex == 0 && !g.raft.HearsLeader() {
 		g.fail(fmt.Errorf("%w: its log is empty, and member %x says that the cluster goes on without it; to make it a member again, empty its data folder and join: balsa server --join", ErrRemoved, uint64(member)))
 	}
 }

@@ -143,13 +143,15 @@ func (c *checker) takesPart(m *member) (at raft.Index, cfg raft.Configuration, o
 }
 
 // demandGone checks that servers which are no members any more, and do not know it, are told so and stop: once everything is mended they ask the others for votes. Those whose
-// configuration has nobody who still is a member have nobody to ask.
+// configuration has nobody who still is a member, with the folder that they know, have nobody to ask.
 func (w *world) demandGone() {
 	left := func() *member {
 		_, cfg := w.checker.committedConfiguration(w.checker.committedTo())
 		for _, m := range w.members {
 			_, own := w.checker.configurationOnDisk(m)
-			told := slices.ContainsFunc(own.Members, func(o raft.Member) bool { return own.IsVoter(o.ID) && w.checker.isMember(cfg, o.ID) })
+			told := m.up && slices.ContainsFunc(own.Members, func(o raft.Member) bool {
+				return own.IsVoter(o.ID) && w.checker.isMember(cfg, o.ID) && m.host.Admit(o.ID, w.member(o.ID).identity.Incarnation) == nil
+			})
 			is, _ := own.Member(m.id) // who came back and has heard of nothing but its old folder asks nobody: it waits to become a member, as a new server does
 			asks := is.Incarnation == m.identity.Incarnation || is.Incarnation == 0
 			if m.up && asks && !w.checker.isMember(cfg, m.id) && told && own.IsVoter(m.id) && (!m.joins || m.disk.durable.last() > 0) {

@@ -273,6 +273,10 @@ func (w *world) repairMembers() {
 		if known.Suffrage != raft.NonMember || known.Old != raft.NonMember {
 			m.install()
 		}
+		if m.isOutdated(leader) {
+			m.lose() // what its operator does, and then replaces it
+			lost = w.lost()
+		}
 		if (slices.Contains(lost, known.ID) || m.mistaken(known)) && known.Target != raft.NonMember {
 			missing = true
 		} else if known.Target != raft.NonMember {
@@ -282,6 +286,11 @@ func (w *world) repairMembers() {
 	if missing && len(leader.wishes) == 0 {
 		leader.wish(want, false)
 	}
+}
+
+// isOutdated reports whether a member refuses the leader, because its own configuration, which is old, knows that one with another data folder.
+func (m *member) isOutdated(leader *member) bool {
+	return m.up && m != leader && m.host.Admit(leader.id, leader.identity.Incarnation) != nil
 }
 
 // settleMembers lets the operator repair what is left of changes and losses, once everything else is mended.
@@ -296,7 +305,7 @@ func (w *world) settleMembers() {
 			return false
 		}
 		return !slices.ContainsFunc(s.Configuration.Members, func(m raft.Member) bool {
-			return w.member(m.ID).standing != isMember || w.member(m.ID).wiped || w.member(m.ID).mistaken(m) || w.member(m.ID).disk.rotten
+			return w.member(m.ID).standing != isMember || w.member(m.ID).isOutdated(leader) || w.member(m.ID).wiped || w.member(m.ID).mistaken(m) || w.member(m.ID).disk.rotten
 		})
 	}
 	for end := w.now + recoveryMax; w.failure == nil && !settled(); {
