@@ -1,10 +1,12 @@
 package host
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
 	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/wire"
 )
 
 // without3 makes n1 and n2 the members, as far as messages go until stop says so.
@@ -102,6 +104,24 @@ func TestAdmit(t *testing.T) {
 		g.began = began
 		if err := m.host.Admit(2, known+1); (err == nil) == began {
 			t.Errorf("its folder is not written down, and it began with the cluster: %v; another folder: %v", began, err)
+		}
+	}
+}
+
+// TestStrangerThatIsAMember: a new server is told late that it is no member. It stops unless a leader has spoken to it since, for that one knows better.
+func TestStrangerThatIsAMember(t *testing.T) {
+	for _, led := range []bool{false, true} {
+		c := newCluster(t, 3)
+		m := c.member(3)
+		m.start()
+		if led {
+			m.host.Receive(1, []wire.Packet{{Group: testGroup, Message: raft.AppendEntries{Term: 1, LeaderID: 1, PrevLogIndex: 7, PrevLogTerm: 1}}})
+			m.work()
+		}
+		m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: 1, PreVote: true, Stranger: true}}})
+		m.work()
+		if err := m.group.Err(); (err == nil) != led || !led && !errors.Is(err, ErrRemoved) {
+			t.Errorf("a leader has spoken to it: %v; it says %v", led, err)
 		}
 	}
 }
