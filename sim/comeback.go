@@ -153,7 +153,7 @@ func (w *world) demandGone() {
 				return own.IsVoter(o.ID) && w.checker.isMember(cfg, o.ID) && m.host.Admit(o.ID, w.member(o.ID).identity.Incarnation) == nil
 			})
 			is, _ := own.Member(m.id) // who came back and has heard of nothing but its old folder asks nobody: it waits to become a member, as a new server does
-			asks := is.Incarnation == m.identity.Incarnation || is.Incarnation == 0
+			asks := is.Incarnation == m.identity.Incarnation || is.Incarnation == 0 && !m.joins
 			if m.up && asks && !w.checker.isMember(cfg, m.id) && told && own.IsVoter(m.id) && (!m.joins || m.disk.durable.last() > 0) {
 				return m
 			}

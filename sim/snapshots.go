@@ -180,7 +180,7 @@ func (c *checker) begins(m *member, g *image, s *wal.Save) {
 	switch newest := c.snapshotOf(m); {
 	case first < g.first:
 		c.w.fail("Compaction", "n%d's log begins with entry %d, and is to begin with %d", m.id, g.first, first)
-	case first > g.first && first-1 > newest.Index:
+	case first > g.first && first-1 > newest.Index && !m.disk.rotten: // or it may have been damaged since
 		c.w.fail("Compaction", "n%d's log is to begin with entry %d, and its newest durable snapshot is at %d", m.id, first, newest.Index)
 	case first > g.first && c.ghost(first-1).term != s.BaseTerm:
 		c.w.fail("Compaction", "n%d's log is to begin behind entry %d of term %d, where one of term %d is committed",
