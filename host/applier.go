@@ -22,11 +22,12 @@ type Applier struct {
 	yield  func()      // lets those who were told go first; nil: they need not
 }
 
-// applyWork is entries to execute, or a snapshot to continue from.
+// applyWork is entries to execute, or a snapshot to continue from, or the index of one that is damaged.
 type applyWork struct {
 	group   *Group
 	entries []raft.Entry
 	restore *raft.Restore
+	damaged raft.Index
 }
 
 // Step executes everything that waits. It reports whether there is more to do.
@@ -38,6 +39,8 @@ func (a *Applier) Step() (more bool) {
 		case work.group.broken || work.group.Err() != nil:
 		case work.restore != nil:
 			a.restore(work.group, *work.restore)
+		case work.damaged > 0:
+			a.replace(work.group, work.damaged)
 		default:
 			a.apply(work.group, work.entries)
 		}
@@ -91,6 +94,18 @@ func (a *Applier) pin(g *Group, i raft.Index, t raft.Term) {
 	write = g.sessions.pin().before(write)
 	work := snapshotWork{group: g, meta: snapshot.Meta{Group: g.id, Index: i, Term: t, Configuration: g.machineAt}, write: write, compact: g.compaction.begin()}
 	a.host.snapshotter.inbox.put(work, 0, 0)
+}
+
+// replace takes a snapshot in place of one that is damaged, if the state is another one by now: else the next one is.
+func (a *Applier) replace(g *Group, damaged raft.Index) {
+	i := raft.Index(g.executed.Load())
+	if i <= max(damaged, g.kept) || g.compaction.busy.Load() {
+		return
+	}
+	g.mu.Lock()
+	t := g.appliedTerm
+	g.mu.Unlock()
+	a.pin(g, i, t)
 }
 
 // restore lets the state machine continue from a snapshot, which is on disk.

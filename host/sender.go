@@ -43,6 +43,7 @@ type stream struct {
 	repeats int    // answers in a row that brought nothing new
 	moved   time.Duration
 	retried time.Duration // when chunks were last sent again
+	looked  bool          // whether it is damaged here
 }
 
 const (
@@ -140,17 +141,31 @@ func (s *Sender) answered(st *stream, r *raft.InstallSnapshotReply, now time.Dur
 	case r.Offset > st.there:
 		st.there, st.sent, st.repeats, st.moved = r.Offset, max(st.sent, r.Offset), 0, now
 	case r.Offset == 0 && st.there > 0:
-		// It was damaged on the way, or here: then it would be so again, and Latest will say so from now on.
-		if err := s.host.snapshots.Verify(st.file.Meta()); err != nil {
-			s.host.logger.Error("a snapshot that is being sent is damaged", "group", uint64(st.group.id), "error", err)
-			st.moved = now - streamTimeout - 1
-		}
 		st.there, st.sent, st.repeats = 0, 0, 0
+		s.look(st, now)
 	default:
 		// It got a chunk that it had no use for, so one before it was lost; or it has less than it had, since it was restarted.
 		if st.repeats++; st.repeats >= 2 {
 			st.there, st.sent, st.repeats = r.Offset, r.Offset, 0
+			if r.Offset == 0 {
+				s.look(st, now)
+			}
 		}
+	}
+}
+
+// look takes in that a member refuses a snapshot from its beginning on. It was damaged on the way, or here: then it would be so again. Latest will say so from
+// now on, and another one takes its place.
+func (s *Sender) look(st *stream, now time.Duration) {
+	if st.looked {
+		return
+	}
+	st.looked = true
+	meta := st.file.Meta()
+	if err := s.host.snapshots.Verify(meta); err != nil {
+		s.host.logger.Error("a snapshot that is being sent is damaged; another one will be written", "group", uint64(st.group.id), "error", err)
+		st.moved = now - streamTimeout - 1
+		s.host.applier.inbox.put(applyWork{group: st.group, damaged: meta.Index}, 0, 0)
 	}
 }
 

@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"path"
 	"strings"
 	"testing"
 
@@ -86,6 +87,33 @@ func TestN5_RestartsContinueFromTheSnapshot(t *testing.T) {
 	}
 	c.pass(20)
 	c.sameState()
+}
+
+// TestDamagedSnapshotIsReplaced: a leader finds out that the snapshot which a member refuses is damaged on its own disk, and writes another one.
+func TestDamagedSnapshotIsReplaced(t *testing.T) {
+	for _, at := range []int64{20, 150} { // in its first chunk, and in a later one
+		c := compacting(t, 3)
+		leader := c.elect(1)
+		c.member(3).kill()
+		c.fill(leader, 0, 104)
+		newest, _, err := leader.host.snapshots.Latest(testGroup)
+		if err != nil || newest.Index >= leader.group.Executed() {
+			t.Fatalf("the newest snapshot is at %d: %v", newest.Index, err)
+		}
+		names, err := leader.fs.List("data/snapshots")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := leader.fs.Flip(path.Join("data/snapshots", names[len(names)-1]), at, 1); err != nil {
+			t.Fatal(err)
+		}
+		c.member(3).start()
+		c.pass(200)
+		if now, _, err := leader.host.snapshots.Latest(testGroup); err != nil || now.Index <= newest.Index {
+			t.Errorf("damaged at %d: the newest snapshot is at %d, it was at %d: %v", at, now.Index, newest.Index, err)
+		}
+		c.sameState()
+	}
 }
 
 // TestSnapshotResumes: chunks are lost, a member restarts in the middle, and the transfer goes on.

@@ -61,7 +61,6 @@ func (w *world) demandLeader() {
 	}
 	w.chaos, w.clients.stopped = false, true
 	w.endWishes(math.MaxInt64)
-	w.mendRot() // or one with a damaged snapshot could lead, and bring nobody forward
 	var well []*member
 	for _, id := range cfg.Voters() {
 		if m := w.member(id); m.standing == isMember && !m.wiped && !m.disk.rotten {
