@@ -18,19 +18,20 @@ func (r *Raft) comesTooLate(last Index) bool { return last == 0 && r.isFounded()
 func (r *Raft) refusal(from NodeID, m RequestVote) RequestVoteReply {
 	return RequestVoteReply{
 		Term: r.currentTerm, PreVote: m.PreVote,
-		Founded: r.comesTooLate(m.LastLogIndex), Stranger: r.isStranger(from, m.LastLogIndex),
+		Founded: r.comesTooLate(m.LastLogIndex), Stranger: r.isStranger(from, m.LastLogTerm, m.LastLogIndex),
 	}
 }
 
 // isStranger reports whether a candidate is a member by no configuration that may be in force, and does not know it: the last of them that is
-// committed is not in its log, which ends at last.
-func (r *Raft) isStranger(id NodeID, last Index) bool {
+// committed is not in its log, which ends at last, in lastTerm. A log that is long enough lacks it if it ends in an earlier term.
+func (r *Raft) isStranger(id NodeID, lastTerm Term, last Index) bool {
 	for _, c := range slices.Backward(r.members.history) {
 		if _, ok := c.Member(id); ok {
 			return false
 		}
 		if c.Index <= r.commitIndex {
-			return c.Index > last
+			term, known := r.log.term(c.Index)
+			return c.Index > last || known && term > lastTerm
 		}
 	}
 	return false

@@ -206,3 +206,48 @@ func TestRefusalInNoTerm(t *testing.T) {
 		}
 	}
 }
+
+// TestStranger: a server that was removed is told so if its log lacks the configuration without it: because it is too short, or because it ends in an earlier term than
+// that was made in, however long it is.
+func TestStranger(t *testing.T) {
+	for _, test := range []struct {
+		lastTerm Term
+		last     Index
+		want     bool
+	}{
+		{2, 1, true},
+		{1, 1, true},
+		{1, 9, true},
+		{2, 2, false},
+		{2, 9, false},
+	} {
+		r := follower(t, Config{})
+		receive := func(from NodeID, m Message) {
+			t.Helper()
+			if err := r.Receive(from, m); err != nil {
+				t.Fatal(err)
+			}
+			for e := r.Effects(); ; e = r.Effects() {
+				for _, m := range e.Messages {
+					if reply, ok := m.Message.(RequestVoteReply); ok && m.To == 3 && reply.Stranger {
+						if !test.want {
+							t.Errorf("a log that ends in %d:t%d is a stranger's", test.last, test.lastTerm)
+						}
+						test.want = false
+					}
+				}
+				if e.Save == nil {
+					return
+				}
+				r.Persisted(e.Save.Seq)
+			}
+		}
+		receive(2, AppendEntries{Term: 2, LeaderID: 2, LeaderCommit: 2, Entries: []Entry{
+			{Term: 2, Index: 1}, {Term: 2, Index: 2, Type: EntryConfiguration, Data: AppendConfiguration(nil, NewConfiguration(1, 2))},
+		}})
+		receive(3, RequestVote{Term: 3, CandidateID: 3, LastLogTerm: test.lastTerm, LastLogIndex: test.last, PreVote: true})
+		if test.want {
+			t.Errorf("a log that ends in %d:t%d is not a stranger's", test.last, test.lastTerm)
+		}
+	}
+}
