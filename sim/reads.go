@@ -208,7 +208,8 @@ func (c *checker) floor(m *member, a ask) raft.Index {
 	case atMostOld:
 		const granularity = 2 // nanoseconds, of clocks
 		since := m.lastShown(m.clock() - a.age - granularity)
-		return c.committedBy(min(m.w.now, max(since, m.wokeAt(m.w.now))))
+		const before = 1 // what is committed in the moment of waking may come after a question of that moment
+		return c.committedBy(min(m.w.now, max(since, m.wokeAt(m.w.now)-before)))
 	}
 	return c.committedTo()
 }
