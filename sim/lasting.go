@@ -148,6 +148,10 @@ func (w *world) demandStays() {
 		}
 	}
 	w.breakConnections(leader, voters)
+	w.run(w.mendedAt+w.knobs.lateMax, nil) // a pre-vote that was granted long ago may still elect somebody
+	if w.failure != nil || w.leader() != leader {
+		return
+	}
 	term, others := w.latestTerm(), w.drawOthers(leader)
 	w.network.take(shape{others.name, func(a, b raft.NodeID) bool {
 		return (a == leader.id || b == leader.id) && kept[a] && kept[b] || others.whole(a, b)
