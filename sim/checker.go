@@ -456,7 +456,10 @@ func (c *checker) recovered(m *member) {
 		return
 	}
 	d.saving = nil
-	d.durable.resume(c, newest)
+	first := d.durable.first
+	if d.durable.resume(c, newest); d.durable.first != first { // the start has written that
+		d.wrote([]wal.Save{{HardState: d.durable.hardState, First: newest.Index + 1, BaseTerm: newest.Term, Reset: true}})
+	}
 	s := m.group.Status()
 	c.started(m, s, newest)
 	h := raft.HardState{CurrentTerm: s.Term, VotedFor: s.VotedFor}
