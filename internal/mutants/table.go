@@ -74,10 +74,11 @@ var mutants = []mutant{
 `, ``,
 		"servers that have lost their disks begin the cluster anew with one that has heard of it"},
 	{"stranger-is-not-told", "raft/founded.go",
-		`			return c.Index > last
-`, `			return c.Index > last && r.role == Candidate
-`,
+		`return c.Index > last || known && term > lastTerm`, `return (c.Index > last || known && term > lastTerm) && r.role == Candidate`,
 		"a server that was removed runs for ever and does not know it"},
+	{"stranger-with-a-long-log-is-not-told", "raft/founded.go",
+		`return c.Index > last || known && term > lastTerm`, `return c.Index > last || known && term > lastTerm && last == 0`,
+		"a server that was removed runs for ever and does not know it, if its log is long"},
 	{"empty-disks-begin-anew", "raft/founded.go",
 		`return last == 0 && r.isFounded()`, `return last == 0 && r.isFounded() && r.role == Leader`,
 		"servers that have lost their disks begin the cluster anew, beside the one that there is"},
