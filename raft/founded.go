@@ -22,16 +22,17 @@ func (r *Raft) refusal(from NodeID, m RequestVote) RequestVoteReply {
 	}
 }
 
-// isStranger reports whether a candidate is a member by no configuration that may be in force, and does not know it: the last of them that is
-// committed is not in its log, which ends at last, in lastTerm. A log that is long enough lacks it if it ends in an earlier term.
+// isStranger reports whether a candidate is a member by no configuration that may be in force, the last of them that is committed among them, and
+// cannot have one that made it a member again since: that would be behind what is committed here, and so its log, which ends at last in lastTerm, is too short for that,
+// or ends in an earlier term.
 func (r *Raft) isStranger(id NodeID, lastTerm Term, last Index) bool {
 	for _, c := range slices.Backward(r.members.history) {
 		if _, ok := c.Member(id); ok {
 			return false
 		}
 		if c.Index <= r.commitIndex {
-			term, known := r.log.term(c.Index)
-			return c.Index > last || known && term > lastTerm
+			committed, _ := r.log.term(r.commitIndex)
+			return c.Index > last || committed > lastTerm
 		}
 	}
 	return false
