@@ -207,8 +207,8 @@ func TestRefusalInNoTerm(t *testing.T) {
 	}
 }
 
-// TestStranger: a server that was removed is told so if its log lacks the configuration without it: because it is too short, or because it ends in an earlier term than
-// that was made in, however long it is.
+// TestStranger: a server that was removed is told so if its log cannot have one that made it a member again: because it is too short, or because it ends in an earlier term
+// than what is committed, however long it is.
 func TestStranger(t *testing.T) {
 	for _, test := range []struct {
 		lastTerm Term

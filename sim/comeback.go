@@ -90,13 +90,7 @@ func (w *world) demandMembers(want func([]raft.Member) []raft.Member) {
 	}
 	for end := w.now + recoveryMax; w.failure == nil; {
 		if leader := w.leader(); leader != nil && len(leader.wishes) == 0 {
-			var is []raft.Member
-			for _, known := range leader.group.Status().Configuration.Members {
-				if known.Target != raft.NonMember {
-					is = append(is, raft.Member{ID: known.ID, Suffrage: known.Target, Priority: known.Priority})
-				}
-			}
-			to := want(is)
+			to := want(leader.wants())
 			slices.SortFunc(to, func(a, b raft.Member) int { return cmp.Compare(a.ID, b.ID) })
 			if wanted = describeMembers(to); !done() {
 				leader.wish(to, false)

@@ -22,7 +22,7 @@ func (n *network) comesLate(from *member, to raft.NodeID, b []byte) bool {
 	if w.chance(500) { // nothing is written meanwhile that would show the target's log to be too short
 		w.clients.quietUntil = max(w.clients.quietUntil, w.now+delay)
 	}
-	p := packet{from: from.id, id: uint64(w.report.Messages), incarnation: from.identity.Incarnation, at: w.now, bytes: b}
+	p := n.packetOf(from, b)
 	w.tell("n%d is asked to stand for election, and hears of it %v later", to, delay)
 	w.after(delay, func() {
 		if !w.chaos {

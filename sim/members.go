@@ -71,12 +71,7 @@ func (m *member) wish(want []raft.Member, force bool) {
 
 // drawMembers is what an operator could want who looks at m: what m knows, and some things otherwise.
 func (w *world) drawMembers(m *member) []raft.Member {
-	want := make([]raft.Member, 0, len(w.members))
-	for _, known := range m.group.Status().Configuration.Members {
-		if known.Target != raft.NonMember {
-			want = append(want, raft.Member{ID: known.ID, Suffrage: known.Target, Priority: known.Priority})
-		}
-	}
+	want := m.wants()
 	lost := w.lost()
 	if len(lost) > 0 {
 		want = slices.DeleteFunc(want, func(m raft.Member) bool { return slices.Contains(lost, m.ID) })

@@ -36,6 +36,11 @@ type packet struct {
 	bytes       []byte
 }
 
+// packetOf is a packet with the last message that was sent.
+func (n *network) packetOf(from *member, b []byte) packet {
+	return packet{from: from.id, id: uint64(n.w.report.Messages), incarnation: from.identity.Incarnation, at: n.w.now, bytes: b}
+}
+
 // link is one direction between two members.
 type link struct {
 	cut  bool
@@ -111,8 +116,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 		}
 		defer w.apart(func() { n.handsOver(from) })
 	}
-	refusal := packet{from: from.id, id: uint64(w.report.Messages), incarnation: from.identity.Incarnation, at: w.now, bytes: b}
-	if !n.keepsBack(to, refusal, p.Message) {
+	if !n.keepsBack(to, n.packetOf(from, b), p.Message) {
 		n.carry(from.id, to, b, late)
 	}
 	if twice {
@@ -130,7 +134,7 @@ func (n *network) remember(from *member, to raft.NodeID, b []byte, what wire.Pac
 	if len(*sent) == 2*echoMax {
 		*sent = append((*sent)[:0], (*sent)[echoMax:]...)
 	}
-	p := packet{from: from.id, id: uint64(n.w.report.Messages), incarnation: from.identity.Incarnation, at: n.w.now, bytes: b}
+	p := n.packetOf(from, b)
 	*sent = append(*sent, p)
 	n.rememberAck(to, p, what)
 }
@@ -209,7 +213,7 @@ func (n *network) carry(from, to raft.NodeID, b []byte, late bool) {
 		}
 		l.last = max(l.last, w.now+delay)
 	}
-	p := packet{from: from, id: uint64(w.report.Messages), incarnation: w.member(from).identity.Incarnation, at: w.now, bytes: b}
+	p := n.packetOf(w.member(from), b)
 	w.after(delay, func() { n.arrive(p, to) })
 }
 

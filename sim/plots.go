@@ -164,13 +164,8 @@ func (p *plot) remove() {
 }
 
 // wanted is what the members are to be, without m.
-func (p *plot) wanted(leader, m *member) (want []raft.Member) {
-	for _, known := range leader.group.Status().Configuration.Members {
-		if known.Target != raft.NonMember && known.ID != m.id {
-			want = append(want, raft.Member{ID: known.ID, Suffrage: known.Target, Priority: known.Priority})
-		}
-	}
-	return want
+func (p *plot) wanted(leader, m *member) []raft.Member {
+	return slices.DeleteFunc(leader.wants(), func(o raft.Member) bool { return o.ID == m.id })
 }
 
 // comeBack has the one that was removed join again with an empty folder, alone with the ignorant.

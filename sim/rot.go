@@ -272,7 +272,7 @@ func (w *world) endRuined() {
 		m.mend()
 	}
 	for _, m := range w.members {
-		for range w.perMember() {
+		for range ruinedReads {
 			if m.up {
 				w.clients.begin(w.clients.read(-1, m, w.rand.IntN(w.knobs.keys), ask{}))
 			}
@@ -287,8 +287,8 @@ func (w *world) endRuined() {
 	w.reach(ruined)
 }
 
-// perMember is how many reads each is asked for.
-func (w *world) perMember() int { return 3 }
+// ruinedReads is how many reads each member is asked for then.
+const ruinedReads = 3
 
 // mayLose reports whether a voter may lose its folder: at most one is without at a time, and the others must know which one it had. That a server that was never
 // heard of since the first election can take an empty folder for the right one is known, and nothing can be done about it. Nor about a

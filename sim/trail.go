@@ -411,11 +411,10 @@ func (t *trails) history(h *happening) (int, string) {
 	switch h.Kind {
 	case TraceBegin, TraceEnd:
 		op := h.op
-		vain := h.Kind == TraceEnd && op.vain() || h.Kind == TraceBegin && op.vain()
 		switch {
 		case op == t.about.call:
 			return central, ""
-		case vain || op.control || !t.keys[op.Key] && len(t.keys) > 0:
+		case op.vain() || op.control || !t.keys[op.Key] && len(t.keys) > 0:
 		case slices.Contains(t.about.Values, op.Value) && (op.Write || op.Outcome == OutcomeApplied):
 			return central, ""
 		case h.Kind == TraceEnd:

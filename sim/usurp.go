@@ -118,9 +118,7 @@ func (n *network) handsOver(from *member) {
 	w.report.Usurpations++
 	w.strikes(FaultUsurp, from)
 	w.tell("n%d is to hear nothing of who follows it", from.id)
-	for _, o := range w.members {
-		n.link(o.id, from.id).cut = o != from
-	}
+	n.deafen(from)
 	long := w.knobs.electionTimeout()
 	w.mendAfter(between(w.rand, 0, long))
 	w.askBoth(from, long/4)
