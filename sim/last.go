@@ -24,7 +24,7 @@ func (t *trial[C, R]) last(members []*member) {
 	}
 	for i, m := range members {
 		v := m.machine.guest.(*visitor[C, R])
-		v.name = fmt.Sprintf("n%d, to which nothing happens any more,", m.id)
+		v.name = mention(fmt.Sprintf("n%d, to which nothing happens any more,", m.id))
 		switch {
 		case i == 0:
 			v.passOn(es)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -52,8 +53,8 @@ type Machine[C, R any] struct {
 //	-sim.seeds=500  so many seeds, however long it takes
 //	-sim.shrink=1m  how long to look for a smaller run that fails in the same way; 2s by default, 0 for not at all
 //
-// A failure says which flags show it again: these, and others that leave out what was not needed for it (-sim.members, -sim.duration, -sim.faults, -sim.without,
-// -sim.only). The same seed is the same run, as long as machine and Command are not changed and depend on nothing but
+// A failure begins with a summary on one screen, as docs/reading-a-failure.md explains it, of a smaller run if there is one, and a line that runs that again, with flags that leave
+// out what was not needed for it (-sim.members, -sim.duration, -sim.faults, -sim.without, -sim.only). The same seed is the same run, as long as machine and Command are not changed and depend on nothing but
 // what they are given; one that does otherwise may pass sometimes, so that -sim.seed runs the seed up to ten times. A machine that has a method Close() error is closed
 // at the end of the run.
 //
@@ -149,12 +150,16 @@ func (p plan) on(o Options) Options {
 
 // again runs a seed that has failed before.
 func (m *Machine[C, R]) again(t *testing.T, o Options) error {
-	if testing.Verbose() && o.Story == nil {
+	switch {
+	case o.Story != nil:
+	case testing.Verbose():
 		o.Story = t.Output()
+	default:
+		o.Story = io.Discard
 	}
 	for range replaysMax {
 		if _, err := m.run(t, o); err != nil {
-			return withStack(err)
+			return asFailed(err, replay(t, o))
 		}
 	}
 	return nil
@@ -162,27 +167,33 @@ func (m *Machine[C, R]) again(t *testing.T, o Options) error {
 
 // shrunk says how a run has failed, and how to see it again: a smaller one, if there is one.
 func (m *Machine[C, R]) shrunk(t *testing.T, o Options, err error, limit time.Duration) error {
-	err = withStack(err)
-	again := func(o Options) string {
-		return fmt.Sprintf("go test -run '%s' -v -sim.seed=%d%s", pattern(t.Name()), o.Seed, o.Flags("-sim."))
-	}
-	err = fmt.Errorf("%w\nagain: %s", err, again(o))
-	if limit <= 0 {
+	first := (*Violation)(nil)
+	if !errors.As(err, &first) {
 		return err
 	}
-	o.guests = m.trial(t)
-	if s, failed := Shrink(o, limit, nil); failed == nil && s.After.Steps < s.Before.Steps {
-		err = fmt.Errorf("%w\nsmaller: %v\nbefore: %v\nafter:  %v\nagain: %s", err, s.Violation, s.Before, s.After, again(s.Options))
+	if limit > 0 {
+		small := o
+		small.guests = m.trial(t)
+		if s, err := Shrink(small, limit, nil); err == nil && s.After.Steps < s.Before.Steps {
+			v := m.summed(t, s.Options, s.Violation)
+			return &failed{v, fmt.Sprintf("%s\n\nThat is a smaller run that breaks the same rule. The first was\n  %v\n  again: %s\nbefore: %v\nafter:  %v",
+				v.front(replay(t, s.Options)), first, replay(t, o), s.Before, s.After)}
+		}
+	}
+	return asFailed(m.summed(t, o, first), replay(t, o))
+}
+
+// asFailed is err as Test tells it.
+func asFailed(err error, replay string) error {
+	if v := (*Violation)(nil); errors.As(err, &v) {
+		return &failed{v, v.front(replay)}
 	}
 	return err
 }
 
-// withStack tells where a panic was, too.
-func withStack(err error) error {
-	if v := (*Violation)(nil); errors.As(err, &v) && v.Stack != "" {
-		return fmt.Errorf("%w\n%s", err, v.Stack)
-	}
-	return err
+// replay is the command that runs a run of Test again.
+func replay(t *testing.T, o Options) string {
+	return fmt.Sprintf("go test -run '%s' -v -sim.seed=%d%s", pattern(t.Name()), o.Seed, o.Flags("-sim."))
 }
 
 // pattern is what chooses a test by its name.

@@ -171,10 +171,18 @@ func expect[C, R any](t *testing.T, m Machine[C, R], wants ...string) {
 		t.Fatal("nothing was found")
 	}
 	t.Logf("within %v: %v", time.Since(start), err)
-	for _, want := range append(wants, "sim: seed ", "again: go test -run '^"+strings.Split(t.Name(), "/")[0]) {
-		if !strings.Contains(err.Error(), want) && !strings.Contains(entryNumber.ReplaceAllString(err.Error(), "entry N"), want) {
+	v := (*Violation)(nil)
+	if !errors.As(err, &v) {
+		t.Fatalf("not a violation: %v", err)
+	}
+	text := v.Error() + v.Stack + err.Error() // the summary breaks lines
+	for _, want := range append(wants, "again: go test -run '^"+strings.Split(t.Name(), "/")[0]) {
+		if !strings.Contains(text, want) && !strings.Contains(entryNumber.ReplaceAllString(text, "entry N"), want) {
 			t.Errorf("this does not say %q: %v", want, err)
 		}
+	}
+	if first := fmt.Sprintf("seed %d: %s does not hold, at ", v.Seed, v.Property); !strings.HasPrefix(err.Error(), first) && !strings.HasPrefix(err.Error(), "sim: seed ") {
+		t.Errorf("this does not begin with the summary: %v", err)
 	}
 }
 
@@ -564,14 +572,14 @@ func TestPlantedOptions(t *testing.T) {
 func TestMachineRefused(t *testing.T) {
 	n := 0
 	for want, spoil := range map[string]func(m *Machine[order, string]){
-		"Machine.Command is nil":              func(m *Machine[order, string]) { m.Command = nil },
-		"Machine.New and Machine.Disk":        func(m *Machine[order, string]) { m.New = nil },
-		"it must depend on that alone":        func(m *Machine[order, string]) { m.Command = func(r *rand.Rand) order { n++; return order{Value: n} } },
-		"No Error does not hold: the machine": func(m *Machine[order, string]) { m.New, m.Disk = nil, keptLedgers(nil).Disk },
+		"Machine.Command is nil":       func(m *Machine[order, string]) { m.Command = nil },
+		"Machine.New and Machine.Disk": func(m *Machine[order, string]) { m.New = nil },
+		"it must depend on that alone": func(m *Machine[order, string]) { m.Command = func(r *rand.Rand) order { n++; return order{Value: n} } },
+		"No Error does not hold":       func(m *Machine[order, string]) { m.New, m.Disk = nil, keptLedgers(nil).Disk },
 	} {
 		m := ledgers(nil)
 		spoil(&m)
-		if strings.HasPrefix(want, "No Error") { // a machine on a disk that keeps nothing
+		if want == "No Error does not hold" { // a machine on a disk that keeps nothing
 			m.Disk = func() balsatest.Disk[order, string] {
 				return balsatest.Disk[order, string]{Open: func() (balsa.StateMachine[order, string], error) { return newLedger(), nil }, Crash: func() {}}
 			}
@@ -588,7 +596,7 @@ func TestShrunk(t *testing.T) {
 		p.restore = func(l *ledger, r io.Reader) error { err := l.Restore(r); l.Count = 0; return err }
 	})
 	err := find(t, m, Options{}, plan{shrink: 10 * time.Second})
-	if err == nil || !strings.Contains(err.Error(), "smaller: sim: seed ") {
+	if err == nil || !strings.HasPrefix(err.Error(), "seed ") || !strings.Contains(err.Error(), "That is a smaller run ") {
 		t.Fatal(err)
 	}
 	t.Log(err)

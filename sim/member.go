@@ -74,6 +74,9 @@ func (m *member) String() string {
 	if !m.up {
 		return fmt.Sprintf("n%d is down", m.id)
 	}
+	if m.group == nil {
+		return fmt.Sprintf("n%d is starting", m.id)
+	}
 	s := m.group.Status().String()
 	if m.paused() {
 		s += " (paused)"

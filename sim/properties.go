@@ -63,8 +63,8 @@ var properties = map[string]property{
 	// Machines of an embedder: see Test.
 	"Command":      {"A command can be encoded and decoded.", "sim.Machine", aboutMembers},
 	"Model":        {"A machine answers as the model does.", "sim.Machine", aboutEntry},
-	"No Panic":     {"A machine does not panic.", "sim.Machine", aboutMembers},
-	"No Error":     {"A machine returns no error when nothing is wrong with its disk.", "sim.Machine", aboutMembers},
+	"No Panic":     {"A machine does not panic.", "sim.Machine", aboutEntry},
+	"No Error":     {"A machine returns no error when nothing is wrong with its disk.", "sim.Machine", aboutEntry},
 	"Same Answers": {"All machines answer the same command with the same answer: machines are deterministic.", "thesis §2.1", aboutEntry},
 	"Same State":   {"All machines that have executed the same commands show the same state.", "thesis §2.1", aboutEntry},
 	"Same Bytes":   {"Machines in the same state write the same snapshot, if they say that they do.", "sim.Machine.SameBytes", aboutEntry},

@@ -116,7 +116,11 @@ func (w *world) tellStory() {
 		v.Summary = w.summary()
 		fmt.Fprintf(&b, "%s\n", v.Summary)
 	}
-	fmt.Fprintf(&b, "the whole story of balsa sim replay %d%s\n\n%s", w.options.Seed, w.options.Flags("--"), notation)
+	what, dashes := "balsa sim replay ", "--"
+	if w.options.guests != nil {
+		what, dashes = "-sim.seed=", "-sim."
+	}
+	fmt.Fprintf(&b, "the whole story of %s%d%s\n\n%s", what, w.options.Seed, w.options.Flags(dashes), notation)
 	lines := w.story.lines
 	if !w.story.all {
 		b.WriteString(notationShort)

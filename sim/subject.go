@@ -75,6 +75,8 @@ func (s *Subject) add(of any) {
 		}
 	case error:
 		s.read(a.Error())
+	case mention:
+		s.read(string(a))
 	case writeOf:
 		s.Values = addNew(s.Values, uint64(a))
 	}
@@ -110,6 +112,9 @@ func addNew[T comparable](list []T, one T) []T {
 	}
 	return append(list, one)
 }
+
+// mention is text that is read for what it names, too.
+type mention string
 
 // writeOf is the value of a write, in the text of a failure.
 type writeOf uint64

@@ -17,8 +17,8 @@ func (w *world) summary() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d: %s does not hold, at %.6f s, step %d\n  %s (%s)\n", v.Seed, v.Property, v.At.Seconds(), v.Step, p.says, p.source)
 	fmt.Fprintf(&b, "found\n  %s\n", wrap(v.Detail, 150, "  "))
-	b.WriteString(past.leaders(w.now))
-	b.WriteString(past.faults(w.now))
+	b.WriteString(past.leaders())
+	b.WriteString(past.faults())
 	fmt.Fprintf(&b, "trail\n")
 	for _, s := range w.trail(p.trail) {
 		fmt.Fprintf(&b, "  %10.6f  %s\n", s.at.Seconds(), s.text)
@@ -99,7 +99,7 @@ func (d *diary) reigns() (all []reign) {
 
 const reignsShown = 8
 
-func (d *diary) leaders(now time.Duration) string {
+func (d *diary) leaders() string {
 	var b strings.Builder
 	all := d.reigns()
 	members := make(map[raft.NodeID]bool)
@@ -136,7 +136,7 @@ func nodes(ids []raft.NodeID) (s string) {
 const faultsShown = 5
 
 // faults are what went wrong: the last ones by name, and how many messages of each kind were lost.
-func (d *diary) faults(now time.Duration) string {
+func (d *diary) faults() string {
 	var b strings.Builder
 	var struck []*happening
 	lost, sent, deaths := make(map[string]int), 0, 0

@@ -54,7 +54,7 @@ type trails struct {
 // trail picks the steps that lead to the failure.
 func (w *world) trail(about topic) []step {
 	t := &trails{
-		topic: about, about: w.failure.About, members: strings.Contains(w.failure.Detail, "configuration"), diary: w.lines.past, now: w.now,
+		topic: about, about: w.failure.About, members: strings.Contains(w.failure.Detail, "configuration"), diary: w.lines.past, now: w.failure.At,
 		keys: make(map[int]bool), logs: make(map[raft.NodeID]map[raft.Index]raft.Term), last: make(map[raft.NodeID]raft.Index), votes: make(map[raft.NodeID]saved),
 		commit: make(map[raft.NodeID]raft.Index), seen: make(map[string]bool), until: make(map[string]int), cuts: make(map[int]bool), before: make(map[raft.Term]raft.Term),
 	}
@@ -99,7 +99,7 @@ func (w *world) trail(about topic) []step {
 		}
 		t.follow(h)
 	}
-	return append(choose(steps), step{at: w.now, text: w.failure.Property + " does not hold", weight: central})
+	return append(choose(steps), step{at: w.failure.At, text: w.failure.Property + " does not hold", weight: central})
 }
 
 // choose takes the heaviest steps, of equal ones the first few and the last.
@@ -234,6 +234,9 @@ func (t *trails) entry(h *happening) (int, string) {
 			return central, ""
 		}
 	case TraceRest:
+		if t.involves(h.Node) {
+			return central, ""
+		}
 		if h.Index >= i {
 			return bearing, ""
 		}

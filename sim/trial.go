@@ -127,7 +127,7 @@ func (t *trial[C, R]) command(r *rand.Rand) []byte {
 
 // open implements guests.
 func (t *trial[C, R]) open(m *member) guest {
-	v := &visitor[C, R]{trial: t, m: m, name: fmt.Sprintf("n%d", m.id), origin: "has executed all commands since it began"}
+	v := &visitor[C, R]{trial: t, m: m, name: mention(fmt.Sprintf("n%d", m.id)), origin: "has executed all commands since it began"}
 	if t.Disk != nil {
 		if m.disk.guest == nil {
 			m.disk.guest = &guestDisk[C, R]{Disk: t.Disk()}
@@ -193,7 +193,7 @@ func (t *trial[C, R]) equal(a, b R) bool {
 type visitor[C, R any] struct {
 	*trial[C, R]
 	m       *member // nil: the judge's
-	name    string
+	name    mention
 	machine balsa.StateMachine[C, R]
 	disk    *guestDisk[C, R]
 	at      raft.Index  // the last command that is part of the state
@@ -308,7 +308,7 @@ func (v *visitor[C, R]) apply(batch []host.Entry) error {
 }
 
 // rightly is who knows how a command is to be answered.
-func (t *trial[C, R]) rightly() string {
+func (t *trial[C, R]) rightly() mention {
 	if t.model != nil {
 		return "the model"
 	}
@@ -359,11 +359,11 @@ func (v *visitor[C, R]) take(e *host.Entry) {
 }
 
 // of says which command the machine has in hand.
-func (v *visitor[C, R]) of() string {
+func (v *visitor[C, R]) of() mention {
 	if v.doing == nil {
 		return ""
 	}
-	return fmt.Sprintf(" of entry %d, %s", v.doing.Index, v.executed[v.doing.Index].command)
+	return mention(fmt.Sprintf(" of entry %d, %s", v.doing.Index, v.executed[v.doing.Index].command))
 }
 
 // state is what readers see of the machine.
