@@ -12,30 +12,31 @@ import (
 // which something is simple is otherwise as like the run of its seed as can be.
 type simple uint32
 
-// Each has a name and says what is put in place of what the seed has decided.
+// Each has a name, and says what is put in place of what the seed has decided.
 var simples = []struct {
-	name string
-	make func(k *knobs)
+	name, meaning string
+	make          func(k *knobs)
 }{
-	{"bursts", func(k *knobs) { k.burstMax = 1 }},   // clients hand in one write at a time
-	{"values", func(k *knobs) { k.valueBytes = 0 }}, // commands are as short as can be
-	{"keys", func(k *knobs) { k.keys = 1 }},
-	{"reads", func(k *knobs) { k.readPart = 0 }}, // clients only write
-	{"sessions", func(k *knobs) { k.patrons = 0 }},
-	{"snapshots", func(k *knobs) { k.compaction, k.padding = host.CompactionOptions{}, 0 }}, // with default limits nothing is compacted in so short a run
-	{"journals", func(k *knobs) { k.keeps = false }},                                        // no machine keeps its state by itself
-	{"limits", (*knobs).withoutLimits},                                                      // of batches, queues and files
-	{"latency", func(k *knobs) { k.latency = 5 * time.Millisecond }},                        // messages are quick, unless one is late on purpose
-	{"lateness", func(k *knobs) { k.lateMax, k.lateCopies = min(k.lateMax, k.electionTimeout()/4), 0 }},
-	{"elections", func(k *knobs) { k.raft.ElectionTicks = 10 }}, // election timeouts are as long as they are by default
-	{"leases", func(k *knobs) { k.leases = leases{weights: [levels]int{1}} }},
-	{"priorities", func(k *knobs) {
+	{"bursts", "clients hand in one write at a time", func(k *knobs) { k.burstMax = 1 }},
+	{"values", "commands are as short as can be", func(k *knobs) { k.valueBytes = 0 }},
+	{"keys", "there is one register", func(k *knobs) { k.keys = 1 }},
+	{"reads", "clients only write", func(k *knobs) { k.readPart = 0 }},
+	{"sessions", "no client has a session", func(k *knobs) { k.patrons = 0 }},
+	// With default limits nothing is compacted in so short a run.
+	{"snapshots", "no log is long enough for a snapshot", func(k *knobs) { k.compaction, k.padding = host.CompactionOptions{}, 0 }},
+	{"journals", "no machine keeps its state by itself", func(k *knobs) { k.keeps = false }},
+	{"limits", "limits of batches, queues and files are as by default", (*knobs).withoutLimits},
+	{"latency", "messages are quick, unless one is late on purpose", func(k *knobs) { k.latency = 5 * time.Millisecond }},
+	{"lateness", "late messages are a little late, and no copies are", func(k *knobs) { k.lateMax, k.lateCopies = min(k.lateMax, k.electionTimeout()/4), 0 }},
+	{"elections", "election timeouts are as long as by default", func(k *knobs) { k.raft.ElectionTicks = 10 }},
+	{"leases", "reads are linearizable and ask a majority", func(k *knobs) { k.leases = leases{weights: [levels]int{1}} }},
+	{"priorities", "no member is to lead rather than another", func(k *knobs) {
 		for i := range k.raft.Configuration.Members {
 			k.raft.Configuration.Members[i].Priority = 0
 		}
 	}},
-	{"spares", func(k *knobs) { k.spares = 0 }}, // there are no servers but the members
-	{"drift", func(k *knobs) { k.drift = 0 }},   // all clocks go equally fast
+	{"spares", "there are no servers but the members", func(k *knobs) { k.spares = 0 }},
+	{"drift", "all clocks go equally fast", func(k *knobs) { k.drift = 0 }},
 }
 
 func (k *knobs) withoutLimits() {

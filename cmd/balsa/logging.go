@@ -67,7 +67,11 @@ func isTerminal(w io.Writer) bool {
 		return false
 	}
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull) // a device of characters, too, and nobody reads there
+	return err != nil || !os.SameFile(info, null)
 }
 
 func parseLogLevel(name string) (slog.Level, error) {

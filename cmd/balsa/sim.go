@@ -56,7 +56,9 @@ its own, and the same every time. It ends with a table of the situations that we
 
 Without --seeds and --minutes it runs 1000 seeds. Ctrl-C ends it and prints what was done. When a property does not hold, the exit code is 1, and there is
 one line that runs the seed again. Then a smaller run is looked for that fails in the same way, perhaps of another seed, and shown on one screen: what does not
-hold, what was found, who led, and the events that lead there. Its whole story goes to a file, and so does a trace.`,
+hold, what was found, who led, and the events that lead there. Its whole story goes to a file, and so does a trace.
+
+` + simNames(),
 		Example: `  balsa sim --minutes 10
   balsa sim --seeds 5000 --first 100001 --members 5 --faults all
   balsa sim --seeds 500 --faults power,disk-error,members --workload sessions
@@ -80,12 +82,27 @@ hold, what was found, who led, and the events that lead there. Its whole story g
 	return cmd
 }
 
+// simNames are the names that --faults and --without take.
+func simNames() string {
+	var b strings.Builder
+	b.WriteString("What can go wrong, by the names that --faults and --without take:\n")
+	for _, f := range sim.FaultNames() {
+		fmt.Fprintf(&b, "  %-13s %s\n", f.Name, f.Meaning)
+	}
+	fmt.Fprintf(&b, "What can happen to messages of one kind alone, as --without takes it: loss.KIND, duplicate.KIND and delay.KIND, or loss.but.KIND for\nall other kinds; they are %s.\n", strings.Join(sim.MessageNames(), ", "))
+	b.WriteString("What makes runs hard to read, for --without:\n")
+	for _, f := range sim.SimpleNames() {
+		fmt.Fprintf(&b, "  %-13s %s\n", f.Name, f.Meaning)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
 func (s *simOptions) addTo(f *pflag.FlagSet) {
 	f.IntVar(&s.members, "members", 0, "how many members the clusters begin with, up to 9 (default: as the seed decides)")
 	f.DurationVar(&s.duration, "duration", 0, "how long faults and clients go on in a run, in simulated time (default: as the seed decides)")
-	f.StringVar(&s.faults, "faults", "", "what goes wrong, as power,loss,members; all or none (default: as the seed decides)")
+	f.StringVar(&s.faults, "faults", "", "what goes wrong, as power,loss,members (the names are above); all or none (default: as the seed decides)")
 	f.StringVar(&s.workload, "workload", "", "what clients do: "+strings.Join(sim.Workloads, ", ")+" (default: as the seed decides)")
-	f.StringVar(&s.without, "without", "", "leave this out of what the seed decides: faults by name, loss.append (of messages of one kind), f3 or f3-9 (single faults), a3, c2, c2.5 (clients and single turns of theirs), calls; or what makes runs hard to read: bursts, values, keys, snapshots and others (a wrong name lists them), simple for all of that")
+	f.StringVar(&s.without, "without", "", "leave this out of what the seed decides: faults by name, loss.append (of messages of one kind), f3 or f3-9 (single faults), a3, c2, c2.5 (clients and single turns of theirs), calls; or what makes runs hard to read, as bursts or simple (the names are above)")
 	f.StringVar(&s.only, "only", "", "leave out all single faults and turns but these")
 	f.BoolVar(&s.all, "all", false, "the story leaves nothing out: also calls that are refused, one by one, and heartbeats that say nothing new")
 	f.DurationVar(&s.shrink, "shrink", 30*time.Second, "look so long for a smaller run that fails in the same way; 0: not at all")
@@ -361,7 +378,9 @@ func (a *app) simReplayCommand() *cobra.Command {
 		Short: "Run one seed again, and tell its story",
 		Long: `Run one seed again, and tell its story: a line for everything that happens, with the simulated time. The same seed and flags are the same run, with
 the same program. When something does not hold, the story begins with a summary. --trace writes the run as data, a line of JSON each; docs/formats.md describes
-them. --from takes the seed and the flags from a trace; flags that are given beside it count instead of its own.`,
+them. --from takes the seed and the flags from a trace; flags that are given beside it count instead of its own.
+
+` + simNames(),
 		Example: `  balsa sim replay 42
   balsa sim replay 42 --story story.txt --trace trace.jsonl
   balsa sim replay 42 --without loss,f3,c2 | less

@@ -62,11 +62,29 @@ func TestSimReplay(t *testing.T) {
 	}
 }
 
+// TestSimHelp: all names that the flags take are in the help.
+func TestSimHelp(t *testing.T) {
+	for _, command := range []string{"sim", "sim replay"} {
+		got := try(t, "", append(strings.Fields(command), "--help")...)
+		var names []string
+		for _, n := range append(sim.FaultNames(), sim.SimpleNames()...) {
+			names = append(names, "\n  "+n.Name+" ")
+		}
+		for _, want := range append(names, sim.MessageNames()...) {
+			if got.code != exitOK || !strings.Contains(got.out, want) {
+				t.Errorf("%s --help: %q is not in it", command, want)
+			}
+		}
+	}
+}
+
 func TestSimInput(t *testing.T) {
 	for _, test := range []struct {
 		args, want string
 	}{
 		{"sim --faults fire", `no fault "fire"`},
+		{"sim --faults fire", "slow-disk"},
+		{"sim replay 1 --without x", "slow-disk"},
 		{"sim --without x", `"x" is no decision`},
 		{"sim --only loss", "numbers alone"},
 		{"sim --members 10", "Members is 10"},
