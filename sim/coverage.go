@@ -39,6 +39,8 @@ const (
 	installStale
 	installOld
 	installOverTail
+	installOverSaves
+	installOverLoad
 	streamResumed
 	figureC
 	figureD
@@ -103,6 +105,8 @@ var stateNames = [states]string{
 	installStale:      "a snapshot of an earlier term's leader refused",
 	installOld:        "a snapshot of what is there already",
 	installOverTail:   "a snapshot in place of a log that goes on behind it",
+	installOverSaves:  "a snapshot in place of entries that the disk has not yet said to have",
+	installOverLoad:   "a snapshot in place of entries that have just been read to be executed",
 	streamResumed:     "a snapshot stream taken up again",
 	figureC:           "figure 3.7 c: an entry of an earlier term on a majority, which does not make it committed",
 	figureD:           "figure 3.7 d: an entry of an earlier term superseded that a majority had",

@@ -32,6 +32,7 @@
 //	nemesis   what goes wrong, and when
 //	snapshots what the checker knows of compaction and snapshots
 //	compaction  what is demanded of it, and of snapshots' streams, in a mended cluster
+//	overtaken  snapshots that come while their member is in the middle of something with its log
 //	transfer  an operator's calls to hand the lead over
 //	stall     disks that are stuck, and what leaders do then
 //	reads     of all levels, on members in any state

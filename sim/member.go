@@ -44,8 +44,9 @@ type member struct {
 	rateHeld time.Duration  // it does not change before
 	asleep   bool           // its clock has stood still, and the process was not told yet
 	due      [host.PartCount]bool
-	part     host.Part // that is being stepped
-	nested   bool      // the shard is stepped while another part waits for the disk
+	part     host.Part            // that is being stepped
+	nested   bool                 // the shard is stepped while another part waits for the disk
+	held     [host.PartCount]bool // does not come to its work: see overtaken.go
 	waits    []*operation
 
 	pausedUntil time.Duration
@@ -125,7 +126,7 @@ func (m *member) begin() {
 	m.startClock()
 	m.ticks, m.handovers, m.wishes, m.stall = 0, nil, nil, stall{}
 	m.local, m.stepsShard, m.progress = 0, 0, progress{}
-	m.due, m.nested = [host.PartCount]bool{}, false
+	m.due, m.held, m.nested = [host.PartCount]bool{}, [host.PartCount]bool{}, false
 	m.disk.fs.SetHook(m.hook)
 	m.w.report.Starts++
 	m.w.plot.starts(m)

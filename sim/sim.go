@@ -85,6 +85,7 @@ func (w *world) live() {
 	if w.knobs.compaction.LogBytes > 0 {
 		w.perhaps(150, w.voters, 1, w.demandCompaction)
 		w.perhaps(150, w.voters, 3, w.demandStream)
+		w.perhaps(200, w.voters, 3, w.demandOvertaken)
 	}
 	w.perhaps(200, w.voters, 3, w.demandComeback)
 	w.perhaps(400, w.voters, 2, w.demandStays)

@@ -18,6 +18,8 @@ type progress struct {
 	repairs   raft.Index // it has truncated at this index, and committed less since
 	restores  raft.Index // its machine is to continue from a snapshot at this index
 	receives  bool       // it has a part of a snapshot
+	lastChunk bool       // the last chunk of one has come in
+	loadedFor uint64     // the step of the shard that is given entries to be executed
 	handsOver bool
 	inForce   raft.Index // of its configuration
 }
@@ -44,7 +46,8 @@ func (c *checker) follow(m *member, e raft.Event) {
 	case raft.EventTruncated:
 		m.repairs = e.Index
 	case raft.EventInstalled:
-		m.restores, m.receives = e.Index, false
+		m.coverOvertaken(e.Index)
+		m.restores, m.receives, m.lastChunk = e.Index, false, false
 	case raft.EventConfiguration:
 		w.reachIf(configurationBack, e.Index < m.inForce)
 		m.inForce = e.Index
@@ -67,6 +70,7 @@ func (c *checker) coverArrival(m *member, sent packet, msg raft.Message) {
 	c.w.reachIf(staleMessage, sent.at < m.started)
 	if in, ok := msg.(raft.InstallSnapshot); ok && m.group != nil {
 		s := m.group.Status()
+		m.lastChunk = in.Offset+uint64(len(in.Data)) >= in.Size
 		c.w.reachIf(installStale, in.Term < s.Term)
 		c.w.reachIf(installOld, in.Term == s.Term && in.LastIncludedIndex <= s.CommitIndex)
 	}

@@ -38,7 +38,7 @@ func writesDisk(p host.Part) bool {
 func readsDisk(p host.Part) bool { return p == host.PartReader || p == host.PartSender }
 
 func (m *member) stuck(p host.Part) bool {
-	return m.w.now < m.stall.until && (writesDisk(p) || readsDisk(p) && !m.stall.reads)
+	return m.held[p] || m.w.now < m.stall.until && (writesDisk(p) || readsDisk(p) && !m.stall.reads)
 }
 
 // stallPoll is how often a part that waits for a stuck disk looks again.

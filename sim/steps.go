@@ -62,6 +62,8 @@ func (m *member) schedule(p host.Part, delay time.Duration) {
 		case !m.up || m.incarnation != incarnation:
 		case m.paused():
 			m.schedule(p, m.pausedUntil-m.w.now)
+		case m.held[p]:
+			m.schedule(p, stallPoll)
 		case m.stuck(p):
 			m.schedule(p, min(stallPoll, m.stall.until-m.w.now))
 		default:
@@ -97,8 +99,14 @@ func (m *member) step(p host.Part) {
 	m.w.rand = m.rand
 	defer func() { m.w.rand, m.part = was, host.PartCount }()
 	m.w.mix(uint64(m.id), uint64(p))
-	if p == host.PartReader {
+	switch p {
+	case host.PartReader:
 		m.w.report.Loads++
+		m.loadedFor = m.stepsShard + 1
+	case host.PartReceiver:
+		if m.loadsFirst(); !m.up || m.w.failure != nil {
+			return
+		}
 	}
 	m.part = p
 	if p == host.PartShard {
