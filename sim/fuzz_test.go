@@ -2,9 +2,10 @@ package sim
 
 import (
 	"encoding/binary"
-	"fmt"
 	"testing"
 	"time"
+
+	"github.com/balsa-raft/balsa/raft"
 )
 
 // FuzzSchedule searches schedules by what of the code they reach, beside random seeds: the bytes decide the seed, the members, what of the seed's decisions
@@ -18,7 +19,8 @@ func FuzzSchedule(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		o := schedule(b)
 		if _, err := Run(o); err != nil {
-			t.Fatalf("%v%s, added %+v", err, o.Flags("-"), o.added)
+			// Not made smaller here: this runs many times while Go looks for fewer bytes.
+			t.Fatalf("%v\nreplay: go test ./sim -run Seeds -seed=%d%s -v\nor:     balsa sim replay %d%s --small", err, o.Seed, o.Flags("-"), o.Seed, o.Flags("--"))
 		}
 	})
 }
@@ -30,7 +32,7 @@ const (
 
 // schedule makes a run of any bytes.
 func schedule(b []byte) Options {
-	o := Options{Seed: 1, Duration: scheduleSpan}
+	o, harms := Options{Seed: 1, Duration: scheduleSpan}, new(world).harmsThatCanBe()
 	if len(b) >= 3 {
 		o.Seed += uint64(binary.LittleEndian.Uint16(b))
 		o.Members = []int{0, 1, 3, 5}[b[2]%4]
@@ -39,8 +41,8 @@ func schedule(b []byte) Options {
 	for range scheduleMax {
 		switch {
 		case len(b) >= 3 && b[0] < 128:
-			at := scheduleSpan * time.Duration(b[1]) / 256
-			o.added, b = append(o.added, addedFault{at: at, kind: int(b[0]), victim: int(b[2])}), b[3:]
+			at := (scheduleSpan * time.Duration(b[1]) / 256).Round(time.Millisecond)
+			o.Add, b = append(o.Add, Added{Fault: harms[int(b[0])%len(harms)].fault, Member: 1 + raft.NodeID(b[2])%addedMemberMax, At: at}), b[3:]
 		case len(b) >= 2 && b[0] < 192:
 			o.Without.addDecision(Decision{Source: sourceNemesis, Number: 1 + int(b[1])})
 			b = b[2:]
@@ -59,7 +61,7 @@ func schedule(b []byte) Options {
 func TestSchedule(t *testing.T) {
 	b := []byte{9, 0, 2, 0, 50, 1, 3, 100, 0, 130, 1, 200, 2, 230, 3}
 	o := schedule(b)
-	if got, want := fmt.Sprintf("%s %+v", o.Flags("-"), o.added), " -members=3 -duration=15s -without=a3,f2,c0.4 [{at:2929687500 kind:0 victim:1} {at:5859375000 kind:3 victim:0}]"; got != want {
+	if got, want := o.Flags("-"), " -members=3 -duration=15s -without=a3,f2,c0.4 -add=power.n2@2.93s,partition.n1@5.859s"; got != want {
 		t.Errorf("the schedule is %s, want %s", got, want)
 	}
 	first, err := Run(o)
@@ -68,7 +70,7 @@ func TestSchedule(t *testing.T) {
 	}
 	again, _ := Run(schedule(b))
 	compareRuns(t, first, again)
-	o.added = nil
+	o.Add = nil
 	if other, _ := Run(o); other.Trace == first.Trace {
 		t.Error("the faults that are added change nothing")
 	}

@@ -54,7 +54,7 @@ type Machine[C, R any] struct {
 //	-sim.shrink=1m  how long to look for a smaller run that fails in the same way; 2s by default, 0 for not at all
 //
 // A failure begins with a summary on one screen, as docs/reading-a-failure.md explains it, of a smaller run if there is one, and a line that runs that again, with flags that leave
-// out what was not needed for it (-sim.members, -sim.duration, -sim.faults, -sim.without, -sim.only). The same seed is the same run, as long as machine and Command are not changed and depend on nothing but
+// out what was not needed for it (-sim.members, -sim.duration, -sim.faults, -sim.without, -sim.only, -sim.add). The same seed is the same run, as long as machine and Command are not changed and depend on nothing but
 // what they are given; one that does otherwise may pass sometimes, so that -sim.seed runs the seed up to ten times. A machine that has a method Close() error is closed
 // at the end of the run.
 //
@@ -91,6 +91,7 @@ var flags = func() *plan {
 	flag.DurationVar(&p.only.Duration, "sim.duration", 0, "with -sim.seed: so much time with faults")
 	flag.Func("sim.faults", "with -sim.seed: these faults", func(text string) (err error) { p.only.Faults, err = ParseFaults(text); return err })
 	flag.Func("sim.without", "with -sim.seed: without these decisions", func(text string) (err error) { p.only.Without, err = ParseDecisions(text); return err })
+	flag.Func("sim.add", "with -sim.seed: with these faults beside", func(text string) (err error) { p.only.Add, err = ParseAdded(text); return err })
 	flag.Func("sim.only", "with -sim.seed: with these decisions alone", func(text string) (err error) { p.only.Only, err = ParseDecisions(text); return err })
 	return p
 }()
@@ -144,6 +145,9 @@ func (p plan) on(o Options) Options {
 	}
 	if !p.only.Only.isEmpty() {
 		o.Only = p.only.Only
+	}
+	if len(p.only.Add) > 0 {
+		o.Add = p.only.Add
 	}
 	return o
 }

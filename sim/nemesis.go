@@ -192,29 +192,6 @@ func (w *world) harmsThatCanBe() []harm {
 	}
 }
 
-// addFaults makes things go wrong beside what the seed decides.
-func (w *world) addFaults(fs []addedFault) {
-	for i, f := range fs {
-		w.with(w.stream(ofAdded, uint64(i), 0), func() {
-			w.after(f.at, func() {
-				hs := w.harmsThatCanBe()
-				h, m := hs[f.kind%len(hs)], w.members[f.victim%len(w.members)]
-				if w.chaos {
-					w.report.Faults++
-					w.tell("an added fault, %v, on n%d", h.fault, m.id)
-					h.do(m)
-				}
-			})
-		})
-	}
-}
-
-// addedFault is one of those. Numbers are taken modulo what there is.
-type addedFault struct {
-	at           time.Duration
-	kind, victim int
-}
-
 // victim is the leader or anybody.
 func (w *world) victim() *member {
 	if w.rand.IntN(100) < w.knobs.onLeader {

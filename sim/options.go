@@ -23,6 +23,8 @@ type Options struct {
 	// numbers. The rest stays as it is.
 	Without Decisions
 	Only    Decisions
+	// Add is what goes wrong beside what the seed decides, and beside Faults, Without and Only.
+	Add []Added
 	// Story takes the run for people, when it has ended: a failure's summary, and a line for everything that happens, but for what is folded or left out
 	// because it says nothing new. All leaves nothing out. None by default.
 	Story io.Writer
@@ -30,7 +32,6 @@ type Options struct {
 	// Trace takes the run as data: see TraceHeader. None by default.
 	Trace io.Writer
 
-	added   []addedFault   // beside what the seed decides
 	decided func(Decision) // takes those that are not left out; may be nil
 	guests  guests         // of Test; nil: there are registers alone
 	hurry   bool           // the run ends when the faults do, and nothing is mended
@@ -52,7 +53,7 @@ func (o Options) Check() error {
 	if o.Only.faults != 0 || o.Only.calls || o.Only.simple != 0 || len(o.Only.mishaps) > 0 {
 		return fmt.Errorf("sim: Options.Only is %v: it can have decisions with numbers alone", o.Only)
 	}
-	return nil
+	return checkAdded(o.Add)
 }
 
 // Flags is what repeats the run: flags of go test ./sim -run Seeds with one dash, and of balsa sim replay with two, but for the seed.
@@ -79,6 +80,11 @@ func (o Options) Flags(dashes string) string {
 	add("workload", o.Workload)
 	add("without", o.Without.String())
 	add("only", o.Only.String())
+	var added []string
+	for _, a := range o.Add {
+		added = append(added, a.String())
+	}
+	add("add", strings.Join(added, ","))
 	return b.String()
 }
 

@@ -143,7 +143,7 @@ func (s *shrinker) take(t tried) {
 		o.Duration = v.At + 1
 	}
 	s.best, s.violation, s.decisions, s.faults = o, v, ds, r.faults
-	s.size = Size{Members: r.Members, Steps: r.Steps, Time: v.At}
+	s.size = Size{Members: r.Members, Steps: r.Steps, Time: v.At, Faults: len(o.Add)}
 	for _, d := range ds {
 		s.size.Messages += bit(d.ofMessage())
 		s.size.Faults += bit(d.Source < 0 && !d.ofMessage())
@@ -313,6 +313,11 @@ func (s *shrinker) firstMembers() int {
 }
 
 func (s *shrinker) withoutDecisions() {
+	drop(s.best.Add, func(some []Added) bool {
+		o := s.best
+		o.Add = slices.DeleteFunc(slices.Clone(o.Add), func(a Added) bool { return slices.Contains(some, a) })
+		return s.try(o)
+	})
 	of := func(d Decision) int { return bit(d.Source >= 0) + 2*bit(d.ofMessage()) }
 	for kind := range 3 {
 		ds := slices.DeleteFunc(slices.Clone(s.decisions), func(d Decision) bool { return of(d) != kind })

@@ -45,7 +45,7 @@ func (w *world) live() {
 		w.nemesis()
 	}
 	w.beginRot()
-	w.addFaults(w.options.added)
+	w.addFaults(w.options.Add)
 	w.drawPlot()
 	w.run(w.knobs.duration, nil)
 	if w.plot != nil {

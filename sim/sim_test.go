@@ -27,6 +27,7 @@ var (
 	withoutFlag  = flag.String("without", "", "with -seed: without these decisions")
 	allFlag      = flag.Bool("all", false, "with -seed and -v: the story leaves nothing out")
 	onlyFlag     = flag.String("only", "", "with -seed: with these decisions alone")
+	addFlag      = flag.String("add", "", "with -seed: with these faults beside what the seed decides")
 	shrinkFlag   = flag.Duration("shrink", 30*time.Second, "look so long for a smaller run that fails in the same way")
 
 	twiceFlag = flag.Bool("twice", false, "run each twice, and compare the traces")
@@ -46,10 +47,11 @@ func TestSeeds(t *testing.T) {
 			story = os.Stdout
 		}
 		o := Options{Seed: *seedFlag, Story: story, Members: *membersFlag, Workload: *workloadFlag, Duration: *durationFlag, All: *allFlag}
-		var errs [3]error
+		var errs [4]error
 		o.Faults, errs[0] = ParseFaults(*faultsFlag)
 		o.Without, errs[1] = ParseDecisions(*withoutFlag)
 		o.Only, errs[2] = ParseDecisions(*onlyFlag)
+		o.Add, errs[3] = ParseAdded(*addFlag)
 		if err := errors.Join(errs[:]...); err != nil {
 			t.Fatal(err)
 		}

@@ -28,6 +28,7 @@ type simOptions struct {
 	workload string
 	without  string
 	only     string
+	add      string
 	shrink   time.Duration
 	all      bool
 }
@@ -104,6 +105,7 @@ func (s *simOptions) addTo(f *pflag.FlagSet) {
 	f.StringVar(&s.workload, "workload", "", "what clients do: "+strings.Join(sim.Workloads, ", ")+" (default: as the seed decides)")
 	f.StringVar(&s.without, "without", "", "leave this out of what the seed decides: faults by name, loss.append (of messages of one kind), f3 or f3-9 (single faults), a3, c2, c2.5 (clients and single turns of theirs), calls; or what makes runs hard to read, as bursts or simple (the names are above)")
 	f.StringVar(&s.only, "only", "", "leave out all single faults and turns but these")
+	f.StringVar(&s.add, "add", "", "faults beside what the seed decides, as power.n2@2.5s,partition.n1@3s: what strikes whom and when; the others go on")
 	f.BoolVar(&s.all, "all", false, "the story leaves nothing out: also calls that are refused, one by one, and heartbeats that say nothing new")
 	f.DurationVar(&s.shrink, "shrink", 30*time.Second, "look so long for a smaller run that fails in the same way; 0: not at all")
 }
@@ -119,6 +121,9 @@ func (s *simOptions) options(seed uint64) (o sim.Options, err error) {
 	}
 	if o.Only, err = sim.ParseDecisions(s.only); err != nil {
 		return o, inputError("--only: %v", err)
+	}
+	if o.Add, err = sim.ParseAdded(s.add); err != nil {
+		return o, inputError("--add: %v", err)
 	}
 	if err := o.Check(); err != nil {
 		return o, inputError("%v", err)
@@ -214,7 +219,7 @@ func (a *app) runSim(ctx context.Context, s *simRuns) error {
 
 // plain reports whether the seeds decide everything: only then they can be expected to reach all.
 func (s *simOptions) plain() bool {
-	return s.members == 0 && s.duration == 0 && s.faults == "" && s.workload == "" && s.without == "" && s.only == ""
+	return s.members == 0 && s.duration == 0 && s.faults == "" && s.workload == "" && s.without == "" && s.only == "" && s.add == ""
 }
 
 // work runs one seed after the other. Runs share nothing: how many there are at the same time does not change any of them.
