@@ -20,7 +20,8 @@ func (h *Host) Admit(peer raft.NodeID, incarnation uint64) error {
 			continue
 		}
 		self, member := c.Member(h.config.ID)
-		takesPart := member && (self.Incarnation == h.identity.Incarnation || self.Incarnation == 0 && g.began)
+		// One that leaves counts votes until it knows that this is committed: it may be the only one that knows of it.
+		takesPart := member && (self.Incarnation == h.identity.Incarnation || self.Incarnation == 0 && g.began) || g.takesPart.Load()
 		if m.Incarnation != 0 && m.Incarnation != incarnation && takesPart {
 			return fmt.Errorf("the cluster knows member %x with another data folder than this one. A member that has lost its folder has forgotten "+
 				"what it acknowledged, and must not come back under its old id. Replace it by a new one: balsa members replace %x", uint64(peer), uint64(peer))

@@ -96,6 +96,7 @@ func TestAdmit(t *testing.T) {
 	}
 	// One that comes back by a log in which it was a member before, and the leader had another folder.
 	g := m.host.shard.groups[0]
+	g.takesPart.Store(false)
 	old := *g.configuration.Load()
 	old.Members = slices.Clone(old.Members)
 	old.Members[0].Incarnation = 0
@@ -105,6 +106,23 @@ func TestAdmit(t *testing.T) {
 		if err := m.host.Admit(2, known+1); (err == nil) == began {
 			t.Errorf("its folder is not written down, and it began with the cluster: %v; another folder: %v", began, err)
 		}
+	}
+}
+
+// TestAdmitByOneThatLeaves: who is none of the members any more stands for election, and counts votes, until it knows that this is committed. A folder that one of the others had
+// before it came back must not vote for it.
+func TestAdmitByOneThatLeaves(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	m, known := c.member(3), c.member(2).host.identity.Incarnation
+	without3(c, func() bool {
+		_, in := m.group.raft.Configuration().Member(3)
+		return !in
+	})
+	if err := m.host.Admit(2, known); err != nil {
+		t.Errorf("the folder that is known: %v", err)
+	}
+	if m.host.Admit(2, known+1) == nil {
+		t.Error("another folder is let in")
 	}
 }
 

@@ -60,6 +60,7 @@ type Group struct {
 	configuration  atomic.Pointer[raft.ConfigurationAt] // in force
 	leader         atomic.Uint64
 	term           atomic.Uint64
+	takesPart      atomic.Bool // see raft.TakesPart
 	statusMu       sync.Mutex
 	status         raft.Status
 	leaderChanges  uint64 // seen since start
@@ -107,6 +108,7 @@ func (g *Group) publish() {
 	g.leader.Store(uint64(s.Leader))
 	g.term.Store(uint64(s.Term))
 	g.rounds.Store(int32(len(g.readers.asked)))
+	g.takesPart.Store(g.raft.TakesPart())
 	g.statusMu.Lock()
 	defer g.statusMu.Unlock()
 	if s.Leader != g.status.Leader && s.Leader != 0 {

@@ -39,6 +39,10 @@ func (r *Raft) Leader() NodeID { return r.leader }
 // HearsLeader reports whether this server leads, or has heard a leader within the minimum election timeout.
 func (r *Raft) HearsLeader() bool { return r.hearsLeader() }
 
+// TakesPart reports whether this server may vote, and if it leads or stands for election others count for it: it is a member by the configuration in force, or by an
+// earlier one that may still be.
+func (r *Raft) TakesPart() bool { return r.mayVote() }
+
 // ElectionTicks is the election timeout, Config.ElectionTicks.
 func (r *Raft) ElectionTicks() int { return r.config.ElectionTicks }
 
