@@ -12,6 +12,7 @@ import (
 // this member does not know of it yet. As long as it is none itself with the folder that it has, because it is catching up, it takes anybody: it neither
 // votes nor counts votes, and by the old configurations on its way it would refuse a leader that had left, and has come back with another folder. It may be in
 // them itself, from before it came back: one that was not among the first members is none before its folder is written down (raft's isMe).
+// And if a leader is vouched for with another folder than the one that is known here, that one is let in, to lead: see vouch.
 func (h *Host) Admit(peer raft.NodeID, incarnation uint64) error {
 	for _, g := range h.shard.groups {
 		c := g.configuration.Load()
@@ -22,6 +23,7 @@ func (h *Host) Admit(peer raft.NodeID, incarnation uint64) error {
 		self, member := c.Member(h.config.ID)
 		// One that leaves counts votes until it knows that this is committed: it may be the only one that knows of it.
 		takesPart := member && (self.Incarnation == h.identity.Incarnation || self.Incarnation == 0 && g.began) || g.takesPart.Load()
+		m.Incarnation = g.vouch.folder(m)
 		if m.Incarnation != 0 && m.Incarnation != incarnation && takesPart {
 			return fmt.Errorf("the cluster knows member %x with another data folder than this one. A member that has lost its folder has forgotten "+
 				"what it acknowledged, and must not come back under its old id. Replace it by a new one: balsa members replace %x", uint64(peer), uint64(peer))

@@ -58,6 +58,7 @@ type Group struct {
 	readsAbandoned atomic.Int64                         // of them, since abandoned ones were last dropped
 	executed       atomic.Uint64                        // the last entry that the machine reflects; stored by the applier
 	configuration  atomic.Pointer[raft.ConfigurationAt] // in force
+	vouch          vouch
 	leader         atomic.Uint64
 	term           atomic.Uint64
 	takesPart      atomic.Bool // see raft.TakesPart
@@ -109,6 +110,7 @@ func (g *Group) publish() {
 	g.term.Store(uint64(s.Term))
 	g.rounds.Store(int32(len(g.readers.asked)))
 	g.takesPart.Store(g.raft.TakesPart())
+	g.vouch.end(s.CommitIndex)
 	g.statusMu.Lock()
 	defer g.statusMu.Unlock()
 	if s.Leader != g.status.Leader && s.Leader != 0 {

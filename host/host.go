@@ -238,6 +238,9 @@ func (h *Host) receive(g *Group, from raft.NodeID, m raft.Message) (idle bool) {
 	if h.config.Tracer != nil {
 		h.hopMessage(g.id, from, m, trace.Received, trace.Heard)
 	}
+	if g.leadsOnly(from) && !isLeaders(m) {
+		return false
+	}
 	switch m := m.(type) {
 	case raft.InstallSnapshot:
 		// The core gets it from the receiver, once it is whole.

@@ -284,6 +284,9 @@ func (s *Shard) carryOut(g *Group) {
 	if e.Stranger != 0 {
 		g.unknownTo(e.Stranger)
 	}
+	if e.Vouch.ID != 0 {
+		g.vouchedFor(e.Vouch)
+	}
 	for _, a := range e.Changes {
 		g.changeAnswered(a)
 	}

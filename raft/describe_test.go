@@ -44,6 +44,9 @@ func describeFields(m Message) string {
 		if m.Stranger {
 			s += ", to a stranger"
 		}
+		if m.Leader.ID != 0 {
+			s += fmt.Sprintf(", n%d leads with folder %d since configuration %d", m.Leader.ID, m.Leader.Incarnation, m.Leader.Index)
+		}
 		return s
 	case AppendEntries:
 		s := fmt.Sprintf("t%d after %s commit %d", m.Term, at(m.PrevLogIndex, m.PrevLogTerm), m.LeaderCommit)

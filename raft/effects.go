@@ -22,6 +22,8 @@ type Effects struct {
 	// Stranger is a member that says that this server is none, by a configuration that is not in its log; or zero. It was removed, and may have been
 	// added again since; or its log is empty because it has lost its disk. If no leader speaks to it, it waits in vain.
 	Stranger NodeID
+	// Vouch, if its ID is not zero, is with which data folder a voter knows its leader, by a committed configuration that is not in this server's log.
+	Vouch Vouch
 }
 
 // ChangeAnswer says that a change has begun, or with Err, a *ChangeError, that it has not. It may come twice.

@@ -95,8 +95,8 @@ func (r *Raft) onRequestVote(from NodeID, m RequestVote) {
 	if !m.Transfer && (m.Term > r.currentTerm && r.hearsLeader() || m.Term >= r.currentTerm && r.hasPromised()) {
 		// Not in the figure: a server that hears a current leader, or has given it its word, neither votes nor takes over the term (§4.2.3, §6.4.1).
 		r.eventIn(m.Term, EventVoteRefused, from, 0)
-		if reply := r.refusal(from, m); reply.Founded || reply.Stranger {
-			r.sendWhenTermDurable(from, reply) // it waits in vain
+		if reply := r.refusal(from, m); reply.Founded || reply.Stranger || reply.Leader.ID != 0 {
+			r.sendWhenTermDurable(from, reply) // it waits in vain, or for a leader that it refuses
 		}
 		return
 	}
@@ -148,6 +148,7 @@ func (r *Raft) onRequestVoteReply(from NodeID, m RequestVoteReply) {
 		r.updateTerm(m.Term)
 	}
 	r.hearFounded(from, m)
+	r.hearVouch(from, m.Leader)
 	wanted := r.role == Candidate && !m.PreVote || r.role == PreCandidate && m.PreVote
 	// A refused pre-vote carries the voter's own term, which does not tell for which candidacy it is.
 	late := m.Term != asked && (m.VoteGranted || !m.PreVote)

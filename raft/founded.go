@@ -19,6 +19,7 @@ func (r *Raft) refusal(from NodeID, m RequestVote) RequestVoteReply {
 	return RequestVoteReply{
 		Term: r.currentTerm, PreVote: m.PreVote,
 		Founded: r.comesTooLate(m.LastLogIndex), Stranger: r.isStranger(from, m.LastLogTerm, m.LastLogIndex),
+		Leader: r.vouch(m.LastLogTerm, m.LastLogIndex),
 	}
 }
 
@@ -31,8 +32,7 @@ func (r *Raft) isStranger(id NodeID, lastTerm Term, last Index) bool {
 			return false
 		}
 		if c.Index <= r.commitIndex {
-			committed, _ := r.log.term(r.commitIndex)
-			return c.Index > last || committed > lastTerm
+			return r.isBefore(c.Index, lastTerm, last)
 		}
 	}
 	return false

@@ -21,8 +21,9 @@ type RequestVoteReply struct {
 	Term        Term
 	VoteGranted bool
 	PreVote     bool
-	Founded     bool // to a candidate whose log is empty: the voter knows that something was committed. See founded.go
-	Stranger    bool // the candidate is no member by a committed configuration that its log does not have
+	Founded     bool  // to a candidate whose log is empty: the voter knows that something was committed. See founded.go
+	Stranger    bool  // the candidate is no member by a committed configuration that its log does not have
+	Leader      Vouch // with a refusal: the leader that the voter hears, if the candidate's log cannot tell it that one's data folder. See vouch.go
 }
 
 // AppendEntries is invoked by the leader to replicate entries, as heartbeat, and to confirm reads (§3.5, §6.4).

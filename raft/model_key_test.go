@@ -358,7 +358,9 @@ var notInMessageKey = map[string]string{
 	"RequestVote.CandidateID": "it is the sender: validate", "AppendEntries.LeaderID": "it is the sender: validate",
 	"InstallSnapshot.LeaderID": "it is the sender: validate", "InstallSnapshot.LastIncludedTerm": "of the snapshot",
 	"InstallSnapshot.Configuration": "of the snapshot", "InstallSnapshot.Size": "no model has a use for it",
-	"InstallSnapshot.Offset": "no model has a use for it", "InstallSnapshot.Data": "no model has a use for it",
+	"RequestVoteReply.Leader.ID": "no model has data folders", "RequestVoteReply.Leader.Incarnation": "no model has data folders",
+	"RequestVoteReply.Leader.Index": "no model has data folders",
+	"InstallSnapshot.Offset":        "no model has a use for it", "InstallSnapshot.Data": "no model has a use for it",
 }
 
 // TestKeyHasAllOfMessages fails when a message has got a new field that its key leaves out.

@@ -129,8 +129,11 @@ func (m RequestVote) validate(from NodeID) string {
 }
 
 func (m RequestVoteReply) validate() string {
-	if m.VoteGranted && (m.Founded || m.Stranger) {
+	if m.VoteGranted && (m.Founded || m.Stranger || m.Leader.ID != 0) {
 		return "its vote contradicts itself"
+	}
+	if v := m.Leader; v != (Vouch{}) && (v.ID == 0 || v.Incarnation == 0 || v.Index == 0) {
+		return "it vouches for nobody"
 	}
 	if m.PreVote && !m.VoteGranted {
 		return "" // from a server that has just got an empty disk, and is in no term yet

@@ -200,6 +200,7 @@ func (c *checker) sent(m *member, to raft.NodeID, msg raft.Message) {
 			c.keepsPromise(m, msg.Term, to, false)
 		case !msg.VoteGranted:
 			c.checkTerm(m, msg.Term, "a refused vote")
+			c.checkVouch(m, msg.Leader)
 		}
 	case raft.AppendEntries:
 		c.checkVote(m, msg.Term, m.id, "leads term")

@@ -60,6 +60,8 @@ const (
 	staleLease
 	votesAgain
 	oldRefused
+	leaderVouchedFor
+	leaderLetIn
 	keptBeyond
 	keptBehind
 	keptTorn
@@ -126,6 +128,8 @@ var stateNames = [states]string{
 	staleLease:        "a lease read that misses what came after a clock had jumped too far",
 	votesAgain:        "a vote of a member that was removed and has come back with an empty folder",
 	oldRefused:        "the folder of a member that was removed, refused because it has come back with another one",
+	leaderVouchedFor:  "a candidate told with which folder the leader is known",
+	leaderLetIn:       "a leader that came back with another folder, let in on a voter's word",
 	keptBeyond:        "a machine that has kept more than the newest snapshot has",
 	keptBehind:        "a machine that has kept less than the newest snapshot has",
 	keptTorn:          "a machine's own journal with a torn end",

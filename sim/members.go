@@ -250,6 +250,10 @@ func (n *network) admits(from, to *member, incarnation uint64) bool {
 		}
 		return false
 	}
+	cfg := to.group.Configuration()
+	known, _ := cfg.Member(from.id)
+	self, _ := cfg.Member(to.id)
+	n.w.reachIf(leaderLetIn, known.Incarnation != 0 && known.Incarnation != incarnation && self.Incarnation == to.identity.Incarnation && from == n.w.leader())
 	return !from.up || from.host.Admit(to.id, to.identity.Incarnation) == nil
 }
 
@@ -283,9 +287,29 @@ func (w *world) repairMembers() {
 	}
 }
 
-// isOutdated reports whether a member refuses the leader, because its own configuration, which is old, knows that one with another data folder.
+// isOutdated reports whether a member refuses the leader, because its own configuration, which is old, knows that one with another data folder, and nobody can tell it:
+// it asks nobody for a vote, or nobody whom it can ask is a member still.
 func (m *member) isOutdated(leader *member) bool {
-	return m.up && m != leader && m.host.Admit(leader.id, leader.identity.Incarnation) != nil
+	if !m.up || m == leader || m.host.Admit(leader.id, leader.identity.Incarnation) == nil {
+		return false
+	}
+	own, now := m.group.Configuration(), leader.group.Configuration()
+	return !own.IsVoter(m.id) || !slices.ContainsFunc(own.Members, func(o raft.Member) bool {
+		other := m.w.member(o.ID)
+		return other != m && other != leader && other.up && own.IsVoter(o.ID) && now.IsVoter(o.ID) && m.host.Admit(o.ID, other.identity.Incarnation) == nil
+	})
+}
+
+// checkVouch takes in what a member says of its leader's folder.
+func (c *checker) checkVouch(m *member, of raft.Vouch) {
+	if of == (raft.Vouch{}) {
+		return
+	}
+	at, cfg := c.committedConfiguration(of.Index)
+	if known, _ := cfg.Member(of.ID); of.Index > c.committedTo() || known.Incarnation != of.Incarnation {
+		c.w.fail("Vouch", "n%d says that n%d leads with folder %x by entry %d, and entry %d has it in %v", m.id, of.ID, of.Incarnation, of.Index, at, cfg)
+	}
+	c.w.reach(leaderVouchedFor)
 }
 
 // settleMembers lets the operator repair what is left of changes and losses, once everything else is mended.

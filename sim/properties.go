@@ -38,6 +38,7 @@ var properties = map[string]property{
 	"Rot":             {"Bytes that were synced and are others when they are read back are noticed: nobody goes on as if they were sound, and the error says what is damaged.", "PAR, FAST '18; packages wal and snapshot", aboutDisk},
 	"Machine Durable": {"A machine that keeps its state itself has it on disk before a snapshot of it counts.", "durable.go", aboutDisk},
 	"Identity":        {"A member is told to stop because its folder is another one, or because it was removed, only if that is so.", "host/identity.go", aboutMembers},
+	"Vouch":           {"A voter says with which folder it knows its leader only by what is committed.", "raft/vouch.go", aboutMembers},
 
 	// Members.
 	"Members":  {"Changes of the members follow one another: each is decided on what the last one made, and is done when it is committed.", "thesis §4.1, §4.3", aboutMembers},

@@ -34,6 +34,7 @@ const (
 	flagTransfer    byte = 1 << 2 // RequestVote
 	flagFounded     byte = 1 << 2 // RequestVoteReply
 	flagStranger    byte = 1 << 3 // RequestVoteReply
+	flagVouch       byte = 1 << 4 // RequestVoteReply: what is known of the leader follows the other fields
 	flagSuccess     byte = 1 << 0 // AppendEntriesReply
 	flagPromise     byte = 1 << 1 // AppendEntriesReply: a promise follows the other fields
 	flagLease       byte = 1 << 0 // ReadIndex
@@ -57,8 +58,12 @@ func AppendPacket(b []byte, p Packet) []byte {
 		return uvarints(b, uint64(m.Term), uint64(m.CandidateID), uint64(m.LastLogIndex), uint64(m.LastLogTerm))
 	case raft.RequestVoteReply:
 		b = head(b, kindRequestVoteReply, p.Group)
-		b = append(b, bit(m.VoteGranted, flagVoteGranted)|bit(m.PreVote, flagPreVote)|bit(m.Founded, flagFounded)|bit(m.Stranger, flagStranger))
-		return uvarints(b, uint64(m.Term))
+		b = append(b, bit(m.VoteGranted, flagVoteGranted)|bit(m.PreVote, flagPreVote)|bit(m.Founded, flagFounded)|bit(m.Stranger, flagStranger)|bit(m.Leader.ID != 0, flagVouch))
+		b = uvarints(b, uint64(m.Term))
+		if m.Leader.ID != 0 {
+			b = uvarints(b, uint64(m.Leader.ID), m.Leader.Incarnation, uint64(m.Leader.Index))
+		}
+		return b
 	case raft.AppendEntries:
 		mustFollow(m)
 		b = head(b, kindAppendEntries, p.Group)
@@ -300,14 +305,21 @@ func (r *reader) requestVote() raft.Message {
 }
 
 func (r *reader) requestVoteReply() raft.Message {
-	f := r.flags(flagPreVote | flagVoteGranted | flagFounded | flagStranger)
-	return raft.RequestVoteReply{
+	f := r.flags(flagPreVote | flagVoteGranted | flagFounded | flagStranger | flagVouch)
+	m := raft.RequestVoteReply{
 		PreVote:     f&flagPreVote != 0,
 		VoteGranted: f&flagVoteGranted != 0,
 		Founded:     f&flagFounded != 0,
 		Stranger:    f&flagStranger != 0,
 		Term:        r.term("term"),
 	}
+	if f&flagVouch != 0 {
+		m.Leader = raft.Vouch{ID: raft.NodeID(r.uint("leader id")), Incarnation: r.uint("incarnation"), Index: r.index("index")}
+		if r.err == nil && m.Leader.ID == 0 {
+			r.fail("vouches for nobody")
+		}
+	}
+	return m
 }
 
 func (r *reader) appendEntries() raft.Message {
