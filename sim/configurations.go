@@ -115,6 +115,46 @@ func (c *checker) configurationsSettled(at raft.Index) bool {
 	return true
 }
 
+// mayBeInForce are the configurations by which a leader may go on from here: the last that is committed, and what a log has behind it that also has the last committed
+// entry; and of each what it is to become. What others have is outdated: nobody can be elected with it.
+func (c *checker) mayBeInForce() (of []raft.Configuration) {
+	to := c.committedTo()
+	at, cfg := c.committedConfiguration(to)
+	of = appendWithTarget(of, cfg)
+	for _, m := range c.w.members {
+		if c.held(m, to).term != c.ghost(to).term {
+			continue
+		}
+		if i, cfg := c.configurationOnDisk(m); i > at {
+			of = appendWithTarget(of, cfg)
+		}
+		if m.up {
+			if cfg := m.group.Status().Configuration; cfg.Index > at {
+				of = appendWithTarget(of, cfg.Configuration)
+			}
+		}
+	}
+	return of
+}
+
+// appendWithTarget appends a configuration and, if it is pending, one of those that are to be the voters.
+func appendWithTarget(of []raft.Configuration, cfg raft.Configuration) []raft.Configuration {
+	of = append(of, cfg)
+	if cfg.AtRest() {
+		return of
+	}
+	var voters []raft.NodeID
+	for _, m := range cfg.Members {
+		if m.Target == raft.Voter {
+			voters = append(voters, m.ID)
+		}
+	}
+	if len(voters) == 0 {
+		return of
+	}
+	return append(of, raft.NewConfiguration(voters...))
+}
+
 func (c *checker) isMember(cfg raft.Configuration, id raft.NodeID) bool {
 	_, ok := cfg.Member(id)
 	return ok

@@ -85,6 +85,10 @@ const (
 	leadsStar
 	leadsAnyShape
 	resigns
+	leadsLongest
+	leadsOverOutdated
+	goesOnChanging
+	strangerIsTold
 	states
 )
 
@@ -153,6 +157,10 @@ var stateNames = [states]string{
 	leadsStar:         "a leader in a network that stays a star",
 	leadsAnyShape:     "a leader in a network in which directions of links stay cut",
 	resigns:           "a leader that resigns because it has no majority",
+	leadsLongest:      "a leader elected who alone has the log for it, and is heard late",
+	leadsOverOutdated: "a leader elected while messages of earlier terms arrive again and again",
+	goesOnChanging:    "a change of the members that goes on with the fewest servers that can",
+	strangerIsTold:    "a server with a long log that is told that it was removed while it was away",
 }
 
 // activity is what can be going on at a member.

@@ -45,13 +45,16 @@ func (w *world) harmMembers(m *member) {
 }
 
 // wish asks m for members, of those that it knows of.
-func (m *member) wish(want []raft.Member, force bool) {
+func (m *member) wish(want []raft.Member, force bool) { m.wishFor(want, force, 500) }
+
+// wishFor is wish for a change that is made a member at a time in so many of 1000 cases.
+func (m *member) wishFor(want []raft.Member, force bool, apart int) {
 	id, base := m.w.rand.Uint64()|1, m.group.Status().Configuration.Change
 	m.w.checker.configurations.bases[id] = base
 	if base == 0 {
 		base = host.FirstBase
 	}
-	ch := &wish{id: id, want: want, MembersChange: m.group.ChangeMembers(raft.Change{ID: id, Base: base, Members: want, Force: force, Apart: m.w.chance(500), Ready: m.w.chaos && m.w.chance(100)})}
+	ch := &wish{id: id, want: want, MembersChange: m.group.ChangeMembers(raft.Change{ID: id, Base: base, Members: want, Force: force, Apart: m.w.chance(apart), Ready: m.w.chaos && m.w.chance(100)})}
 	m.w.report.Changes++
 	m.w.strikes(FaultMembers, m)
 	m.tell("is asked for the members %v", describeMembers(want))

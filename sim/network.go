@@ -17,6 +17,7 @@ type network struct {
 	sent          [][]packet  // to, the last ones of all senders
 	acks          [][]packet  // to, the last acknowledgements in its leadership
 	refusals      [][]refusal // to, those that wait for their moment
+	outdated      []outdated  // to
 	losesForwards bool        // some of them, for as long as this is set
 	parted        [][2]*member
 	chunk         *lostChunk // one that is to be lost; nil: none
@@ -53,7 +54,7 @@ type link struct {
 }
 
 func newNetwork(w *world) *network {
-	n := &network{w: w, links: make([][]link, len(w.members)), sent: make([][]packet, len(w.members)), acks: make([][]packet, len(w.members)), refusals: make([][]refusal, len(w.members))}
+	n := &network{w: w, links: make([][]link, len(w.members)), sent: make([][]packet, len(w.members)), acks: make([][]packet, len(w.members)), refusals: make([][]refusal, len(w.members)), outdated: make([]outdated, len(w.members))}
 	for i := range n.links {
 		n.links[i] = make([]link, len(w.members))
 		for to := range n.links[i] {
@@ -137,6 +138,7 @@ func (n *network) remember(from *member, to raft.NodeID, b []byte, what wire.Pac
 	p := n.packetOf(from, b)
 	*sent = append(*sent, p)
 	n.rememberAck(to, p, what)
+	n.rememberOutdated(to, p, what.Message)
 }
 
 // echo delivers some of the last packets to a member once more, perhaps to its next incarnation.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/snapshot"
 	"github.com/balsa-raft/balsa/vfs/memfs"
 	"github.com/balsa-raft/balsa/wal"
@@ -256,9 +257,21 @@ func (w *world) mendRot() {
 	}
 }
 
-// isRuined reports whether more was damaged than a majority of the voters can do without.
+// isRuined reports whether more was damaged than a majority of the voters can do without: because that has no bound in this run, or because the members have become fewer since.
 func (w *world) isRuined() bool {
-	return w.knobs.ruin && slices.ContainsFunc(w.members, func(m *member) bool { return m.disk.rotten })
+	return w.knobs.ruin && slices.ContainsFunc(w.members, func(m *member) bool { return m.disk.rotten }) || !w.soundSuffice()
+}
+
+// soundSuffice reports whether those whose folders are neither lost nor damaged are a majority by each configuration that may be in force: the last that is committed, those
+// behind it in a log that has it, and what these are to become. One voter of three may have rot, and then two of the others be the voters with it, because a change was
+// under way: nobody can go on without the one.
+func (w *world) soundSuffice() bool {
+	lost := w.lost()
+	if len(lost) == 0 {
+		return true
+	}
+	sound := func(id raft.NodeID) bool { return !slices.Contains(lost, id) }
+	return !slices.ContainsFunc(w.checker.mayBeInForce(), func(cfg raft.Configuration) bool { return !enough(cfg, sound) })
 }
 
 // endRuined looks at what is left: all who can be started are, and nobody may lie. Nothing is demanded to go on.

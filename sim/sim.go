@@ -90,6 +90,7 @@ func (w *world) live() {
 	w.perhaps(200, w.voters, 3, w.demandComeback)
 	w.perhaps(400, w.voters, 2, w.demandStays)
 	w.perhaps(200, w.voters, 2, w.demandResigns)
+	w.demandLasting()
 	if w.failure == nil {
 		w.demandPeace()
 	}

@@ -15,6 +15,7 @@ const (
 	ofAdded
 	ofDisks
 	ofFrames
+	ofLasting
 )
 
 // stream is the source of one purpose and two numbers: the same in every run of the seed.
