@@ -41,6 +41,7 @@ const (
 	installOverTail
 	installOverSaves
 	installOverLoad
+	readInAnother
 	streamResumed
 	figureC
 	figureD
@@ -113,6 +114,7 @@ var stateNames = [states]string{
 	installOverTail:   "a snapshot in place of a log that goes on behind it",
 	installOverSaves:  "a snapshot in place of entries that the disk has not yet said to have",
 	installOverLoad:   "a snapshot in place of entries that have just been read to be executed",
+	readInAnother:     "entries that were read in one leadership, and come to the core in another",
 	streamResumed:     "a snapshot stream taken up again",
 	figureC:           "figure 3.7 c: an entry of an earlier term on a majority, which does not make it committed",
 	figureD:           "figure 3.7 d: an entry of an earlier term superseded that a majority had",

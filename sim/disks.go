@@ -38,6 +38,7 @@ func (w *world) harmRead(m *member) {
 
 // read sees every operation on the disk that changes nothing.
 func (m *member) read(op memfs.Op, name string) error {
+	m.reads(op, name)
 	if m.readStrike == 0 || op == memfs.OpLock {
 		return nil
 	}

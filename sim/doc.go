@@ -33,6 +33,7 @@
 //	snapshots what the checker knows of compaction and snapshots
 //	compaction  what is demanded of it, and of snapshots' streams, in a mended cluster
 //	overtaken  snapshots that come while their member is in the middle of something with its log
+//	slowread  reads of the log that take longer than their leader leads
 //	transfer  an operator's calls to hand the lead over
 //	stall     disks that are stuck, and what leaders do then
 //	reads     of all levels, on members in any state

@@ -55,6 +55,7 @@ type member struct {
 	strike      *strike
 	fails       bool       // the operation that begins does
 	readStrike  int        // reads of the disk until one fails; zero: none does
+	slowRead    func()     // what happens during the next read of the log for another member; may be nil
 	diskFailed  bool       // an operation of this incarnation was made to fail
 	stopped     bool       // it has stopped by itself and will be restarted
 	local       raft.Index // what the last local read of this incarnation has reflected

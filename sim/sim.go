@@ -87,6 +87,7 @@ func (w *world) live() {
 		w.perhaps(150, w.voters, 3, w.demandStream)
 		w.perhaps(200, w.voters, 3, w.demandOvertaken)
 	}
+	w.perhaps(100, w.voters, 3, w.demandSlowRead)
 	w.perhaps(200, w.voters, 3, w.demandComeback)
 	w.perhaps(400, w.voters, 2, w.demandStays)
 	w.perhaps(200, w.voters, 2, w.demandResigns)
