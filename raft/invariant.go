@@ -54,6 +54,10 @@ func (r *Raft) checkLeader() {
 		must.Be2(p.matchIndex < p.nextIndex, "matchIndex %d is below nextIndex %d", p.matchIndex, p.nextIndex)
 		must.Be2(p.nextIndex <= r.log.last+1, "nextIndex %d is not beyond the log's end %d", p.nextIndex, r.log.last)
 		must.Be2((len(p.inflight) == 0) == (p.inflightBytes == 0), "%d requests in flight are %d bytes", len(p.inflight), p.inflightBytes)
+		if n := len(p.inflight); n > 1 {
+			must.Be2(p.inflightBytes-p.inflight[n-1].bytes < r.config.InflightBytesMax, "the window of %d bytes had room for one more request: %d are in flight",
+				r.config.InflightBytesMax, p.inflightBytes)
+		}
 	}
 	n, _ := r.members.quorum.index(r.scratch, r.reached)
 	must.Be2(n <= r.commitIndex || !r.log.has(r.currentTerm, n), "advanceCommitIndex is called everywhere it needs to be: %d <= %d", n, r.commitIndex)

@@ -41,6 +41,7 @@ type checker struct {
 	puts    []put               // in the order of the log, if there are guests
 
 	configurations configurations
+	reference      reference
 }
 
 type leadership struct {
@@ -95,6 +96,7 @@ func newChecker(w *world) *checker {
 		sizes:     make(map[streamed]uint64),
 
 		configurations: newConfigurations(w.knobs.raft.Configuration),
+		reference:      reference{entries: make(map[place]logEntry), not: make(map[raft.Index]verdict)},
 	}
 }
 
@@ -254,7 +256,10 @@ func (c *checker) appended(m *member, msg *raft.AppendEntries) {
 // see takes in an entry wherever it is: if two logs contain an entry with the same index and term, then the logs are identical up to it.
 func (c *checker) see(m *member, e *raft.Entry, previous raft.Term) {
 	at, is := place{e.Index, e.Term}, linked{sumOf(e).sum, previous}
-	if was, ok := c.entries[at]; ok && was != is {
+	switch was, ok := c.entries[at]; {
+	case !ok:
+		c.reference.saw(e)
+	case was != is:
 		c.mismatch(m, at, is, was)
 	}
 	c.entries[at] = is
@@ -360,6 +365,7 @@ func (c *checker) commits(m *member, term raft.Term, last raft.Index) {
 			return
 		}
 		c.committed = append(c.committed, committed{term: log[i], in: term, at: c.w.now})
+		c.reference.commit(place{i, log[i]})
 		if cfg, ok := c.configurations.at[place{i, log[i]}]; ok {
 			c.committedChange(cfg)
 			c.coverConfiguration(cfg, m.id)
@@ -401,6 +407,7 @@ func (c *checker) applied(r *register, previous raft.Index, e *host.Entry, value
 		c.w.fail("State Machine Safety", "n%d is in another state after entry %d than others were", m.id, e.Index)
 	case !known.executed:
 		known.executed, known.state = true, r.state
+		c.executes(m, e.Index)
 		c.executed(e.Index, value)
 	}
 }

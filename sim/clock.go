@@ -101,3 +101,17 @@ func (w *world) harmClock(m *member) {
 		m.tell("has a clock that goes at %d of 1000", m.rate)
 	}
 }
+
+// wallClock is what the computer's clock shows at a start, in nanoseconds. It has moved on since the last one, or was set back by hours.
+func (m *member) wallClock() uint64 {
+	const begin = uint64(1000 * time.Hour)
+	t := begin + uint64(m.w.now) + uint64(m.incarnation)
+	if m.w.knobs.setBack {
+		m.w.with(m.w.stream(ofWallClock, uint64(m.id), uint64(m.incarnation)), func() {
+			if m.w.chance(500) {
+				t -= uint64(between(m.w.rand, 0, 100*time.Hour))
+			}
+		})
+	}
+	return t
+}

@@ -26,6 +26,7 @@ func (k *knobs) drawDisks(o Options) {
 		}
 	}
 	k.ruin = r.IntN(8) == 0
+	k.setBack = r.IntN(4) == 0
 }
 
 // harmRead fails one of the next reads of a member's disk; perhaps at a start.

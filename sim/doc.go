@@ -46,6 +46,7 @@
 //	refusals  those of a term that is over, at the worst moment
 //	usurp     leaders that are kept from learning that they lead no longer
 //	checker   what is known of the whole cluster, and the properties that no member can check alone
+//	reference which commands machines are to execute, by the log alone
 //	guest     an embedder's machines, each in the register of its member
 //	trial     how they are to answer, and whether they do
 //	last      what shows only when nothing happens any more

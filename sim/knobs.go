@@ -33,8 +33,9 @@ type knobs struct {
 	burstMax   int           // writes that a client hands in at once
 	valueBytes int           // of padding, at most
 
-	ruin  bool // rot may damage more members than the cluster can do without
-	keeps bool // machines keep their state on disk by themselves
+	ruin    bool // rot may damage more members than the cluster can do without
+	setBack bool // wall clocks may show less at a start than at the one before
+	keeps   bool // machines keep their state on disk by themselves
 
 	patrons  int // clients with sessions
 	sessions host.SessionLimits
@@ -175,9 +176,8 @@ func (k *knobs) host(m *member) host.Config {
 	return host.Config{
 		Promise: promise, Lease: lease,
 		FS: m.disk.fs, Dir: dataDir, ID: m.id, ClusterID: clusterID,
-		Rand: rand.New(rand.NewPCG(m.w.rand.Uint64(), m.w.rand.Uint64())),
-		// The wall clock in nanoseconds, which has moved on since the last start.
-		Epoch: uint64(m.w.now) + uint64(m.incarnation),
+		Rand:  rand.New(rand.NewPCG(m.w.rand.Uint64(), m.w.rand.Uint64())),
+		Epoch: m.wallClock(),
 		Tick:  tick, PendingBytesMax: k.pendingBytes, Compaction: k.compaction, Log: wal.Options{SegmentBytes: k.segmentBytes, SparesMax: k.spareSegments}, Logger: newLogger(m), Observer: m,
 	}
 }
@@ -197,10 +197,10 @@ func (k *knobs) heartbeatTicks() int { return max(1, k.raft.ElectionTicks/10) }
 
 func (k *knobs) String() string {
 	c := k.raft
-	return fmt.Sprintf("members %d and %d spare, %v, faults %v every %v (%d%% on the leader), clocks off by %d of 1000; "+
+	return fmt.Sprintf("members %d and %d spare, %v, faults %v every %v (%d%% on the leader), clocks off by %d of 1000, set back: %v; "+
 		"election %d ticks, append %d, inflight %d, uncommitted %d, apply %d, cache %d, segment %d, %d spares, pending %d bytes; compaction %+v, padding %d; "+
 		"machines that keep their state: %v; leases %+v; clients %d, keys %d, think %v, %d%% to leaders, reads %d%%, burst %d, value %d bytes; latency %v, late by %v, of 1000 messages %v, of 1000 copies %d late",
-		k.members, k.spares, k.duration, k.faults, k.faultEvery, k.onLeader, k.drift,
+		k.members, k.spares, k.duration, k.faults, k.faultEvery, k.onLeader, k.drift, k.setBack,
 		c.ElectionTicks, c.AppendBytesMax, c.InflightBytesMax, c.UncommittedBytesMax, c.ApplyBytesMax, c.CacheBytesMax,
 		k.segmentBytes, k.spareSegments, k.pendingBytes, k.compaction, k.padding, k.keeps, k.leases, k.clients, k.keys, k.think, k.toLeaders, k.readPart, k.burstMax, k.valueBytes,
 		k.latency, k.lateMax, k.kinds, k.lateCopies)

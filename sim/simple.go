@@ -36,7 +36,7 @@ var simples = []struct {
 		}
 	}},
 	{"spares", "there are no servers but the members", func(k *knobs) { k.spares = 0 }},
-	{"drift", "all clocks go equally fast", func(k *knobs) { k.drift = 0 }},
+	{"drift", "all clocks go equally fast, and are not set back", func(k *knobs) { k.drift, k.setBack = 0, false }},
 }
 
 func (k *knobs) withoutLimits() {

@@ -152,6 +152,7 @@ func (w *world) demandHandover() {
 	before := w.latestTerm()
 	deposed := func() bool { l := w.leader(); return l != nil && l != old }
 	w.stuckShortly(old, at)
+	w.othersStuck(old, voters)
 	start := w.now
 	old.stuckForGood()
 	w.probe(at, false, deposed, func() {}) // without work nobody notices
@@ -182,6 +183,26 @@ func (w *world) stuckShortly(leader, at *member) {
 	w.run(leader.stall.until+w.knobs.electionTimeout(), nil)
 	if w.failure == nil && w.latestTerm() != before {
 		w.fail("Liveness", "n%d's disk was stuck for less than an election timeout, and it leads no longer: %v", leader.id, leader)
+	}
+}
+
+// othersStuck checks that a leader stays while the disks of all others are stuck, for longer than an election takes: they hear it, answer that they do, and nobody
+// would do better. One of them has a save under way that does not end.
+func (w *world) othersStuck(leader *member, voters []*member) {
+	if w.failure != nil {
+		return
+	}
+	before := w.latestTerm()
+	for _, m := range voters {
+		if m != leader {
+			m.stall.until, m.stall.reads = w.now+4*w.knobs.electionTimeout(), false
+			m.tell("has a disk that is stuck until %v", m.stall.until)
+		}
+	}
+	w.probe(leader, false, func() bool { return w.latestTerm() != before }, func() {})
+	w.run(w.now+5*w.knobs.electionTimeout(), nil)
+	if w.failure == nil && w.latestTerm() != before {
+		w.fail("Liveness", "all disks but n%d's were stuck, nothing else was wrong, and it leads no longer: %v", leader.id, leader)
 	}
 }
 

@@ -16,6 +16,7 @@ const (
 	ofDisks
 	ofFrames
 	ofLasting
+	ofWallClock
 )
 
 // stream is the source of one purpose and two numbers: the same in every run of the seed.
