@@ -371,6 +371,7 @@ func (c *checker) commits(m *member, term raft.Term, last raft.Index) {
 			c.coverConfiguration(cfg, m.id)
 		}
 	}
+	c.w.committedWithout(m, term)
 	c.w.reachIf(figureE, log[last] == term && c.ghost(before).term < term)
 	if log[last] != term {
 		c.w.fail("Committed Is Durable", "n%d leads term %d and commits entry %d of term %d by counting replicas", m.id, term, last, log[last])

@@ -90,6 +90,12 @@ const (
 	leadsOverOutdated
 	goesOnChanging
 	strangerIsTold
+	sieged
+	leaseOutlived
+	oversleeps
+	standsLate
+	promisesLess
+	jumpsWithin
 	states
 )
 
@@ -163,6 +169,12 @@ var stateNames = [states]string{
 	leadsOverOutdated: "a leader elected while messages of earlier terms arrive again and again",
 	goesOnChanging:    "a change of the members that goes on with the fewest servers that can",
 	strangerIsTold:    "a server with a long log that is told that it was removed while it was away",
+	sieged:            "a leader besieged for its lease",
+	leaseOutlived:     "a leader that is asked under a lease just when others have committed without it",
+	oversleeps:        "a leader whose machine wakes up just when others have committed without it",
+	standsLate:        "a request to stand for election that comes when its sender has given up",
+	promisesLess:      "a leader besieged, and voters that have promised less than it counts on",
+	jumpsWithin:       "a clock that jumps as far as leases bear",
 }
 
 // activity is what can be going on at a member.

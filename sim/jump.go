@@ -42,23 +42,56 @@ func (k *knobs) promiseLasts() (longest, shortest time.Duration) {
 	return longest, shortest
 }
 
-// jumpWithin makes the clock jump as far as it may for the leases.
+// jumpWithin makes the clock jump as far as it may for the leases, in a while.
 func (m *member) jumpWithin() {
-	_, span := m.w.knobs.promiseLasts()
-	if !m.up || m.asleep || span == 0 || m.w.now < m.rateHeld {
+	span := m.goSlowly(0)
+	if span == 0 {
 		return
 	}
-	drift := m.w.knobs.drift
-	m.setRate(1000 - drift)
-	m.rateHeld = m.w.now + 2*span + 1
-	by := span * 2 * time.Duration(drift) / 1000
-	m.tell("has a clock that goes at %d of 1000, and will jump by %v", m.rate, by)
 	incarnation := m.incarnation
 	m.w.after(span, func() {
 		if m.w.chaos && m.up && m.incarnation == incarnation && !m.asleep {
-			m.jumpBy(by)
+			m.jumpAsFarAsMay()
 		}
 	})
+}
+
+// goSlowly makes the clock go as slow as it may, so that it may jump once after the time that it returns, or some more; zero: it cannot be made so.
+func (m *member) goSlowly(more time.Duration) (span time.Duration) {
+	w := m.w
+	span, _ = w.knobs.promiseLasts()
+	if !m.up || m.asleep || span == 0 || w.now < m.rateHeld {
+		return 0
+	}
+	m.setRate(1000 - w.knobs.drift)
+	m.rateHeld = w.now + 2*span + more + 1
+	m.mayJump = w.now + span
+	m.tell("has a clock that goes at %d of 1000, and may jump", m.rate)
+	return span
+}
+
+// holdClocks has all clocks but one go as slow as they may, and returns when they may jump.
+func (w *world) holdClocks(but *member) (span time.Duration) {
+	for _, o := range w.members {
+		if o != but {
+			span = max(span, o.goSlowly(8*w.knobs.heartbeat()))
+		}
+	}
+	return span
+}
+
+// jumpAsFarAsMay makes the clock jump, if it has gone slow for long enough and goes on so for as long: so far that a promise which is given just before ends no sooner than by a clock that goes as
+// fast as it may. In what is left of the promise's time, P - by at the slowest, a lease of P*(1-d)/(1+d) at the slowest has ended.
+func (m *member) jumpAsFarAsMay() {
+	longest, shortest := m.w.knobs.promiseLasts()
+	if m.mayJump == 0 || m.w.now < m.mayJump || m.w.now+longest > m.rateHeld || m.asleep {
+		return
+	}
+	m.mayJump = 0
+	drift := time.Duration(m.w.knobs.drift)
+	promise := shortest * (1000 - drift) / 1000
+	m.w.reach(jumpsWithin)
+	m.jumpBy(promise * 2 * drift / (1000 + drift))
 }
 
 // jump makes the clock jump farther than it may.

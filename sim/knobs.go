@@ -173,6 +173,7 @@ const clusterID = 0xba15a
 // host is the configuration of one incarnation of a member.
 func (k *knobs) host(m *member) host.Config {
 	promise, lease := k.promises(m.w.rand)
+	m.promise = promise
 	return host.Config{
 		Promise: promise, Lease: lease,
 		FS: m.disk.fs, Dir: dataDir, ID: m.id, ClusterID: clusterID,

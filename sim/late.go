@@ -17,6 +17,11 @@ func (n *network) comesLate(from *member, to raft.NodeID, b []byte) bool {
 		return false
 	}
 	n.keepsBackUntil = 0
+	if n.keepsBackExactly {
+		n.keepsBackExactly = false
+		n.keepBack(from, to, b)
+		return true
+	}
 	patience := time.Duration(w.knobs.raft.ElectionTicks) * tick * 1000 / time.Duration(from.rate)
 	delay := patience + between(w.rand, 0, patience/2)
 	if w.chance(500) { // nothing is written meanwhile that would show the target's log to be too short
@@ -43,13 +48,48 @@ func (n *network) comesLate(from *member, to raft.NodeID, b []byte) bool {
 func (w *world) handLate(m *member) {
 	w.network.mend()
 	w.recordLinks()
+	w.handTo(m, false)
+}
+
+// handTo is handLate; exactly says that the other one hears of it just when m has given up.
+func (w *world) handTo(m *member, exactly bool) {
 	cfg := m.group.Status().Configuration
 	for _, i := range w.rand.Perm(len(w.members)) {
 		if o := w.members[i]; o != m && o.up && !o.paused() && cfg.IsVoter(o.id) {
 			w.network.keepsBackUntil = w.now + w.knobs.electionTimeout()
+			w.network.keepsBackExactly = exactly
 			m.transfer(o.id)
 			return
 		}
+	}
+}
+
+// keepBack keeps a request to stand for election back until its sender has given up.
+func (n *network) keepBack(from *member, to raft.NodeID, b []byte) {
+	w, p, incarnation := n.w, n.packetOf(from, b), from.incarnation
+	w.tell("n%d is asked to stand for election, and hears of it when n%d has given up", to, from.id)
+	n.keptBack = func(m *member) {
+		if m != from || !m.up || m.incarnation != incarnation {
+			return
+		}
+		w.reach(standsLate)
+		w.clients.quietUntil = max(w.clients.quietUntil, w.now+2*latencySiege)
+		w.after(between(w.rand, 0, latencySiege), func() {
+			if w.chaos {
+				n.arrive(p, to)
+				n.deafen(m)
+				n.quickUntil = w.now + w.siegeLasts()
+				w.mendAfter(w.siegeLasts())
+			}
+		})
+	}
+}
+
+// gaveUp takes in that a leader has given up to hand over.
+func (n *network) gaveUp(m *member) {
+	if deliver := n.keptBack; deliver != nil && n.w.chaos {
+		n.keptBack = nil
+		n.w.apart(func() { deliver(m) })
 	}
 }
 

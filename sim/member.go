@@ -65,6 +65,7 @@ type member struct {
 	ticks       uint64 // of this incarnation
 	handovers   []*handover
 	progress
+	besieged
 	wishes []*wish
 }
 
@@ -127,6 +128,7 @@ func (m *member) begin() {
 	m.startClock()
 	m.ticks, m.handovers, m.wishes, m.stall = 0, nil, nil, stall{}
 	m.local, m.stepsShard, m.progress = 0, 0, progress{}
+	m.besieged = besieged{}
 	m.due, m.held, m.nested = [host.PartCount]bool{}, [host.PartCount]bool{}, false
 	m.disk.fs.SetHook(m.hook)
 	m.w.report.Starts++

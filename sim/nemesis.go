@@ -146,7 +146,7 @@ func (w *world) decideHarm(d Decision, m *member) {
 	if m == nil {
 		m = w.victim()
 	}
-	if !w.knobs.faults.has(h.fault) || w.leavesOut(d) {
+	if !w.knobs.faults.has(h.fault) || w.leavesOut(d) || w.now < w.undisturbedUntil {
 		return
 	}
 	w.tell("fault %v, %v, on n%d", d, h.fault, m.id)

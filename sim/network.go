@@ -26,7 +26,10 @@ type network struct {
 	changesFrom time.Duration // who was asked before to change the members does not hear of it any more
 	cuts        int           // how often links were cut: what is to be mended later may have been cut again
 
-	keepsBackUntil time.Duration // a request to stand for election that is sent before is kept back
+	keepsBackUntil   time.Duration // a request to stand for election that is sent before is kept back
+	keepsBackExactly bool          // until its sender gives up
+	quickUntil       time.Duration // nothing is lost or late by chance
+	keptBack         func(*member) // delivers what is kept back until its sender gives up to hand over; may be nil
 }
 
 // packet is one that was sent.
@@ -89,7 +92,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	w.rand = w.stream(ofLink, uint64(from.id)<<16|uint64(to), uint64(l.sent[kind])<<8|uint64(kind+1))
 	defer func() { w.rand = was }()
 	mishap, faults := w.knobs.kinds[kind], w.knobs.faults
-	if !w.chaos {
+	if !w.chaos || w.now < n.quickUntil {
 		faults = 0
 	}
 	// Drawn whether or not there is such a fault: what follows is the same without it.
@@ -199,6 +202,9 @@ func (n *network) carry(from, to raft.NodeID, b []byte, late bool) {
 	latency := w.knobs.latency
 	if !w.chaos {
 		latency = min(latency, latencyCalm)
+	}
+	if w.now < n.quickUntil {
+		latency = min(latency, latencySiege)
 	}
 	delay := between(w.rand, latency/10, latency)
 	if w.now < l.slowUntil {

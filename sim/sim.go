@@ -43,6 +43,7 @@ func (w *world) live() {
 	w.clients.start()
 	if w.knobs.faults != FaultNone {
 		w.nemesis()
+		w.sieges()
 	}
 	w.beginRot()
 	w.addFaults(w.options.Add)

@@ -17,6 +17,7 @@ const (
 	ofFrames
 	ofLasting
 	ofWallClock
+	ofSieges
 )
 
 // stream is the source of one purpose and two numbers: the same in every run of the seed.

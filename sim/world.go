@@ -25,6 +25,8 @@ type world struct {
 	plot     *plot // nil: there is none
 	failure  *Violation
 
+	undisturbedUntil time.Duration // no other fault strikes before
+
 	members []*member
 	network *network
 	clients *clients
