@@ -88,7 +88,7 @@ func (w *world) demandMembers(want func([]raft.Member) []raft.Member) {
 		s := leader.group.Status()
 		return s.Configuration.AtRest() && s.Configuration.Index <= s.CommitIndex && describeMembers(s.Configuration.Members) == wanted
 	}
-	for end := w.now + recoveryMax; w.failure == nil; {
+	for end := w.now + w.patience(); w.failure == nil; {
 		if leader := w.leader(); leader != nil && len(leader.wishes) == 0 {
 			to := want(leader.wants())
 			slices.SortFunc(to, func(a, b raft.Member) int { return cmp.Compare(a.ID, b.ID) })
@@ -154,7 +154,7 @@ func (w *world) demandGone() {
 		}
 		return nil
 	}
-	w.run(w.now+recoveryMax, func() bool { return left() == nil })
+	w.run(w.now+w.patience(), func() bool { return left() == nil })
 	if m := left(); w.failure == nil && m != nil {
 		w.fail("Liveness", "everything is mended for %v, and n%d is no member and does not know it: %v", recoveryMax, m.id, m)
 	}

@@ -82,7 +82,7 @@ func (w *world) writeUntil(m *member, bytesMax int64, done func() bool) bool {
 	for range atOnce {
 		next()
 	}
-	w.run(w.now+recoveryMax, func() bool { return waiting == 0 && enough() })
+	w.run(w.now+w.patience(), func() bool { return waiting == 0 && enough() })
 	// Whether a snapshot is due is looked at when something is executed, and while one is slowly written none is: the next command brings the next one.
 	for range 6 {
 		if w.run(w.now+10*time.Second, done); done() || w.failure != nil || !m.up {
@@ -153,7 +153,7 @@ func (w *world) demandStream() {
 	l := &lostChunk{to: at, in: pick(w.rand, 1, 1+w.rand.IntN(4), 1+w.rand.IntN(20))}
 	w.network.chunk = l
 	at.restart()
-	w.run(w.now+recoveryMax, func() bool { return w.converged() == "" })
+	w.run(w.now+w.patience(), func() bool { return w.converged() == "" })
 	w.network.chunk = nil
 	// By the leader's clock. A chunk may have to wait for the rate, and a snapshot may give way to another.
 	c := w.knobs.compaction

@@ -15,7 +15,7 @@ func (w *world) demandForwarding() {
 			w.probe(m, true, func() bool { return false }, func() { waiting-- })
 		}
 	}
-	w.run(w.now+recoveryMax, func() bool { return waiting == 0 })
+	w.run(w.now+w.patience(), func() bool { return waiting == 0 })
 	w.network.losesForwards = false
 	if w.failure != nil {
 		return

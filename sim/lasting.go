@@ -59,7 +59,8 @@ func (w *world) demandLeader() {
 	if len(cfg.Voters()) < 3 || !cfg.AtRest() || !w.checker.configurationsSettled(at) {
 		return
 	}
-	w.chaos, w.clients.stopped = false, true
+	w.endFaults()
+	w.clients.stopped = true
 	w.endWishes(math.MaxInt64)
 	var well []*member
 	for _, id := range cfg.Voters() {
@@ -76,7 +77,7 @@ func (w *world) demandLeader() {
 	w.network.cuts++ // nothing is mended later
 	w.recordLinks()
 	w.tell("the network stays %s; %v", s.name, w.network)
-	for end := w.now + recoveryMax; w.failure == nil; {
+	for end := w.now + w.patience(); w.failure == nil; {
 		before := w.latestTerm()
 		w.run(w.now+leastTimeouts*w.knobs.electionTimeout(), nil)
 		leader, settled := w.leader(), before == w.latestTerm()
@@ -91,8 +92,15 @@ func (w *world) demandLeader() {
 			w.tell("nobody can be elected")
 			return
 		}
-		if w.now >= end && w.canBeElected(well, cfg) {
+		switch {
+		case w.now < end || w.failure != nil:
+		case w.canBeElected(well, cfg):
 			w.fail("Liveness", "the network is %s for %v, and nobody leads and serves clients who can: %v; %v; %v", s.name, recoveryMax, well, leader, w.network)
+		case settled && leader != nil && !w.canLead(leader, cfg, anyone):
+			w.fail("Liveness", "the network is %s for %v, and n%d leads and cannot: %v; %v", s.name, recoveryMax, leader.id, leader, w.network)
+		default:
+			w.tell("nobody can be elected any more")
+			return
 		}
 	}
 }
@@ -165,7 +173,7 @@ func (w *world) demandStays() {
 	}
 	w.run(w.now+leastTimeouts*w.knobs.electionTimeout(), nil) // without work: all logs are equally good
 	stays("a majority hears the leader")
-	served := w.failure == nil && w.servesAround(leader, voters, w.now+recoveryMax)
+	served := w.failure == nil && w.servesAround(leader, voters, w.now+w.patience())
 	stays("a majority hears the leader and writes")
 	if w.failure == nil && !served {
 		w.fail("Liveness", "a majority hears n%d, which leads, and clients are not served: %v; %v", leader.id, leader, w.network)
@@ -230,7 +238,7 @@ func (w *world) demandResigns() {
 	}
 	w.network.mend()
 	w.recordLinks()
-	w.run(w.now+recoveryMax, func() bool { return w.leader() != nil })
+	w.run(w.now+w.patience(), func() bool { return w.leader() != nil })
 }
 
 // demandNext checks that of the others one comes to lead who can, and serves clients.

@@ -330,7 +330,7 @@ func (w *world) settleMembers() {
 			return w.member(m.ID).standing != isMember || w.member(m.ID).isOutdated(leader) || w.member(m.ID).wiped || w.member(m.ID).mistaken(m) || w.member(m.ID).disk.rotten
 		})
 	}
-	for end := w.now + recoveryMax; w.failure == nil && !settled(); {
+	for end := w.now + w.patience(); w.failure == nil && !settled(); {
 		if w.now >= end {
 			w.fail("Liveness", "everything is mended for %v, and the members are not settled: %v, lost %v", recoveryMax, w.leader(), w.lost())
 			return

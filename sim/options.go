@@ -32,11 +32,12 @@ type Options struct {
 	// Trace takes the run as data: see TraceHeader. None by default.
 	Trace io.Writer
 
-	decided func(Decision) // takes those that are not left out; may be nil
-	guests  guests         // of Test; nil: there are registers alone
-	hurry   bool           // the run ends when the faults do, and nothing is mended
-	planted bool           // a disk that errs counts as a failure, for tests
-	until   time.Duration  // the run ends then, undecided; zero: it does not
+	decided  func(Decision) // takes those that are not left out; may be nil
+	guests   guests         // of Test; nil: there are registers alone
+	hurry    bool           // the run ends when the faults do, and nothing is mended
+	patience time.Duration  // in place of recoveryMax; zero: that
+	planted  bool           // a disk that errs counts as a failure, for tests
+	until    time.Duration  // the run ends then, undecided; zero: it does not
 }
 
 // Check says what of the options cannot be.

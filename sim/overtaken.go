@@ -36,7 +36,7 @@ func (w *world) overtakeSaves() {
 		w.run(w.now+w.knobs.electionTimeout(), func() bool { return old.disk.durable.last() > last })
 		old.hold(host.PartWriter, true)
 	}
-	w.run(w.now+recoveryMax, func() bool { l := w.leader(); return l != nil && l != old })
+	w.run(w.now+w.patience(), func() bool { l := w.leader(); return l != nil && l != old })
 	if next := w.leader(); w.failure == nil && next != nil && next != old {
 		w.writeUntil(next, w.logMax(), func() bool { return next.disk.durable.first > last+1 })
 	}

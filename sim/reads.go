@@ -280,7 +280,7 @@ func (w *world) demandReads() {
 		}
 		return true
 	}
-	w.run(w.now+recoveryMax, answered)
+	w.run(w.now+w.patience(), answered)
 	for _, op := range open {
 		if w.failure == nil && op.Outcome != OutcomeApplied {
 			w.fail("Liveness", "nothing is wrong, and %v (%v) has no answer: %v", op, op.ask.of(), op.m)

@@ -12,9 +12,26 @@ import (
 // recoveryMax is how long a mended cluster may take, in virtual time. It is far more than it needs: what is not there by then is stuck.
 const recoveryMax = 10 * time.Minute
 
+// patience is recoveryMax, but in runs that are tried: what is stuck is so after a minute, too, and that is seen ten times as fast.
+func (w *world) patience() time.Duration {
+	if w.options.patience > 0 {
+		return w.options.patience
+	}
+	return recoveryMax
+}
+
+// endFaults ends the time in which anything may go wrong.
+func (w *world) endFaults() {
+	if w.chaos {
+		w.report.busy, w.report.lasted = w.steps, w.now
+	}
+	w.chaos = false
+}
+
 // mend ends everything that goes wrong and starts everybody.
 func (w *world) mend() {
-	w.chaos, w.clients.stopped, w.clients.calm = false, true, true
+	w.endFaults()
+	w.clients.stopped, w.clients.calm = true, true
 	w.mendedAt = w.now
 	w.network.mend()
 	w.tell("everything is mended")
@@ -50,7 +67,8 @@ func (w *world) demandService() {
 	if len(core) == len(w.members) || !enough(cfg, has) || !cfg.AtRest() || !w.checker.configurationsSettled(at) {
 		return // there is nobody else, or a change is under way that may need more than a majority, or make another one count
 	}
-	w.chaos, w.clients.stopped = false, true
+	w.endFaults()
+	w.clients.stopped = true
 	w.endWishes(math.MaxInt64) // another change could make those count that a majority does without
 	w.network.cutBeyond(core)
 	for _, m := range w.members {
@@ -62,7 +80,7 @@ func (w *world) demandService() {
 		}
 	}
 	w.tell("a majority is mended: %v; %v", core, w.network)
-	end, settled := w.now+recoveryMax, false
+	end, settled := w.now+w.patience(), false
 	for !settled && w.now < end && w.failure == nil {
 		before := w.terms(core)
 		w.run(w.now+4*w.knobs.electionTimeout(), nil)
@@ -74,7 +92,7 @@ func (w *world) demandService() {
 			w.probe(m, false, func() bool { return served }, func() { served = true })
 		}
 	}
-	w.run(w.now+recoveryMax, func() bool { return served })
+	w.run(w.now+w.patience(), func() bool { return served })
 	if !settled || !served {
 		w.fail("Liveness", "a majority is mended for %v, settled: %v, clients served: %v; %v", recoveryMax, settled, served, w.network)
 	}
@@ -93,7 +111,7 @@ func (w *world) terms(of map[raft.NodeID]bool) (s string) {
 // demandProgress checks that a mended cluster goes on: every member's clients are served, what waited has ended, all reach the same state,
 // and then nothing happens any more.
 func (w *world) demandProgress() {
-	w.run(w.now+recoveryMax, func() bool { return w.leader() != nil }) // who says who the members are
+	w.run(w.now+w.patience(), func() bool { return w.leader() != nil }) // who says who the members are
 	cluster := w.cluster()
 	unserved := make([]bool, len(cluster))
 	for i, m := range cluster {
@@ -101,7 +119,7 @@ func (w *world) demandProgress() {
 		w.probe(m, true, func() bool { return false }, func() { unserved[i] = false })
 	}
 	start := w.now
-	w.run(start+recoveryMax, func() bool { return !slices.Contains(unserved, true) && w.converged() == "" })
+	w.run(start+w.patience(), func() bool { return !slices.Contains(unserved, true) && w.converged() == "" })
 	if w.failure != nil {
 		return
 	}

@@ -276,7 +276,8 @@ func (w *world) soundSuffice() bool {
 
 // endRuined looks at what is left: all who can be started are, and nobody may lie. Nothing is demanded to go on.
 func (w *world) endRuined() {
-	w.chaos, w.clients.stopped = false, true
+	w.endFaults()
+	w.clients.stopped = true
 	w.network.mend()
 	for _, m := range w.members {
 		if m.up && m.disk.rotten {

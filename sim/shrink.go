@@ -30,13 +30,19 @@ type Size struct {
 	Turns   int // of clients
 	Kinds   int // of faults that can happen
 	Steps   uint64
+	Busy    uint64        // of the steps, those before all was mended, if it was
 	Time    time.Duration // virtual
 
 	Messages int // that are lost, doubled or late
 }
 
 func (s Size) String() string {
-	return fmt.Sprintf("%d servers, %d kinds of faults, %d faults, %d client turns, %d mishaps of messages, %d steps, %v", s.Members, s.Kinds, s.Faults, s.Turns, s.Messages, s.Steps, s.Time.Round(time.Millisecond))
+	busy := ""
+	if s.Busy > 0 {
+		busy = fmt.Sprintf(" (%d until all was mended)", s.Busy)
+	}
+	return fmt.Sprintf("%d servers, %d kinds of faults, %d faults, %d client turns, %d mishaps of messages, %d steps%s, %v",
+		s.Members, s.Kinds, s.Faults, s.Turns, s.Messages, s.Steps, busy, s.Time.Round(time.Millisecond))
 }
 
 // Shrink runs o, which fails, and then parts of it, for about as long as limit, and returns the smallest that fails for the same reason. It leaves out kinds
@@ -53,6 +59,7 @@ func Shrink(o Options, limit time.Duration, progress func(Size)) (*Shrunk, error
 	s.property, s.inFaults = t.violation.Property, !t.report.mended
 	s.take(t)
 	before := s.size
+	s.hasten(t)
 	if progress != nil {
 		s.progress = progress
 	}
@@ -70,8 +77,12 @@ func Shrink(o Options, limit time.Duration, progress func(Size)) (*Shrunk, error
 		}
 		s.withoutClients()
 		s.withoutDecisions()
+		s.confirm()
 	}
 	s.name()
+	if s.confirm() && s.impatient {
+		s.take(s.sure)
+	}
 	return &Shrunk{Options: s.best, Violation: s.violation, Before: before, After: s.size, Runs: int(s.runs.Load()), Unfinished: s.over()}, nil
 }
 
@@ -85,11 +96,16 @@ type shrinker struct {
 	better   bool // something was found in this round
 	hurry    bool // it is looked for among faults alone
 
+	impatient bool  // what is stuck is waited for a short time: see shrinklate.go
+	sure      tried // the last that is known to fail also if it is waited for
+
 	best      Options
 	violation *Violation
 	decisions []Decision // of the best
 	faults    Faults     // that can happen in it
 	size      Size
+	weight    uint64        // of the best: see weigh
+	lasted    time.Duration // how long its faults go on
 }
 
 func (s *shrinker) over() bool { return !time.Now().Before(s.deadline) }
@@ -110,6 +126,9 @@ func (s *shrinker) run(o Options) tried {
 		// After the faults it fails as soon as the best does, or not much later.
 		o.until = s.size.Time + s.size.Time/4 + 10*time.Second
 	}
+	if s.impatient {
+		o.patience = shrinkPatience
+	}
 	s.runs.Add(1)
 	r, err := Run(o)
 	t.report = r
@@ -127,7 +146,7 @@ func (s *shrinker) accept(t tried) bool {
 	if t.violation == nil || t.violation.Property != s.property || s.inFaults && t.report.mended {
 		return false
 	}
-	if s.property != "Liveness" && t.report.Steps > s.size.Steps+s.size.Steps/8 {
+	if weight := s.weigh(t.report); weight > s.weight+s.weight/8 {
 		return false // with less that goes wrong more may happen before it fails
 	}
 	s.inFaults = !t.report.mended
@@ -144,6 +163,10 @@ func (s *shrinker) take(t tried) {
 	}
 	s.best, s.violation, s.decisions, s.faults = o, v, ds, r.faults
 	s.size = Size{Members: r.Members, Steps: r.Steps, Time: v.At, Faults: len(o.Add)}
+	s.weight, s.lasted = s.weigh(r), r.lasted
+	if r.mended {
+		s.size.Busy = r.busy
+	}
 	for _, d := range ds {
 		s.size.Messages += bit(d.ofMessage())
 		s.size.Faults += bit(d.Source < 0 && !d.ofMessage())
@@ -156,11 +179,13 @@ func (s *shrinker) take(t tried) {
 
 // shorten tries less time. One that fails among its faults ends there already.
 func (s *shrinker) shorten() {
-	for at := s.best.Duration / 2; !s.inFaults && at > 0 && at < s.best.Duration; at /= 2 {
+	if s.inFaults {
+		return
+	}
+	for part := s.lasted / 2; part > shortestPart && part > s.lasted/64; part /= 2 {
 		o := s.best
-		if o.Duration = at; !s.try(o) {
-			return
-		}
+		o.Duration = (s.lasted - part).Round(time.Millisecond)
+		s.try(o)
 	}
 }
 
@@ -211,20 +236,23 @@ func (s *shrinker) sooner() (found bool) {
 	return s.others(stepsFew, func(uint64) Options {
 		o := s.best
 		o.Duration = s.size.Time / 2
+		if s.isLate() {
+			o.Duration = s.lasted / 2
+		}
 		return o
 	})
 }
 
-// others tries other seeds as long as the best has more than so many steps. What does not go on once all is mended is not looked for among faults.
+// others tries other seeds as long as the best has more than so many steps.
 func (s *shrinker) others(steps uint64, of func(n uint64) Options) (found bool) {
 	first, end := s.best.Seed, time.Now().Add(s.limit/othersPart)
-	s.hurry = true
+	s.hurry = !s.isLate()
 	defer func() { s.hurry = false }()
 	several := make([]tried, runtime.GOMAXPROCS(0))
 	if s.best.guests != nil {
 		several = several[:1] // they belong to one run at a time
 	}
-	for n := uint64(1); s.property != "Liveness" && s.size.Steps > steps && time.Now().Before(end); {
+	for n := uint64(1); s.weight > steps && time.Now().Before(end); {
 		var all sync.WaitGroup
 		for i := range several {
 			o := of(n)
@@ -236,7 +264,7 @@ func (s *shrinker) others(steps uint64, of func(n uint64) Options) (found bool) 
 		}
 		all.Wait()
 		for _, t := range several {
-			found = t.report.Steps < s.size.Steps/2 && s.accept(t) || found
+			found = s.weigh(t.report) < s.weight/2 && s.isAlike(t) && s.accept(t) || found
 		}
 	}
 	return found

@@ -127,8 +127,10 @@ type Report struct {
 	Trace    uint64        // hash of everything that happened: the same for the same seed and the same code
 	Recovery time.Duration // that the mended cluster took until all was well
 
-	mended bool   // faults had ended
-	faults Faults // that could happen
+	mended bool          // faults had ended
+	faults Faults        // that could happen
+	busy   uint64        // steps until they had
+	lasted time.Duration // and how long that was
 
 	Counts
 	Coverage Coverage

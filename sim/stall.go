@@ -253,7 +253,7 @@ func (w *world) demandQuiet() {
 		m.stall.until = 0
 	}
 	old.restart()
-	w.run(w.now+recoveryMax, func() bool { return w.leader() != nil })
+	w.run(w.now+w.patience(), func() bool { return w.leader() != nil })
 	if w.failure == nil && w.leader() == nil {
 		w.fail("Liveness", "all disks go on, and nobody leads for %v: %v", recoveryMax, well[0])
 	}
