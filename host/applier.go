@@ -96,10 +96,11 @@ func (a *Applier) pin(g *Group, i raft.Index, t raft.Term) {
 	a.host.snapshotter.inbox.put(work, 0, 0)
 }
 
-// replace takes a snapshot in place of one that is damaged, if the state is another one by now: else the next one is.
+// replace takes a snapshot in place of one that is damaged, of the same entry if nothing was executed since: perhaps nothing can be, before the member that lacks the
+// snapshot has it.
 func (a *Applier) replace(g *Group, damaged raft.Index) {
 	i := raft.Index(g.executed.Load())
-	if i <= max(damaged, g.kept) || g.compaction.busy.Load() {
+	if i < damaged || i <= g.kept || g.compaction.busy.Load() {
 		return
 	}
 	g.mu.Lock()

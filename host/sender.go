@@ -113,6 +113,9 @@ func (s *Sender) begin(g *Group, peer raft.NodeID, now time.Duration) {
 	file, err := s.newest(g)
 	if err != nil {
 		s.host.logger.Error("a snapshot that a member needs cannot be read", "group", uint64(g.id), "member", uint64(peer), "error", err)
+		if errors.Is(err, snapshot.ErrCorrupt) { // it was known before, and could not be replaced then
+			s.host.applier.inbox.put(applyWork{group: g, damaged: g.Executed()}, 0, 0)
+		}
 		s.host.shard.inbox.put(input{kind: inputSnapshotSent, group: g, from: peer}, 0, 0)
 		return
 	}

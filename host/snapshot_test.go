@@ -116,6 +116,37 @@ func TestDamagedSnapshotIsReplaced(t *testing.T) {
 	}
 }
 
+// TestDamagedSnapshotIsReplacedByItsLike: the leader's newest snapshot is damaged, and nothing can be committed before the member that lacks it has it.
+func TestDamagedSnapshotIsReplacedByItsLike(t *testing.T) {
+	c := compacting(t, 3)
+	leader := c.elect(1)
+	c.member(3).kill()
+	newest, _, err := leader.host.snapshots.Latest(testGroup)
+	for n := 0; err == nil && (newest.Index == 0 || newest.Index != leader.group.Executed() || leader.first() == 1); n++ {
+		if n == 1000 {
+			t.Fatalf("the newest snapshot is at %d, the last entry is %d", newest.Index, leader.group.Executed())
+		}
+		c.fill(leader, n, 1)
+		newest, _, err = leader.host.snapshots.Latest(testGroup)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := leader.fs.List("data/snapshots")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := leader.fs.Flip(path.Join("data/snapshots", names[len(names)-1]), 150, 1); err != nil {
+		t.Fatal(err)
+	}
+	c.member(2).kill()
+	c.member(3).start()
+	c.pass(1000)
+	if now, _, err := leader.host.snapshots.Latest(testGroup); err != nil || c.member(3).group.Executed() < newest.Index {
+		t.Errorf("the newest snapshot is at %d, it was at %d: %v; the member that needs it is at %d", now.Index, newest.Index, err, c.member(3).group.Executed())
+	}
+}
+
 // TestSnapshotResumes: chunks are lost, a member restarts in the middle, and the transfer goes on.
 func TestSnapshotResumes(t *testing.T) {
 	c := compacting(t, 3)
