@@ -42,6 +42,7 @@ type checker struct {
 
 	configurations configurations
 	reference      reference
+	inForce        map[raft.NodeID]inForce
 }
 
 type leadership struct {
@@ -97,6 +98,7 @@ func newChecker(w *world) *checker {
 
 		configurations: newConfigurations(w.knobs.raft.Configuration),
 		reference:      reference{entries: make(map[place]logEntry), not: make(map[raft.Index]verdict)},
+		inForce:        make(map[raft.NodeID]inForce),
 	}
 }
 
@@ -319,6 +321,7 @@ func (c *checker) says(m *member, s raft.Status) {
 		c.w.fail("Commit Monotone", "n%d's commitIndex falls from %d to %d", m.id, m.commit, s.CommitIndex)
 	}
 	m.commit = s.CommitIndex
+	c.checkInForce(m, s)
 	if s.CommitIndex <= c.committedTo() {
 		return
 	}

@@ -266,10 +266,16 @@ func (c *checker) checkSteps(m *member, msg *raft.AppendEntries) {
 	for i := range msg.Entries {
 		e := &msg.Entries[i]
 		cfg, ok := c.configurations.at[place{e.Index, e.Term}]
-		if !ok || e.Term != msg.Term || c.ghost(msg.LeaderCommit).term == msg.Term {
+		if !ok || e.Term != msg.Term {
 			continue
 		}
-		_, before := c.configurationIn(func(i raft.Index) raft.Term { return log[i] }, e.Index-1)
+		at, before := c.configurationIn(func(i raft.Index) raft.Term { return log[i] }, e.Index-1)
+		if why := unlawful(before, at <= msg.LeaderCommit, cfg, m.id); why != "" {
+			c.w.fail("Members", "n%d leads term %d and goes on from %v to %v at %d: %s", m.id, msg.Term, before, cfg, e.Index, why)
+		}
+		if c.ghost(msg.LeaderCommit).term == msg.Term {
+			continue
+		}
 		if before.Change != cfg.Change || before.String() != cfg.String() {
 			c.w.fail("Members", "n%d leads term %d, has committed nothing of it, and goes on from %v to %v at %d", m.id, msg.Term, before, cfg, e.Index)
 		}

@@ -47,6 +47,7 @@
 //	usurp     leaders that are kept from learning that they lead no longer
 //	checker   what is known of the whole cluster, and the properties that no member can check alone
 //	reference which commands machines are to execute, by the log alone
+//	lawful    steps of the members that must not be taken, whatever comes of them
 //	guest     an embedder's machines, each in the register of its member
 //	trial     how they are to answer, and whether they do
 //	last      what shows only when nothing happens any more

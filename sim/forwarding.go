@@ -1,11 +1,16 @@
 package sim
 
-import "github.com/balsa-raft/balsa/raft"
+import (
+	"slices"
+
+	"github.com/balsa-raft/balsa/raft"
+)
 
 // demandForwarding checks that what followers pass on to their leader arrives although half of those messages are lost: the leader stays, so no
 // later term ends the wait.
 func (w *world) demandForwarding() {
 	const each = 3
+	w.startAgain()
 	before := w.leader().group.Status()
 	waiting := each * len(w.cluster())
 	w.network.losesForwards = true
@@ -25,6 +30,39 @@ func (w *world) demandForwarding() {
 			w.fail("Liveness", "half of what is forwarded was lost for %v, and %d clients wait: %v", recoveryMax, waiting, m)
 		}
 	}
+}
+
+// startAgain lets a follower forward something, ends its process and starts it anew, perhaps with a clock that was set back: what it forwards then must not be taken
+// for what it has forwarded before.
+func (w *world) startAgain() {
+	leader, served := w.leader(), 0
+	var m *member
+	for _, i := range w.rand.Perm(len(w.members)) {
+		if o := w.members[i]; o != leader && slices.Contains(w.cluster(), o) {
+			m = o
+		}
+	}
+	if m == nil {
+		return
+	}
+	probe := func(n int) {
+		served = 0
+		for range n {
+			w.probe(m, true, func() bool { return false }, func() { served++ })
+		}
+		w.run(w.now+recoveryMax, func() bool { return served == n })
+	}
+	probe(3)
+	if w.failure != nil {
+		return
+	}
+	m.die(death{})
+	m.restart()
+	probe(2)
+	if w.failure == nil && served < 2 {
+		w.fail("Liveness", "n%d was started again, and its clients wait for %v: %v; %v", m.id, recoveryMax, m, w.leader())
+	}
+	w.run(w.now+recoveryMax, func() bool { return w.leader() != nil && w.converged() == "" })
 }
 
 // losesForward reports whether the network is to lose a message between a follower and its leader on behalf of a client.

@@ -108,7 +108,8 @@ func (w *world) demandTransfer() {
 	}
 	h := leader.transfer(to)
 	if w.chance(500) {
-		w.hammer(leader, func() bool { return isClosed(h.Done()) })
+		// What others forward must not be appended either.
+		w.hammer(pick(w.rand, leader, w.voters()[w.rand.IntN(len(w.voters()))]), func() bool { return isClosed(h.Done()) })
 	}
 	w.run(w.now+4*w.knobs.electionTimeout(), func() bool { return isClosed(h.Done()) && w.leader() != nil && w.leader() != leader })
 	switch now := w.leader(); {
