@@ -96,6 +96,7 @@ const (
 	standsLate
 	promisesLess
 	jumpsWithin
+	leadsSlowDisks
 	states
 )
 
@@ -168,6 +169,7 @@ var stateNames = [states]string{
 	leadsLongest:      "a leader elected who alone has the log for it, and is heard late",
 	leadsOverOutdated: "a leader elected while messages of earlier terms arrive again and again",
 	goesOnChanging:    "a change of the members that goes on with the fewest servers that can",
+	leadsSlowDisks:    "a leader elected while each write takes almost an election timeout",
 	strangerIsTold:    "a server with a long log that is told that it was removed while it was away",
 	sieged:            "a leader besieged for its lease",
 	leaseOutlived:     "a leader that is asked under a lease just when others have committed without it",

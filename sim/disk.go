@@ -23,6 +23,7 @@ type disk struct {
 
 	slow      time.Duration // what an operation takes at most, while slowUntil lies ahead
 	slowUntil time.Duration
+	takes     time.Duration // what each operation takes; zero: it is quick
 
 	told  time.Duration // the longest promise that was given
 	bound time.Duration // and by earlier incarnations

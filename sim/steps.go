@@ -81,6 +81,9 @@ func (m *member) delay(p host.Part) time.Duration {
 	}
 	switch p {
 	case host.PartWriter, host.PartReader, host.PartPreparer, host.PartSnapshotter, host.PartSender, host.PartReceiver:
+		if m.disk.takes > 0 {
+			return m.disk.takes
+		}
 		if m.w.now < m.disk.slowUntil {
 			return between(r, 0, m.disk.slow)
 		}

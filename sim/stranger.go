@@ -12,6 +12,7 @@ func (w *world) demandLasting() {
 		w.perhaps(200, w.voters, 3, w.demandOverOutdated)
 		w.perhaps(300, w.voters, 3, w.demandLongest)
 		w.perhaps(250, w.voters, 3, w.demandChanging)
+		w.perhaps(150, w.voters, 3, w.demandSlowDisks)
 		w.perhaps(150, w.voters, 3, w.demandStranger)
 	})
 }

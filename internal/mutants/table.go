@@ -60,6 +60,34 @@ var mutants = []mutant{
 	} else {`, `		asked++
 	} else if !m.PreVote {`,
 		"a long log in an old term and a short log in a new one refuse each other for ever"},
+	{"candidate-without-a-timer", "raft/election.go",
+		`	r.votesRefused = map[NodeID]bool{}
+	r.resetElectionTimer()
+`, `	r.votesRefused = map[NodeID]bool{}
+`,
+		"each tick is another candidacy, and none lasts until it is answered"},
+	{"own-vote-in-the-time-of-others", "raft/election.go",
+		`	r.resetElectionTimer() // only now the others are asked; where disks are slow they would else never have the time to answer
+`, ``,
+		"where disks are slow nobody is elected"},
+	{"timers-all-alike", "raft/election.go",
+		`r.config.ElectionTicks + r.config.Rand.IntN(r.config.ElectionTicks)
+`, `r.config.ElectionTicks
+`,
+		"all stand at once, and nobody is elected"},
+	{"old-voters-are-not-asked", "raft/election.go",
+		`c.ids(func(m Member) bool { return m.Suffrage == Voter || m.Old == Voter })`, `c.ids(func(m Member) bool { return m.Suffrage == Voter })`,
+		"a leader dies in a joint configuration, and there is none any more"},
+	{"heartbeats-to-those-that-answer", "raft/election.go",
+		`		for _, p := range r.peers {
+			p.heartbeat()
+`, `		for _, p := range r.peers {
+			if !p.heard {
+				continue
+			}
+			p.heartbeat()
+`,
+		"a follower that is down when a leader begins never hears of it"},
 	{"step-down-forgets-the-vote", "raft/raft.go",
 		`	r.role, r.leader = Follower, leader
 `, `	r.role, r.leader, r.votedFor = Follower, leader, 0
@@ -138,6 +166,11 @@ func (c Configuration) ids`,
 		`	r.ack = acknowledgement{}
 `, ``,
 		"a new leader is told what the last one's log agreed with, and of the last one's reads"},
+	{"load-that-came-to-nothing", "raft/replication.go",
+		`	p.loading = false
+	if len(es) == 0 ||`, `	p.loading = len(es) == 0
+	if len(es) == 0 ||`,
+		"one read finds the log compacted, and a follower never gets an entry again"},
 	{"stale-entries-from-the-disk", "raft/replication.go",
 		` || !r.log.matches(es) {`, ` {`,
 		"entries that were read back in one leadership are sent in another"},
@@ -224,6 +257,14 @@ func (c Configuration) ids`,
 	{"only-who-is-in-the-last-may-stand", "raft/members.go",
 		`if c.Index <= r.commitIndex {`, `if c.Index > 0 {`,
 		"figure 4.6: who has the log is not to be elected, and the others cannot be: there is no leader any more"},
+	{"learners-do-not-vote", "raft/members.go",
+		`r.takesPart(func(Member) bool { return true })`, `r.mayStand()`,
+		"who became a voter and has not heard of it yet holds up the election that would tell it"},
+	{"catch-up-in-one-round", "raft/membership.go",
+		`	p.roundEnd, p.roundBegan = r.log.last, r.ticks
+`, `	p.roundEnd = r.log.last
+`,
+		"who does not catch up at once is never made a voter"},
 	{"an-empty-disk-is-who-it-was", "raft/members.go",
 		`|| m.Incarnation == 0 && began`, `|| began`,
 		"a server that lost its disk has forgotten what it acknowledged, and counts"},
@@ -342,6 +383,10 @@ func (c Configuration) ids`,
 	{"forwarded-in-another-life", "raft/forward.go",
 		`if m.Term <= r.inflow.forgotten {`, `if m.Term < r.inflow.forgotten {`,
 		"a leader that restarts refuses what it took: it is executed twice"},
+	{"forward-window-never-opens", "raft/forward.go",
+		`		f.bytes -= f.kept[n].bytes
+`, ``,
+		"a follower that has passed on enough takes no command any more"},
 	{"lost-forward-is-not-repeated", "raft/forward.go",
 		`if len(f.kept) > 0 && r.ticks-f.askedAt >= f.wait {`, `if len(f.kept) > 1<<20 && r.ticks-f.askedAt >= f.wait {`,
 		"one message is lost, and writes wait for ever"},

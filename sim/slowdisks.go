@@ -1,0 +1,36 @@
+package sim
+
+import "time"
+
+// demandSlowDisks checks that the others elect a leader when theirs is gone, although all their disks are slow for good: to write and sync takes almost as long as the
+// shortest election timeout. A candidate's own vote takes that long, and then those of the others do.
+func (w *world) demandSlowDisks() {
+	old := w.leader()
+	var rest []*member
+	for _, m := range w.voters() {
+		if m != old {
+			m.setRate(1000)
+			m.disk.takes = time.Duration(w.knobs.raft.ElectionTicks) * tick * 9 / 20 // to write, and to sync
+			rest = append(rest, m)
+		}
+	}
+	w.tell("n%d is down, and each write to a disk takes %v", old.id, rest[0].disk.takes)
+	old.die(death{})
+	served, over := false, false
+	for _, m := range rest {
+		w.probe(m, false, func() bool { return served || over }, func() { served = true })
+	}
+	w.run(w.now+slowTimeouts*w.knobs.electionTimeout(), func() bool { return served })
+	if over = true; w.failure == nil && !served {
+		w.fail("Liveness", "n%d is down, each write to a disk takes %v, and the others serve no clients: %v", old.id, rest[0].disk.takes, rest)
+	}
+	w.reachIf(leadsSlowDisks, w.failure == nil)
+	for _, m := range rest {
+		m.disk.takes = 0
+	}
+	old.restart()
+	w.run(w.now+recoveryMax, func() bool { return w.leader() != nil })
+}
+
+// slowTimeouts is within how many election timeouts clients are served: an election takes two writes, a command two more, and promises last two timeouts.
+const slowTimeouts = 12
