@@ -122,11 +122,13 @@ func (r *Raft) onAppendEntries(from NodeID, m AppendEntries) error {
 	r.commitIndex = max(r.commitIndex, min(m.LeaderCommit, match))
 
 	// The leader may count us only for what survives a crash (§3.8).
+	again := match <= r.ack.match && r.termIsDurable()
 	r.ack.prev = m.PrevLogIndex
 	r.ack.match = max(r.ack.match, match)
 	r.ack.pending = r.ack.match > r.disk.index
-	if !r.ack.pending || len(m.Entries) == 0 || newRound {
-		// A heartbeat, and a round of reads, is answered at once, whatever the disk does: that we live, and what is durable by now.
+	if !r.ack.pending || len(m.Entries) == 0 || newRound || again {
+		// A heartbeat, and a round of reads, is answered at once, whatever the disk does: that we live, and what is durable by now. A probe that comes
+		// again is one, too: a new leader sends nothing else, and would hear nobody for as long as its first entry takes on our disk, and resign.
 		r.sendAcknowledgement()
 	}
 	return nil
