@@ -15,6 +15,7 @@ type besieged struct {
 	promise    time.Duration // that it gives to leaders
 	mayJump    time.Duration // from then on its clock may jump once as far as leases bear; zero: it may not
 	askedIn    raft.Term     // it was asked for reads under a lease when others had committed something in that term
+	follower   *member       // that is cut off with it; may be nil
 	oversleeps bool          // it is to wake up when others have committed something
 }
 
@@ -58,6 +59,9 @@ func (w *world) besiege(d Decision) {
 	if w.promiseLess(m) && w.chance(500) {
 		how = 2
 	}
+	if w.knobs.drawn.has(FaultJump) && w.chance(500) {
+		how = 5
+	}
 	switch how {
 	case 0:
 		w.oversleep(m)
@@ -65,6 +69,8 @@ func (w *world) besiege(d Decision) {
 		w.handOverLate(m)
 	case 2:
 		w.outlastSome(m)
+	case 5:
+		w.outjump(m)
 	default:
 		w.siege(m)
 	}
@@ -233,6 +239,58 @@ func (w *world) outlastSome(m *member) {
 	})
 }
 
+// outjump cuts a leader off, perhaps with one that follows it, and has the clocks of the others jump so far that they may vote at once. Reads under its lease may then be stale, and
+// no others: not those that are strict, and none that rests on how fresh one of those was.
+func (w *world) outjump(m *member) {
+	side := map[raft.NodeID]bool{m.id: true}
+	cfg := m.group.Status().Configuration
+	if len(cfg.Voters()) > 3 {
+		if o := w.members[w.rand.IntN(len(w.members))]; o != m && o.up {
+			side[o.id], m.follower = true, o
+		}
+	}
+	delay := between(w.rand, 0, 2*w.knobs.heartbeat())
+	w.network.quickUntil = w.now + delay
+	w.during(m, delay, func() {
+		w.network.cutBetween(side)
+		w.network.quickUntil = w.now + w.siegeLasts()
+		w.mendAfter(w.siegeLasts())
+		for _, o := range w.members {
+			if side[o.id] {
+				continue
+			}
+			w.after(between(w.rand, 0, 20*time.Millisecond), func() {
+				if w.chaos && w.knobs.faults.has(FaultJump) {
+					o.jump(2 * w.siegeLasts())
+					w.network.rumour(o, m.id)
+				}
+			})
+		}
+	})
+}
+
+// askOthers asks for what no lease may answer, and what may be some time old.
+func (c *clients) askOthers(m *member) {
+	w := c.w
+	begin := func(o *member, delay time.Duration, a ask) {
+		incarnation := o.incarnation
+		w.after(delay, func() {
+			if o.up && o.incarnation == incarnation && !c.stopped {
+				c.begin(c.read(-1, o, w.rand.IntN(w.knobs.keys), a))
+			}
+		})
+	}
+	for i := range 3 {
+		delay := time.Duration(i) * 10 * time.Millisecond
+		begin(m, delay, ask{level: linearizable})
+		begin(m, delay+5*time.Millisecond, ask{level: lease})
+		begin(m, delay+12*time.Millisecond, ask{level: atMostOld, age: 10 * time.Millisecond})
+		if m.follower != nil {
+			begin(m.follower, delay, ask{level: linearizable})
+		}
+	}
+}
+
 // latencySiege is the network's latency while a leader is besieged.
 const latencySiege = 10 * time.Millisecond
 
@@ -261,6 +319,9 @@ func (c *clients) askDeposed(m *member) {
 	})
 	c.extra(func() {
 		w.reachIf(leaseOutlived, w.knobs.leases.promise > 0)
+		if len(w.checker.jumps) > 0 {
+			c.askOthers(m)
+		}
 		incarnation := m.incarnation
 		for i := range 4 {
 			w.after(time.Duration(i*i)*between(w.rand, 0, 5*time.Millisecond), func() {
