@@ -68,6 +68,12 @@ const (
 	keptTorn
 	fullStops
 	fullRefused
+	fullCreate
+	fullRename
+	fullSyncDir
+	fullMkdir
+	keptRotten
+	keptRottenBehind
 	readRefused
 	readStops
 	readOfSnapshot
@@ -148,6 +154,12 @@ var stateNames = [states]string{
 	keptTorn:          "a machine's own journal with a torn end",
 	fullStops:         "a member that stops for lack of room on its disk",
 	fullRefused:       "a start refused for lack of room",
+	fullCreate:        "a file that cannot be created for lack of room",
+	fullRename:        "a file that cannot be renamed for lack of room",
+	fullSyncDir:       "a folder that cannot be synced for lack of room",
+	fullMkdir:         "a folder that cannot be made for lack of room",
+	keptRotten:        "a machine's own journal that has lost to rot what was synced",
+	keptRottenBehind:  "a machine's own journal that rot has put behind the newest snapshot",
 	readRefused:       "a start at which a read fails",
 	readStops:         "a read of the log, or of a snapshot to go on from, that fails",
 	readOfSnapshot:    "a read of a snapshot on its way that fails",

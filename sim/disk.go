@@ -28,11 +28,14 @@ type disk struct {
 	told  time.Duration // the longest promise that was given
 	bound time.Duration // and by earlier incarnations
 
-	rotten  bool // synced bytes are damaged
+	rotten        bool // synced bytes are damaged
+	rottenJournal bool // bytes of a register's own journal are damaged
+
 	refuses bool // some of those that are read at each start
 
-	isFull bool // its room is limited
-	full   int  // how often it was
+	isFull  bool // its room is limited
+	noNames bool // and there is none for names
+	full    int  // how often it was
 
 	// What its log must hold, for the checker.
 	durable     image

@@ -110,6 +110,7 @@ func (w *world) harmFull(m *member) {
 	m.disk.isFull = true
 	m.disk.fs.SetCapacity(max(1, m.disk.fs.Used()+room))
 	m.tell("has a disk with room for %d bytes", room)
+	m.fillNames()
 	if w.chance(300) {
 		return // for good
 	}
@@ -123,7 +124,7 @@ func (w *world) harmFull(m *member) {
 
 func (m *member) makeRoom() {
 	if m.disk.isFull {
-		m.disk.isFull = false
+		m.disk.isFull, m.disk.noNames = false, false
 		m.disk.fs.SetCapacity(0)
 		m.tell("has room on its disk")
 	}

@@ -71,7 +71,7 @@ func (j *journal) open(r *register) error {
 	}
 	for j.take(r, b) {
 	}
-	j.m.w.reachIf(keptTorn, j.end < size)
+	j.m.w.reachIf(keptTorn, j.end < size && !j.m.disk.rottenJournal)
 	if j.end < size {
 		return j.file.Truncate(j.end)
 	}
@@ -172,6 +172,7 @@ func (j *journal) start(r *register) (raft.Index, raft.Term, error) {
 	newest := m.w.checker.snapshotOf(m)
 	at, _ := m.w.checker.stateAt(newest.Index)
 	m.w.reachIf(keptBehind, j.last < at)
+	m.lookAtJournal(j.last, at)
 	m.w.reachIf(keptBeyond, j.last > at)
 	m.tell("has kept the state of command %d", j.last)
 	if c := m.w.checker; j.last > c.committedTo() || j.last > 0 && c.committed[j.last-1].term != j.term {

@@ -264,6 +264,9 @@ func (m *member) hook(op memfs.Op, name string) error {
 		// At the end: what looks at the disk meanwhile sees it as it is before the operation.
 		defer func() { m.disk.kept.stale = true }()
 	}
+	if err := m.name(op, name); err != nil {
+		return err
+	}
 	if m.fails || m.struck() {
 		m.fails = false
 		if m.host != nil && ofSnapshots(name) {

@@ -21,7 +21,10 @@ import (
 // What no log can tell from an interrupted write is left out: damage to the last frame of all, or to all from some frame on (package wal has the argument).
 
 // harmRot damages some bytes of a member's files, as soon as there is one that may lose them.
-func (w *world) harmRot(m *member) { w.rotSoon(m, 30) }
+func (w *world) harmRot(m *member) {
+	w.rotJournal(m)
+	w.rotSoon(m, 30)
+}
 
 // beginRot has some member get rot, beside those that the nemesis chooses: there are not many moments at which one may.
 func (w *world) beginRot() {

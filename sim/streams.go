@@ -15,6 +15,8 @@ const (
 	ofAdded
 	ofDisks
 	ofFrames
+	ofNames
+	ofJournals
 	ofLasting
 	ofWallClock
 	ofSieges

@@ -20,10 +20,12 @@ type world struct {
 	trace    uint64 // hash of everything that has happened
 	chaos    bool   // faults happen
 	mendedAt time.Duration
-	harms    int   // how often the nemesis had its turn
-	ambushes int   // and the chance of more
-	plot     *plot // nil: there is none
-	failure  *Violation
+
+	rotsOfJournals uint64
+	harms          int   // how often the nemesis had its turn
+	ambushes       int   // and the chance of more
+	plot           *plot // nil: there is none
+	failure        *Violation
 
 	undisturbedUntil time.Duration // no other fault strikes before
 
