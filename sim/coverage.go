@@ -379,7 +379,7 @@ const runsMany = 10 * runsUsual
 var (
 	rareStates = map[state]int{
 		tornHole: runsMany, jointByAnother: runsMany, figureD: 5 * runsMany, rotStops: runsMany,
-		staleLease: runsMany, deposedWakes: runsMany, oldRefused: runsMany, votesAgain: runsMany,
+		fullSyncDir: runsMany, fullMkdir: runsMany, staleLease: runsMany, deposedWakes: runsMany, oldRefused: runsMany, votesAgain: runsMany,
 	}
 	rarePairs = map[pair]int{
 		{FaultWipe, doesCatchUp}: cannotBe, {FaultWipe, doesJoint}: cannotBe,
