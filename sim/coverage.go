@@ -41,6 +41,8 @@ const (
 	installOverTail
 	installOverSaves
 	installOverLoad
+	installTermOver
+	changeInSnapshot
 	readInAnother
 	streamResumed
 	figureC
@@ -127,6 +129,8 @@ var stateNames = [states]string{
 	installOverTail:   "a snapshot in place of a log that goes on behind it",
 	installOverSaves:  "a snapshot in place of entries that the disk has not yet said to have",
 	installOverLoad:   "a snapshot in place of entries that have just been read to be executed",
+	installTermOver:   "a snapshot that is whole when its leader's term is just over",
+	changeInSnapshot:  "a change of the members whose end is in a snapshot that who asked for it needs",
 	readInAnother:     "entries that were read in one leadership, and come to the core in another",
 	streamResumed:     "a snapshot stream taken up again",
 	figureC:           "figure 3.7 c: an entry of an earlier term on a majority, which does not make it committed",

@@ -253,6 +253,7 @@ func (n *network) arrive(sent packet, to raft.NodeID) {
 	}
 	w.plot.hears(m, p.Message)
 	m.host.Receive(from, []wire.Packet{p})
+	m.receivesLate(p.Message)
 	m.wake()
 }
 

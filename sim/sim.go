@@ -86,7 +86,7 @@ func (w *world) live() {
 	if w.knobs.compaction.LogBytes > 0 {
 		w.perhaps(150, w.voters, 1, w.demandCompaction)
 		w.perhaps(150, w.voters, 3, w.demandStream)
-		w.perhaps(200, w.voters, 3, w.demandOvertaken)
+		w.perhaps(300, w.voters, 3, w.demandOvertaken)
 	}
 	w.perhaps(100, w.voters, 3, w.demandSlowRead)
 	w.perhaps(200, w.voters, 3, w.demandComeback)

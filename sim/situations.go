@@ -19,6 +19,7 @@ type progress struct {
 	restores  raft.Index // its machine is to continue from a snapshot at this index
 	receives  bool       // it has a part of a snapshot
 	lastChunk bool       // the last chunk of one has come in
+	holdsLast bool       // and is to wait
 	loadedFor uint64     // the step of the shard that is given entries to be executed
 	handsOver bool
 	inForce   raft.Index // of its configuration
