@@ -123,4 +123,11 @@ which is 100 to 250 seeds: a fault that needs more is not caught here yet. Those
 
 What no seed can catch, and why: ` + "`an-empty-disk-is-who-it-was`" + `. Who is asked to vote with an empty disk is asked by a member that knows which folder it had, and whose host refuses it
 before the core is asked (` + "`lost-folder-let-in`" + ` is that rule); a member that does not know has a log that is shorter than the one in which the folder is written down.
+
+What is not in the table, because nobody could observe it: that a joint configuration is taken back although it is committed. Say that leader l of term t goes on from the committed joint
+configuration to the old voters again. It has committed an entry of t while the joint one was in force (a change begins only then): a majority of the new voters, and one of the old, are in t, and have that entry. So
+whoever may have gone on to the new voters alone in a term before t commits nothing any more, and is not elected again: its log is too short for a majority of the new voters. Whoever does so in a later
+term is elected in the joint configuration, by a majority of the old voters too, and has what l has committed by the old ones; and before it goes on, a majority of the old voters has an entry
+of its term, so that l's log is too short for them. That is what makes it safe to go on to the new voters, with old and new exchanged. The rule stays, for what is committed shall be made, and
+` + "`raft.TestCommittedJointConfigurationIsLeft`" + ` holds it.
 `
