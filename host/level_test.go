@@ -2,7 +2,9 @@ package host
 
 import (
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +70,20 @@ func TestLevels(t *testing.T) {
 			expect(t, "the reason", fmt.Sprint(err), "balsa: this member has executed entry 1, and not yet entry 1152921504606846976")
 			c.pass(1)
 			expect(t, "reads that wait", m.group.readsWaiting.Load(), 0)
+		}},
+
+		{"of a leader that is gone, each by its own level again", func(t *testing.T, c *cluster) {
+			m := c.member(2)
+			m.readAt(Linearizable)
+			m.readAt(Lease)
+			m.work()
+			s := &m.group.readers
+			ids := slices.Sorted(maps.Keys(s.asked))
+			expect(t, "asked for", len(ids), 2)
+			m.group.aborted(ids)
+			if len(s.held) != 1 || s.held[0].level != Linearizable || len(s.leased) != 1 || s.leased[0].level != Lease {
+				t.Errorf("held %v, and under a lease %v", s.held, s.leased)
+			}
 		}},
 
 		{"under a lease", func(t *testing.T, c *cluster) {
