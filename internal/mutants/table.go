@@ -456,6 +456,68 @@ func (c Configuration) ids`,
 		`d.index, d.lastHanded, d.reset = index, index, true`, `d.index, d.lastHanded, d.reset = index, index, d.handed.CurrentTerm == 0`,
 		"the disk keeps the log that the snapshot has replaced"},
 
+	// raft: as an expert in it would break it
+
+	{"match-survives-the-office", "raft/raft.go",
+		`	r.peers, r.votesGranted, r.votesRefused = nil, nil, nil
+`, `	r.votesGranted, r.votesRefused = nil, nil
+`, "what followers had in one leadership counts in the next"},
+	{"higher-term-in-a-reply-ignored", "raft/replication.go",
+		`	r.updateTerm(m.Term)
+	p := r.peer(from)`, `	p := r.peer(from)`, "a deposed leader is told so, and goes on"},
+	{"higher-term-in-a-snapshot-ignored", "raft/snapshot.go",
+		`	r.updateTerm(m.Term)
+
+	// 1. Reply immediately`, `	// 1. Reply immediately`, "a snapshot of a later leader is taken in an earlier term"},
+	{"heartbeat-waits-for-the-disk", "raft/replication.go",
+		`if !r.ack.pending || len(m.Entries) == 0 || newRound || again {`, `if !r.ack.pending || newRound || again && len(m.Entries) > 0 {`, "a follower with a slow disk counts as dead"},
+	{"window-without-a-bound", "raft/replication.go",
+		`p.inflightBytes < r.config.InflightBytesMax && !p.loading`, `!p.loading`, "a follower that is slow is sent all of the log, and queues fill up"},
+	{"commands-without-a-bound", "raft/proposal.go",
+		`if r.proposals.uncommitted > 0 && r.proposals.uncommitted+size > r.config.UncommittedBytesMax {`, `if size > r.config.UncommittedBytesMax<<8 {`, "a leader that is cut off takes on commands until its memory is full"},
+	{"durable-is-the-latest-term", "raft/durable.go",
+		`d.term = d.saves[n].hardState`, `d.term = r.hardState()`, "a vote is sent when an earlier save is done"},
+	{"joint-taken-back-to-the-wrong-half", "raft/membership.go",
+		`now.Configuration = now.abandoned()`, `now.Configuration = now.left()`, "new voters go on alone, and were never agreed on"},
+	{"as-many-voters-are-the-same", "raft/membership.go",
+		`slices.Equal(c.Voters(), next.Voters())`, `len(c.Voters()) == len(next.Voters())`, "one voter in another's place is no joint configuration"},
+	{"promoted-without-a-folder", "raft/membership.go",
+		`case m.Incarnation == 0:`, `case m.Incarnation == 0 && p.nextIndex == 0:`, "a voter loses its disk, and nobody can tell"},
+	{"pinned-while-joint", "raft/membership.go",
+		`if c.Joint() || !slices`, `if !slices`, "a joint configuration is moved, and taken back when it must not be"},
+	{"read-joins-the-round-under-way", "raft/read.go",
+		`	s.next = append(s.next, rd)
+}`, `	if len(s.current) > 0 {
+		s.current = append(s.current, rd)
+		return
+	}
+	s.next = append(s.next, rd)
+}`, "a read is confirmed by a round that began before it"},
+	{"read-joins-the-request-under-way", "raft/read.go",
+		`	default:
+		s.waiting = append(s.waiting, id)
+`, `	case len(s.asked) > 0 && !lease:
+		s.asked = append(s.asked, id)
+	default:
+		s.waiting = append(s.waiting, id)
+`, "a follower's read is answered by an index that is older than it"},
+	{"read-numbers-begin-anew-with-a-role", "raft/read.go",
+		`*s = reads{lastSeq: s.lastSeq}`, `*s = reads{lastSeq: r.config.Epoch}`, "an answer to a read of an earlier term serves another"},
+	{"last-read-decides-on-the-lease", "raft/read.go",
+		`s.strict = s.strict || !lease`, `s.strict = !lease`, "a read that must not rest on clocks does"},
+	{"forwarded-during-a-transfer", "raft/forward.go",
+		`case r.transfer.to != 0:`, `case r.transfer.to == s.from:`, "a leader that hands over goes on to append what is forwarded"},
+	{"forwarded-in-an-ended-stream", "raft/forward.go",
+		`case m.Term < s.term || m.Term == s.term && m.Stream < s.stream:
+		return // its stream has ended
+	case m.Term > s.term || m.Stream > s.stream:`, `case m.Term < s.term:
+		return // its stream has ended
+	case m.Term > s.term || m.Stream != s.stream:`, "a late copy of an ended stream is executed again"},
+	{"installed-without-its-members", "raft/snapshot.go",
+		`	r.resetConfigurations(ConfigurationAt{Index: index, Configuration: c})
+`, `	r.members.history[0].Index = min(index, ConfigurationAt{Index: index, Configuration: c}.Index)
+`, "who was restored goes by the members of before"},
+
 	// host
 
 	{"session-answered-twice", "host/session.go",
@@ -581,6 +643,38 @@ func (c Configuration) ids`,
 		`case p == nil || p.term != r.Term:`, `case p == nil:`,
 		"what was refused once and given again is taken back: it is executed twice"},
 
+	{"proposal-of-another-origin", "host/proposal.go",
+		`	if binary.LittleEndian.Uint64(header) != g.origin {
+		return nil
+	}
+`, ``, "a caller is given the result of another member's command"},
+	{"session-in-use-is-forgotten", "host/session.go",
+		`	t.unlink(s)
+	t.link(s)
+	if c.Wanted`, `	if c.Wanted`, "a session expires that is in use"},
+	{"sessions-restored-in-another-order", "host/session_snapshot.go",
+		`for s := t.oldest; s != nil; s = s.newer {
+		first`, `for s := t.newest; s != nil; s = s.older {
+		first`, "sessions expire on one member that live on another"},
+	{"wanted-not-in-snapshots", "host/session_snapshot.go",
+		`pinnedSession{id: s.id, wanted: s.wanted, answers`, `pinnedSession{id: s.id, answers`, "who was restored executes what others refuse"},
+	{"restored-to-before-what-it-kept", "host/applier.go",
+		`err == nil && m.Index > g.kept {
+		err = g.machine`, `err == nil {
+		err = g.machine`, "a machine that is ahead goes back, and what it had executed is not executed again"},
+	{"kept-behind-the-log", "host/durable.go",
+		`		return false, nil
+	}
+	same = true`, `		return true, nil
+	}
+	same = true`, "a machine lacks commands that the log has no more"},
+	{"epoch-that-was-given-before", "host/epoch.go",
+		`epoch = max(epoch, last+epochStep)`, `epoch = max(epoch, last)`, "after the clock was set back a member's numbers come again"},
+	{"aborted-read-asked-under-a-lease", "host/read.go",
+		`			s.held = append(s.held, a.reads...)
+`, `			s.leased = append(s.leased, a.reads...)
+`, "a read that must not rest on clocks does, once its leader is gone"},
+
 	// wal
 
 	{"no-sync", "wal/log.go",
@@ -625,6 +719,40 @@ func (c Configuration) ids`,
 		`f.seq == seq && frameCRC(b[:end], seed) == f.crc`, `f.seq == seq`,
 		"half of a write is taken for all of it"},
 
+	{"rot-is-taken-for-torn", "wal/recovery.go",
+		`	if p, later := r.nextFrame(f, at, r.lsn); p >= 0 {`, `	if p, later := r.nextFrame(f, at, r.lsn); p >= 0 && i < 0 {`, "a damaged frame ends the log, and what was acknowledged behind it is gone"},
+	{"header-unchecked", "wal/segment.go",
+		`le.Uint64(b) != headerMagic ||
+		le.Uint32(b[headerCRCAfter:]) != crc32.Checksum(b[:headerCRCAfter], castagnoli) {`, `le.Uint64(b) != headerMagic {`, "a torn header makes a segment another one"},
+	{"recycled-before-its-name-is-gone", "wal/prepare.go",
+		`	err := l.fs.Rename(l.path(segmentName(s.seq)), l.path(temp))
+	if err == nil {
+		err = l.fs.SyncDir(l.dir)
+	}
+`, `	err := l.fs.Rename(l.path(segmentName(s.seq)), l.path(temp))
+`, "the power fails, and the log's first segment has no header"},
+	{"removal-not-durable", "wal/prepare.go",
+		`	if err == nil {
+		err = l.fs.SyncDir(l.dir)
+	}
+	if err != nil {
+		return l.fail(err)
+	}
+	l.mu.Lock()
+	l.stats.Removed++`, `	if err != nil {
+		return l.fail(err)
+	}
+	l.mu.Lock()
+	l.stats.Removed++`, "the power fails, and a segment is missing between two others"},
+	{"spare-renamed-and-not-synced", "wal/resume.go",
+		`		return l.fs.SyncDir(l.dir)
+	}
+	if s.file, err`, `		return nil
+	}
+	if s.file, err`, "the power fails during a start, and a file that is half made is a segment"},
+	{"read-back-unchecked", "wal/read.go",
+		`if crc32.Checksum(b, castagnoli) == p.crc {`, `if len(b) > 0 {`, "rot is read back, sent to others and executed"},
+
 	// snapshot
 
 	{"snapshot-not-synced", "snapshot/writer.go",
@@ -650,4 +778,14 @@ func (c Configuration) ids`,
 	{"newest-snapshot-pruned", "snapshot/store.go",
 		`if i >= newest || p.index >= keep || s.claimed[p] {`, `if i > newest || p.index > keep || s.claimed[p] {`,
 		"the log is compacted, and the snapshot is removed that replaces it"},
+	{"block-unchecked", "snapshot/scan.go",
+		`if crc != binary.LittleEndian.Uint32(b[4:]) {`, `if crc == 0 && binary.LittleEndian.Uint32(b[4:]) == 0 {`, "a damaged snapshot is restored"},
+	{"received-and-not-checked-again", "snapshot/receiver.go",
+		`	if err := all.run(); err != nil {
+		return r.fail(err)
+	}
+	r.err = ErrClosed`, `	if err := all.run(); err == errMore {
+		return r.fail(err)
+	}
+	r.err = ErrClosed`, "a snapshot that was damaged while it came counts as there"},
 }
