@@ -325,6 +325,9 @@ func (a *app) printSummary(failure error) {
 
 func (a *app) printShrunk(small *sim.Shrunk) {
 	fmt.Fprintf(a.stdout, "\nsmaller after %d runs: %v\nbefore  %v\nafter   %v\n", small.Runs, small.Violation, small.Before, small.After)
+	if small.Unfinished {
+		fmt.Fprintln(a.stdout, "        the time was over: with a longer --shrink it may become smaller")
+	}
 }
 
 func (a *app) showShrinking() func(sim.Size) {
