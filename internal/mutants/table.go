@@ -166,6 +166,9 @@ func (c Configuration) ids`,
 		`	r.ack = acknowledgement{}
 `, ``,
 		"a new leader is told what the last one's log agreed with, and of the last one's reads"},
+	{"probe-that-comes-again-is-not-answered", "raft/replication.go",
+		`newRound || again {`, `newRound || again && len(m.Entries) == 0 {`,
+		"where disks are slow each new leader resigns before its first entry is saved"},
 	{"load-that-came-to-nothing", "raft/replication.go",
 		`	p.loading = false
 	if len(es) == 0 ||`, `	p.loading = len(es) == 0
