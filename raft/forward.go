@@ -209,6 +209,15 @@ func (s *inStream) follow(folder uint64) {
 	}
 }
 
+// followMembers takes in which data folders the members have by the configuration that is in force now. A stream may have come before it was known whose it is: if its
+// sender sends nothing until it has left and come back, the new folder would be taken for the one that it came from.
+func (f *inflow) followMembers(c Configuration) {
+	for i := range f.streams {
+		is, _ := c.Member(f.streams[i].from)
+		f.streams[i].follow(is.Incarnation)
+	}
+}
+
 // take appends the next message's commands.
 func (s *inStream) take(r *Raft, commands [][]byte) {
 	es := make([]Entry, len(commands))

@@ -72,8 +72,14 @@ func TestForwardsOfStrangers(t *testing.T) {
 }
 
 // TestForwardsFromAnotherFolder: a member that comes back with an empty disk has forgotten how it numbered its streams. What it sends under a smaller number is taken,
-// but not what the same folder has sent before.
+// but not what the same folder has sent before. Its first stream may have come before its folder was known.
 func TestForwardsFromAnotherFolder(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		forwardsFromAnotherFolder(t, known)
+	}
+}
+
+func forwardsFromAnotherFolder(t *testing.T, known bool) {
 	r := follower(t, Config{})
 	receive := func(from NodeID, m Message) {
 		t.Helper()
@@ -105,10 +111,18 @@ func TestForwardsFromAnotherFolder(t *testing.T) {
 		}
 		settle()
 	}
-	r.Introduce(3, 301)
-	settle()
+	introduce := func() {
+		r.Introduce(3, 301)
+		settle()
+	}
+	if known {
+		introduce()
+	}
 	forward(1000, "x", true)
 	forward(7, "a copy", false)
+	if !known {
+		introduce()
+	}
 	for i, members := range []Configuration{NewConfiguration(1, 2), NewConfiguration(1, 2, 3)} {
 		if err := r.ChangeMembers(Change{ID: uint64(i) + 1, Base: uint64(i), Members: members.Members}); err != nil {
 			t.Fatal(err)

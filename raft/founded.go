@@ -28,8 +28,8 @@ func (r *Raft) refusal(from NodeID, m RequestVote) RequestVoteReply {
 // or ends in an earlier term.
 func (r *Raft) isStranger(id NodeID, lastTerm Term, last Index) bool {
 	for _, c := range slices.Backward(r.members.history) {
-		if _, ok := c.Member(id); ok {
-			return false
+		if _, ok := c.Member(id); ok || len(c.Members) == 0 {
+			return false // a new server does not know the first configuration: it has a part of the log, and nobody is a member by that
 		}
 		if c.Index <= r.commitIndex {
 			return r.isBefore(c.Index, lastTerm, last)

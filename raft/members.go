@@ -87,6 +87,7 @@ func (r *Raft) configurationChanged() {
 	}
 	r.members.known = known
 	r.effects.Configuration = &c
+	r.inflow.followMembers(c.Configuration)
 	r.event(EventConfiguration, 0, c.Index)
 	if r.role == Leader {
 		r.followMembers()

@@ -207,6 +207,27 @@ func TestRefusalInNoTerm(t *testing.T) {
 	}
 }
 
+// TestNewServerKnowsNoStrangers: who joins has got the first entries, and not yet a configuration.
+func TestNewServerKnowsNoStrangers(t *testing.T) {
+	r, err := New(Config{ID: 1, Rand: &fixedRand{}}, LogState{First: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Receive(2, AppendEntries{Term: 1, LeaderID: 2, LeaderCommit: 1, Entries: []Entry{{Term: 1, Index: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	r.Persisted(r.Effects().Save.Seq)
+	r.Effects()
+	if err := r.Receive(3, RequestVote{Term: 1, CandidateID: 3, PreVote: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range r.Effects().Messages {
+		if reply, ok := m.Message.(RequestVoteReply); ok && reply.Stranger {
+			t.Errorf("it knows no member, and takes n3 for a stranger: %+v", reply)
+		}
+	}
+}
+
 // TestStranger: a server that was removed is told so if its log cannot have one that made it a member again: because it is too short, or because it ends in an earlier term
 // than what is committed, however long it is.
 func TestStranger(t *testing.T) {

@@ -331,8 +331,8 @@ func (c *checker) says(m *member, s raft.Status) {
 		c.w.fail("Committed Is Durable", "n%d says in term %d that entry %d is committed, and no leader has said so", m.id, s.Term, s.CommitIndex)
 		return
 	}
-	if s.Role == raft.Leader {
-		c.notSent(m, s.Term)
+	if s.Term == term { // also if it has stepped down since, in this step
+		c.notSent(m, term)
 	}
 	c.commits(m, term, s.CommitIndex)
 }

@@ -382,7 +382,7 @@ const runsMany = 10 * runsUsual
 // rareStates and rarePairs say how many runs must reach what is rare. A folder is wiped only while the configuration is at rest.
 var (
 	rareStates = map[state]int{
-		tornHole: runsMany, jointByAnother: runsMany, figureD: 5 * runsMany, rotStops: runsMany,
+		leaderLetIn: 5 * runsMany, tornHole: runsMany, jointByAnother: runsMany, figureD: 5 * runsMany, rotStops: runsMany,
 		fullSyncDir: runsMany, fullMkdir: runsMany, staleLease: runsMany, deposedWakes: runsMany, oldRefused: runsMany, votesAgain: runsMany,
 	}
 	rarePairs = map[pair]int{
