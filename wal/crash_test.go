@@ -154,6 +154,19 @@ func (f *life) clones(seeds int) map[string]*memfs.FS {
 	return clones
 }
 
+// survives checks that the log opens on each disk that a failure at this moment may leave, and that it stays so.
+func (f *life) survives(t *testing.T, what string, seeds int) {
+	t.Helper()
+	for left, d := range f.clones(seeds) {
+		what := what + ", " + left
+		l, then := f.recover(t, d, what)
+		if err := errors.Join(l.Prepare(), l.Close()); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		then.recover(t, d.CrashClone(memfs.CrashConfig{}), what+", opened, and powered off")
+	}
+}
+
 // faultAtEvery runs lives once for every operation that they do, with the fault at that operation (if it is final, at all
 // later ones too), and looks at all that may be left of them. In the last one, two groups are used only once, so that
 // their entries are moved.
@@ -174,14 +187,7 @@ func faultAtEvery(t *testing.T, fault error, final bool, unexpected func(error) 
 				t.Fatalf("seed %d, fault at operation %d: %v\n%v", seed, n, err, f.disk)
 			}
 			f.disk.SetHook(nil)
-			for what, d := range f.clones(2) {
-				what = fmt.Sprintf("seed %d, fault at operation %d, %s", seed, n, what)
-				l, then := f.recover(t, d, what)
-				if err := errors.Join(l.Prepare(), l.Close()); err != nil {
-					t.Fatalf("%s: %v", what, err)
-				}
-				then.recover(t, d.CrashClone(memfs.CrashConfig{}), what+", opened, and powered off")
-			}
+			f.survives(t, fmt.Sprintf("seed %d, fault at operation %d", seed, n), 2)
 			given.Recycled += f.given.Recycled
 			given.Removed += f.given.Removed
 			given.Moved += f.given.Moved

@@ -42,13 +42,40 @@ func newSample(t testing.TB) *sample {
 
 func (s *sample) append(t testing.TB, i int) {
 	t.Helper()
+	if err := s.tryAppend(i); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *sample) tryAppend(i int) error {
 	m := s.last()
 	batch := []Save{
 		put(1, 1, 1+lastOf(m, 1), fmt.Sprintf("batch %d of one", i)),
 		put(2, 3, 1+lastOf(m, 2), fmt.Sprintf("batch %d", i), "of two"),
 	}
-	mustAppend(t, s.log, batch...)
-	s.models = append(s.models, m.apply(batch))
+	err := s.log.Append(batch)
+	if err == nil {
+		s.models = append(s.models, m.apply(batch))
+	}
+	return err
+}
+
+// beginSegment fills the second segment, and loses power when the third one has its header, durably, and no frame yet.
+func (s *sample) beginSegment() error {
+	if err := s.log.Prepare(); err != nil {
+		return err
+	}
+	for i := sampleBatches; s.log.offset < s.log.tail.size; i++ {
+		if err := s.tryAppend(i); err != nil {
+			return err
+		}
+	}
+	s.disk.SetHook((&memfs.Fault{N: 3, Err: memfs.ErrCrashed, Final: true}).Hook) // behind the header's write and sync
+	if err := s.tryAppend(0); !errors.Is(err, memfs.ErrCrashed) {
+		return fmt.Errorf("the first frame of a segment was written: %v", err)
+	}
+	s.disk = s.disk.CrashClone(memfs.CrashConfig{})
+	return nil
 }
 
 func (s *sample) last() model { return s.models[len(s.models)-1] }
@@ -162,6 +189,8 @@ func TestD2_AnyByte(t *testing.T) {
 			return errors.Join(s.log.Close(), s.reopen())
 		}, map[place]string{{2, 5}: harmless}},
 		{"prepared", func(s *sample) error { return s.log.Prepare() }, map[place]string{{2, 4}: cut}},
+		// The third one's header says that the second one's last frame was durable; nothing says that the header was.
+		{"killed while a segment begins", (*sample).beginSegment, map[place]string{{3, 0}: harmless}},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			s := newSample(t)
@@ -301,6 +330,19 @@ func TestD2_DamageIsRefused(t *testing.T) {
 			}
 			rewrite(t, s.disk, segmentPath(1), contentsOf(t, other.disk, segmentPath(1)))
 		}, "it continues frame 7, and wal-0000000000000001 ends with another frame 7"},
+		{"segments of another history before one that has begun", func(t *testing.T, s *sample) {
+			other := &sample{disk: memfs.New(), models: []model{{}}}
+			other.log = mustOpen(t, other.disk, small)
+			for other.log.tail.seq < 3 {
+				other.append(t, len(other.models)+20)
+			}
+			if err := s.beginSegment(); err != nil {
+				t.Fatal(err)
+			}
+			for _, seq := range []int{1, 2} {
+				rewrite(t, s.disk, segmentPath(seq), contentsOf(t, other.disk, segmentPath(seq)))
+			}
+		}, "it continues frame 14, and wal-0000000000000002 ends with another frame 14"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSample(t)
