@@ -66,6 +66,7 @@ func (a *Applier) apply(g *Group, es []raft.Entry) {
 		a.host.hopEntries(g.id, trace.Applied, es)
 	}
 	last := &es[len(es)-1]
+	g.taken = last.Index
 	g.executed.Store(uint64(max(last.Index, g.kept)))
 	a.ending.Store(true)
 	if ended := g.endApplied(nil); a.yield != nil {
@@ -99,14 +100,13 @@ func (a *Applier) pin(g *Group, i raft.Index, t raft.Term) {
 // replace takes a snapshot in place of one that is damaged, of the same entry if nothing was executed since: perhaps nothing can be, before the member that lacks the
 // snapshot has it.
 func (a *Applier) replace(g *Group, damaged raft.Index) {
-	i := raft.Index(g.executed.Load())
-	if i < damaged || i <= g.kept || g.compaction.busy.Load() {
+	if g.taken < max(damaged, g.kept) || g.compaction.busy.Load() {
 		return
 	}
 	g.mu.Lock()
 	t := g.appliedTerm
 	g.mu.Unlock()
-	a.pin(g, i, t)
+	a.pin(g, g.taken, t)
 }
 
 // restore lets the state machine continue from a snapshot, which is on disk.
@@ -116,6 +116,7 @@ func (a *Applier) restore(g *Group, s raft.Restore) {
 		a.host.shard.inbox.put(input{kind: inputFailed, group: g, err: err}, 0, 0)
 		return
 	}
+	g.taken = s.Index
 	g.executed.Store(uint64(max(s.Index, g.kept)))
 	g.tellConfiguration(s.Index)
 	again := g.skipped(s.Term)

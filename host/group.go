@@ -41,6 +41,7 @@ type Group struct {
 	told        raft.Index // a Tracer was, that all up to here is committed
 
 	// Owned by the applier.
+	taken       raft.Index // the last entry that came from the log, or from a snapshot that it continued from; a machine that keeps its state may be farther
 	appliedTerm raft.Term
 	machineAt   []byte     // the configuration that is in force where the machine is, encoded
 	broken      bool       // the machine has failed: what comes after is not for it

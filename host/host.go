@@ -192,7 +192,7 @@ func (h *Host) Join(id raft.GroupID, config raft.Config, machine Machine) (*Grou
 	if g.raft, err = raft.New(config, state); err != nil {
 		return nil, err
 	}
-	g.applied = state.Applied
+	g.applied, g.taken = state.Applied, state.Applied
 	g.executed.Store(uint64(max(state.Applied, g.kept)))
 	inForce := g.raft.Configuration()
 	g.configuration.Store(&inForce)

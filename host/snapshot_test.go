@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"io"
 	"path"
 	"strings"
 	"testing"
@@ -144,6 +145,43 @@ func TestDamagedSnapshotIsReplacedByItsLike(t *testing.T) {
 	c.pass(1000)
 	if now, _, err := leader.host.snapshots.Latest(testGroup); err != nil || c.member(3).group.Executed() < newest.Index {
 		t.Errorf("the newest snapshot is at %d, it was at %d: %v; the member that needs it is at %d", now.Index, newest.Index, err, c.member(3).group.Executed())
+	}
+}
+
+// TestDamagedSnapshotOfWhatWasKept: a machine has kept its state to the very end, its member starts again, and the newest snapshot is damaged since. Nothing may ever be executed
+// behind it.
+func TestDamagedSnapshotOfWhatWasKept(t *testing.T) {
+	c := keeping(t, 3).startAll()
+	m := c.elect(1)
+	c.fill(m, 0, 64)
+	m.kill()
+	m.startAgain()
+	m.tick()
+	before, _, err := m.host.snapshots.Latest(testGroup)
+	if err != nil || before.Index == 0 || m.group.taken < m.group.kept || m.group.kept <= before.Index {
+		t.Fatalf("the newest snapshot is at %d (%v), it has taken %d and kept %d", before.Index, err, m.group.taken, m.group.kept)
+	}
+	names, err := m.fs.List("data/snapshots")
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := path.Join("data/snapshots", names[len(names)-1])
+	if err := m.fs.Flip(newest, 150, 1); err != nil {
+		t.Fatal(err)
+	}
+	m.host.applier.inbox.put(applyWork{group: m.group, damaged: before.Index}, 0, 0)
+	m.work()
+	meta, _, err := m.host.snapshots.Latest(testGroup)
+	if err != nil || meta.Index < m.group.kept {
+		t.Fatalf("the newest snapshot is at %d: %v; the machine has kept %d", meta.Index, err, m.group.kept)
+	}
+	r, err := m.host.snapshots.Read(meta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		t.Errorf("the snapshot that was to replace it: %v", err)
 	}
 }
 

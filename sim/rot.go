@@ -57,6 +57,7 @@ func (w *world) rot(m *member) {
 	if m.diskFailed || m.shelf != nil {
 		return
 	}
+	w.checker.snapshotOf(m) // what is durable is known as that before it is damaged
 	before := m.disk.fs.KillClone()
 	for range tries {
 		name, at, n := w.drawRot(m)
