@@ -136,7 +136,7 @@ func TestStrangerThatIsAMember(t *testing.T) {
 			m.host.Receive(1, []wire.Packet{{Group: testGroup, Message: raft.AppendEntries{Term: 1, LeaderID: 1, PrevLogIndex: 7, PrevLogTerm: 1}}})
 			m.work()
 		}
-		m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: 1, PreVote: true, Stranger: true}}})
+		m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: 1, PreVote: true, Stranger: 1}}})
 		m.work()
 		if err := m.group.Err(); (err == nil) != led || !led && !errors.Is(err, ErrRemoved) {
 			t.Errorf("a leader has spoken to it: %v; it says %v", led, err)

@@ -41,7 +41,7 @@ func describeFields(m Message) string {
 		if m.Founded {
 			s += ", the cluster has begun"
 		}
-		if m.Stranger {
+		if m.Stranger != 0 {
 			s += ", to a stranger"
 		}
 		if m.Leader.ID != 0 {

@@ -95,7 +95,7 @@ func (r *Raft) onRequestVote(from NodeID, m RequestVote) {
 	if !m.Transfer && (m.Term > r.currentTerm && r.hearsLeader() || m.Term >= r.currentTerm && r.hasPromised()) {
 		// Not in the figure: a server that hears a current leader, or has given it its word, neither votes nor takes over the term (§4.2.3, §6.4.1).
 		r.eventIn(m.Term, EventVoteRefused, from, 0)
-		if reply := r.refusal(from, m); reply.Founded || reply.Stranger || reply.Leader.ID != 0 {
+		if reply := r.refusal(from, m); reply.Founded || reply.Stranger != 0 || reply.Leader.ID != 0 {
 			r.sendWhenTermDurable(from, reply) // it waits in vain, or for a leader that it refuses
 		}
 		return

@@ -18,24 +18,27 @@ func (r *Raft) comesTooLate(last Index) bool { return last == 0 && r.isFounded()
 func (r *Raft) refusal(from NodeID, m RequestVote) RequestVoteReply {
 	return RequestVoteReply{
 		Term: r.currentTerm, PreVote: m.PreVote,
-		Founded: r.comesTooLate(m.LastLogIndex), Stranger: r.isStranger(from, m.LastLogTerm, m.LastLogIndex),
+		Founded: r.comesTooLate(m.LastLogIndex), Stranger: r.strangerSince(from, m.LastLogTerm, m.LastLogIndex),
 		Leader: r.vouch(m.LastLogTerm, m.LastLogIndex),
 	}
 }
 
-// isStranger reports whether a candidate is a member by no configuration that may be in force, the last of them that is committed among them, and
+// strangerSince says whether a candidate is a member by no configuration that may be in force, the last of them that is committed among them, and
 // cannot have one that made it a member again since: that would be behind what is committed here, and so its log, which ends at last in lastTerm, is too short for that,
-// or ends in an earlier term.
-func (r *Raft) isStranger(id NodeID, lastTerm Term, last Index) bool {
+// or ends in an earlier term. It returns the committed one's index, by which the candidate can tell whether it knows better by the time that it hears of it; or zero.
+func (r *Raft) strangerSince(id NodeID, lastTerm Term, last Index) Index {
 	for _, c := range slices.Backward(r.members.history) {
 		if _, ok := c.Member(id); ok || len(c.Members) == 0 {
-			return false // a new server does not know the first configuration: it has a part of the log, and nobody is a member by that
+			return 0 // a new server does not know the first configuration: it has a part of the log, and nobody is a member by that
 		}
 		if c.Index <= r.commitIndex {
-			return r.isBefore(c.Index, lastTerm, last)
+			if r.isBefore(c.Index, lastTerm, last) {
+				return c.Index
+			}
+			return 0
 		}
 	}
-	return false
+	return 0
 }
 
 // askWhetherMember does what is left to do for one that comes too late and hears no leader: perhaps it waits in vain. It asks as one that
@@ -50,7 +53,7 @@ func (r *Raft) askWhetherMember() {
 
 // hearFounded takes in what a voter says of the cluster.
 func (r *Raft) hearFounded(from NodeID, m RequestVoteReply) {
-	if m.Stranger {
+	if m.Stranger > r.commitIndex { // else it was added again since that was said
 		r.effects.Stranger = from
 	}
 	if !m.Founded || r.log.last > 0 {

@@ -22,7 +22,7 @@ type RequestVoteReply struct {
 	VoteGranted bool
 	PreVote     bool
 	Founded     bool  // to a candidate whose log is empty: the voter knows that something was committed. See founded.go
-	Stranger    bool  // the candidate is no member by a committed configuration that its log does not have
+	Stranger    Index // of a committed configuration by which the candidate is no member, and which its log does not have; or zero
 	Leader      Vouch // with a refusal: the leader that the voter hears, if the candidate's log cannot tell it that one's data folder. See vouch.go
 }
 

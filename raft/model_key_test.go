@@ -142,7 +142,8 @@ func (e *encoder) message(m Message) {
 		e.flags(m.PreVote, m.Transfer) // CandidateID is the sender: see validate
 	case RequestVoteReply:
 		e.b = append(e.b, 'V')
-		e.flags(m.VoteGranted, m.PreVote, m.Founded, m.Stranger)
+		e.flags(m.VoteGranted, m.PreVote, m.Founded)
+		e.index(m.Stranger)
 	case AppendEntries:
 		e.b = append(e.b, 'a')
 		e.index(m.PrevLogIndex)

@@ -222,8 +222,26 @@ func TestNewServerKnowsNoStrangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range r.Effects().Messages {
-		if reply, ok := m.Message.(RequestVoteReply); ok && reply.Stranger {
+		if reply, ok := m.Message.(RequestVoteReply); ok && reply.Stranger != 0 {
 			t.Errorf("it knows no member, and takes n3 for a stranger: %+v", reply)
+		}
+	}
+}
+
+// TestStrangerOfLongAgo: who was removed and added again knows better than a word that comes late.
+func TestStrangerOfLongAgo(t *testing.T) {
+	for since, want := range map[Index]NodeID{1: 0, 2: 0, 3: 3} {
+		r := follower(t, Config{})
+		if err := r.Receive(2, AppendEntries{Term: 2, LeaderID: 2, LeaderCommit: 2, Entries: []Entry{{Term: 1, Index: 1}, {Term: 2, Index: 2}}}); err != nil {
+			t.Fatal(err)
+		}
+		r.Persisted(r.Effects().Save.Seq)
+		r.Effects()
+		if err := r.Receive(3, RequestVoteReply{Term: 1, PreVote: true, Stranger: since}); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Effects().Stranger; got != want {
+			t.Errorf("entries up to 2 are committed, and it was no member by entry %d: n%d is believed, want n%d", since, got, want)
 		}
 	}
 }
@@ -250,7 +268,7 @@ func TestStranger(t *testing.T) {
 			}
 			for e := r.Effects(); ; e = r.Effects() {
 				for _, m := range e.Messages {
-					if reply, ok := m.Message.(RequestVoteReply); ok && m.To == 3 && reply.Stranger {
+					if reply, ok := m.Message.(RequestVoteReply); ok && m.To == 3 && reply.Stranger != 0 {
 						if !test.want {
 							t.Errorf("a log that ends in %d:t%d is a stranger's", test.last, test.lastTerm)
 						}

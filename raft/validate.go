@@ -129,7 +129,7 @@ func (m RequestVote) validate(from NodeID) string {
 }
 
 func (m RequestVoteReply) validate() string {
-	if m.VoteGranted && (m.Founded || m.Stranger || m.Leader.ID != 0) {
+	if m.VoteGranted && (m.Founded || m.Stranger != 0 || m.Leader.ID != 0) {
 		return "its vote contradicts itself"
 	}
 	if v := m.Leader; v != (Vouch{}) && (v.ID == 0 || v.Incarnation == 0 || v.Index == 0) {

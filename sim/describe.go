@@ -26,7 +26,7 @@ func describeSent(m raft.Message, entries []place) string {
 	case raft.RequestVote:
 		return fmt.Sprintf("RequestVote t%d last %d:t%d%s%s", m.Term, m.LastLogIndex, m.LastLogTerm, when(m.PreVote, "pre-vote"), when(m.Transfer, "transfer"))
 	case raft.RequestVoteReply:
-		return fmt.Sprintf("RequestVoteReply t%d%s%s%s%s", m.Term, either(m.VoteGranted, "granted", "refused"), when(m.PreVote, "pre-vote"), when(m.Stranger, "stranger"), when(m.Leader.ID != 0, "vouches for its leader"))
+		return fmt.Sprintf("RequestVoteReply t%d%s%s%s%s", m.Term, either(m.VoteGranted, "granted", "refused"), when(m.PreVote, "pre-vote"), when(m.Stranger != 0, "stranger"), when(m.Leader.ID != 0, "vouches for its leader"))
 	case raft.AppendEntries:
 		read := ""
 		if m.ReadSeq != 0 {

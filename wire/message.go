@@ -33,7 +33,7 @@ const (
 	flagVoteGranted byte = 1 << 1 // RequestVoteReply
 	flagTransfer    byte = 1 << 2 // RequestVote
 	flagFounded     byte = 1 << 2 // RequestVoteReply
-	flagStranger    byte = 1 << 3 // RequestVoteReply
+	flagStranger    byte = 1 << 3 // RequestVoteReply: since when follows the other fields
 	flagVouch       byte = 1 << 4 // RequestVoteReply: what is known of the leader follows the other fields
 	flagSuccess     byte = 1 << 0 // AppendEntriesReply
 	flagPromise     byte = 1 << 1 // AppendEntriesReply: a promise follows the other fields
@@ -58,8 +58,11 @@ func AppendPacket(b []byte, p Packet) []byte {
 		return uvarints(b, uint64(m.Term), uint64(m.CandidateID), uint64(m.LastLogIndex), uint64(m.LastLogTerm))
 	case raft.RequestVoteReply:
 		b = head(b, kindRequestVoteReply, p.Group)
-		b = append(b, bit(m.VoteGranted, flagVoteGranted)|bit(m.PreVote, flagPreVote)|bit(m.Founded, flagFounded)|bit(m.Stranger, flagStranger)|bit(m.Leader.ID != 0, flagVouch))
+		b = append(b, bit(m.VoteGranted, flagVoteGranted)|bit(m.PreVote, flagPreVote)|bit(m.Founded, flagFounded)|bit(m.Stranger != 0, flagStranger)|bit(m.Leader.ID != 0, flagVouch))
 		b = uvarints(b, uint64(m.Term))
+		if m.Stranger != 0 {
+			b = uvarints(b, uint64(m.Stranger))
+		}
 		if m.Leader.ID != 0 {
 			b = uvarints(b, uint64(m.Leader.ID), m.Leader.Incarnation, uint64(m.Leader.Index))
 		}
@@ -310,8 +313,12 @@ func (r *reader) requestVoteReply() raft.Message {
 		PreVote:     f&flagPreVote != 0,
 		VoteGranted: f&flagVoteGranted != 0,
 		Founded:     f&flagFounded != 0,
-		Stranger:    f&flagStranger != 0,
 		Term:        r.term("term"),
+	}
+	if f&flagStranger != 0 {
+		if m.Stranger = r.index("index"); r.err == nil && m.Stranger == 0 {
+			r.fail("says since when its receiver is a stranger, and that is never")
+		}
 	}
 	if f&flagVouch != 0 {
 		m.Leader = raft.Vouch{ID: raft.NodeID(r.uint("leader id")), Incarnation: r.uint("incarnation"), Index: r.index("index")}

@@ -35,7 +35,7 @@ var packets = []struct {
 	{"RequestVoteReply refused", Packet{1, raft.RequestVoteReply{Term: 9}}},
 	{"RequestVoteReply granted", Packet{1, raft.RequestVoteReply{Term: 7, VoteGranted: true}}},
 	{"RequestVoteReply refused by one of a cluster that there is", Packet{1, raft.RequestVoteReply{Term: 8, Founded: true}}},
-	{"RequestVoteReply pre-vote of a stranger", Packet{1, raft.RequestVoteReply{Term: 8, PreVote: true, Founded: true, Stranger: true}}},
+	{"RequestVoteReply pre-vote of a stranger", Packet{1, raft.RequestVoteReply{Term: 8, PreVote: true, Founded: true, Stranger: 300}}},
 	{"RequestVoteReply refused by one that knows the leader", Packet{1, raft.RequestVoteReply{Term: 9, Leader: raft.Vouch{ID: 300, Incarnation: 1 << 40, Index: 7}}}},
 	{"RequestVoteReply pre-vote granted", Packet{1, raft.RequestVoteReply{Term: 8, VoteGranted: true, PreVote: true}}},
 	{"AppendEntries heartbeat", Packet{2, raft.AppendEntries{Term: 7, LeaderID: 1, PrevLogIndex: 300, PrevLogTerm: 7, LeaderCommit: 299, ReadSeq: 41}}},
@@ -208,7 +208,7 @@ var message = rapid.OneOf(
 	}),
 	rapid.Custom(func(t *rapid.T) raft.Message {
 		m := raft.RequestVoteReply{Term: term(t), VoteGranted: rapid.Bool().Draw(t, "granted"), PreVote: rapid.Bool().Draw(t, "pre"),
-			Founded: rapid.Bool().Draw(t, "founded"), Stranger: rapid.Bool().Draw(t, "stranger")}
+			Founded: rapid.Bool().Draw(t, "founded"), Stranger: index(t)}
 		if id := number.Draw(t, "leader"); id != 0 {
 			m.Leader = raft.Vouch{ID: raft.NodeID(id), Incarnation: number.Draw(t, "incarnation"), Index: index(t)}
 		}
