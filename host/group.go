@@ -111,7 +111,6 @@ func (g *Group) publish() {
 	g.term.Store(uint64(s.Term))
 	g.rounds.Store(int32(len(g.readers.asked)))
 	g.takesPart.Store(g.raft.TakesPart())
-	g.vouch.end(s.CommitIndex)
 	g.statusMu.Lock()
 	defer g.statusMu.Unlock()
 	if s.Leader != g.status.Leader && s.Leader != 0 {

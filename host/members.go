@@ -7,10 +7,20 @@ import (
 	"github.com/balsa-raft/balsa/raft"
 )
 
-// followConfiguration makes the transport know the members of the configuration that is in force. Called by the shard.
+// followConfiguration makes the transport know the members of the configuration that is in force; nil: it is the one that was. Called by the shard. All that Admit goes by
+// is there before the connections are asked about: one that nobody asks about again stays, and all that its folder says would count.
 func (g *Group) followConfiguration(c *raft.ConfigurationAt) {
-	g.configuration.Store(c)
-	g.host.followMembers()
+	if c != nil {
+		g.configuration.Store(c)
+	}
+	g.takesPart.Store(g.raft.TakesPart())
+	ended := g.vouch.end(g.raft.Status().CommitIndex)
+	switch {
+	case c != nil:
+		g.host.followMembers()
+	case ended:
+		g.host.transport.Recheck()
+	}
 }
 
 // peerAddress is what the transport knows of a member.

@@ -161,6 +161,7 @@ func (s *Sender) answered(st *stream, r *raft.InstallSnapshotReply, now time.Dur
 // now on, and another one takes its place.
 func (s *Sender) look(st *stream, now time.Duration) {
 	if st.looked {
+		st.moved = now - streamTimeout - 1 // the file may be damaged all the same: another one can have been written under its name since
 		return
 	}
 	st.looked = true

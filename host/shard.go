@@ -278,7 +278,7 @@ func (s *Shard) carryOut(g *Group) {
 	for _, ev := range e.Events { // first, so that who watches hears of an election before the messages that follow from it
 		s.host.observe(g, ev)
 	}
-	if e.Configuration != nil { // before the messages: some may be to members that it brings
+	if e.Configuration != nil || g.vouch.words.Load() != nil { // before the messages: some may be to members that it brings
 		g.followConfiguration(e.Configuration)
 	}
 	if e.Stranger != 0 {

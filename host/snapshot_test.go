@@ -148,6 +148,76 @@ func TestDamagedSnapshotIsReplacedByItsLike(t *testing.T) {
 	}
 }
 
+// TestDamagedSnapshotIsReplacedForTwo: two members are being sent the damaged snapshot when it is replaced by one of the same entry, which has its name.
+func TestDamagedSnapshotIsReplacedForTwo(t *testing.T) {
+	c := compacting(t, 5)
+	leader := c.elect(1)
+	c.member(3).kill()
+	c.member(4).kill()
+	newest, _, err := leader.host.snapshots.Latest(testGroup)
+	for n := 0; err == nil && (newest.Index == 0 || newest.Index != leader.group.Executed() || leader.first() == 1); n++ {
+		if n == 1000 {
+			t.Fatal("there is no snapshot of the last entry")
+		}
+		c.fill(leader, n, 1)
+		newest, _, err = leader.host.snapshots.Latest(testGroup)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, _ := leader.fs.List("data/snapshots")
+	if err := leader.fs.Flip(path.Join("data/snapshots", names[len(names)-1]), 150, 1); err != nil {
+		t.Fatal(err)
+	}
+	c.member(2).kill()
+	c.member(5).kill()
+	c.member(3).start()
+	c.member(4).start()
+	c.member(3).stalled[PartReceiver], c.member(4).stalled[PartReceiver] = true, true
+	for i := 0; i < 1000 && len(leader.host.sender.streams) < 2; i++ {
+		c.pass(1)
+	}
+	if len(leader.host.sender.streams) < 2 {
+		t.Fatal("no two streams")
+	}
+	c.member(3).stalled[PartReceiver] = false
+	c.pass(100)
+	if _, _, err := leader.host.snapshots.Latest(testGroup); err != nil || c.member(3).group.Executed() < newest.Index {
+		t.Fatalf("not replaced: %v, n3 at %d", err, c.member(3).group.Executed())
+	}
+	c.member(4).stalled[PartReceiver] = false
+	begun := 0
+	for range 200_000 { // letters, over 200 s
+		for _, m := range c.members {
+			if m.host != nil {
+				m.work()
+			}
+		}
+		if len(c.network) == 0 {
+			for _, m := range c.members {
+				if m.host != nil {
+					m.tick()
+				}
+			}
+			continue
+		}
+		l := c.network[0]
+		c.network = c.network[1:]
+		if m, ok := l.message(t).(raft.InstallSnapshot); ok && l.to == 4 && m.Offset == 0 {
+			begun++
+			for _, m := range c.members {
+				if m.host != nil {
+					m.tick()
+				}
+			}
+		}
+		c.deliver(l)
+	}
+	if got := c.member(4).group.Executed(); got < newest.Index || begun > 10 {
+		t.Errorf("the snapshot was begun %d times, and n4 is at %d of %d; leader %v", begun, got, newest.Index, leader.group.Status().Role)
+	}
+}
+
 // TestDamagedSnapshotOfWhatWasKept: a machine has kept its state to the very end, its member starts again, and the newest snapshot is damaged since. Nothing may ever be executed
 // behind it.
 func TestDamagedSnapshotOfWhatWasKept(t *testing.T) {

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/balsa-raft/balsa/raft"
@@ -58,5 +59,78 @@ func TestVouch(t *testing.T) {
 	g.vouch.end(index)
 	if m.host.Admit(2, old) != nil || m.host.Admit(2, old+1) == nil {
 		t.Error("its own configuration is as new as what it was told, and does not count")
+	}
+}
+
+// TestVouchForEach: two members came back with other folders by one configuration; one leads, and then the other.
+func TestVouchForEach(t *testing.T) {
+	c := newCluster(t, 5).startAll()
+	m := c.elect(1)
+	c.settle()
+	ms := m.group.Configuration().Members
+	term, index := m.group.raft.Status().Term, m.group.raft.Status().CommitIndex+7
+	for _, id := range []raft.NodeID{2, 3} {
+		m.host.Receive(4, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: term, Leader: raft.Vouch{ID: id, Incarnation: ms[id-1].Incarnation + 1, Index: index}}}})
+		m.work()
+	}
+	for _, id := range []raft.NodeID{2, 3} {
+		if err := m.host.Admit(id, ms[id-1].Incarnation+1); err != nil {
+			t.Errorf("n%d may lead, and is refused: %v", id, err)
+		}
+	}
+}
+
+// rechecked is a transport that asks again whenever it is told to.
+type rechecked struct {
+	post
+	recheck func()
+}
+
+func (r rechecked) Recheck() { r.recheck() }
+
+// TestVouchEndsWithItsConnection: a folder was let in to lead, and was removed since. When its member's own configuration says so, the connection is asked about again, by that
+// configuration: else all that the folder says would count.
+func TestVouchEndsWithItsConnection(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		vouchEndsWithItsConnection(t, late)
+	}
+}
+
+// late: that it is committed comes with another message.
+func vouchEndsWithItsConnection(t *testing.T, late bool) {
+	c := newCluster(t, 3).startAll()
+	m := c.elect(1)
+	c.settle()
+	g := m.group
+	old := g.Configuration().Members[1].Incarnation
+	term, last := g.raft.Status().Term, g.raft.Status().LastIndex
+	m.host.Receive(3, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: term, Leader: raft.Vouch{ID: 2, Incarnation: old + 1, Index: last + 1}}}})
+	m.work()
+	connected := m.host.Admit(2, old+1) == nil
+	if !connected {
+		t.Fatal("the folder that a voter vouches for is not let in")
+	}
+	m.host.transport = rechecked{post{m}, func() { connected = connected && m.host.Admit(2, old+1) == nil }}
+	es := []raft.Entry{{Term: term + 1, Index: last + 1}}
+	for i := range raft.Index(2) {
+		cfg := g.Configuration().Configuration
+		cfg.Members = slices.Clone(cfg.Members)
+		cfg.Members[1].Incarnation = old + 1 + uint64(i)
+		es = append(es, raft.Entry{Term: term + 1, Index: last + 2 + i, Type: raft.EntryConfiguration, Data: raft.AppendConfiguration(nil, cfg)})
+	}
+	brings := raft.AppendEntries{Term: term + 1, LeaderID: 3, PrevLogIndex: last, PrevLogTerm: term, Entries: es, LeaderCommit: last + 3}
+	if late {
+		brings.LeaderCommit = last
+		m.host.Receive(3, []wire.Packet{{Group: testGroup, Message: brings}})
+		m.work()
+		brings = raft.AppendEntries{Term: term + 1, LeaderID: 3, PrevLogIndex: last + 3, PrevLogTerm: term + 1, LeaderCommit: last + 3}
+	}
+	m.host.Receive(3, []wire.Packet{{Group: testGroup, Message: brings}})
+	m.work()
+	if m.host.Admit(2, old+2) != nil || m.host.Admit(2, old+1) == nil {
+		t.Error("its own configuration does not count")
+	}
+	if connected {
+		t.Error("the connection of the folder that was vouched for stays")
 	}
 }

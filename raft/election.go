@@ -32,7 +32,7 @@ func (r *Raft) hearsLeader() bool {
 // start an election (§3.4).
 func (r *Raft) timeOut() {
 	switch {
-	case r.comesTooLate(r.log.last):
+	case r.comesTooLate(r.log.last), !r.mayStand() && r.mayVote():
 		r.askWhetherMember()
 	case !r.mayStand():
 		if r.leader != 0 {

@@ -133,7 +133,7 @@ func (r *Raft) refusedForwards(reason RefuseReason) {
 type inflow struct {
 	// Of terms up to this one nothing is known any more: an earlier incarnation, or leadership, may have taken what comes.
 	forgotten Term
-	streams   []inStream // one a sender, the latest; of members, so there are never more than the servers that were members in this time
+	streams   []inStream // one a sender and data folder, the latest; of members, so there are never more than the folders of those that were members in this time
 }
 
 // inStream is the other end of a stream.
@@ -150,13 +150,15 @@ type inStream struct {
 // beginTerm begins a leadership. No stream reaches from an earlier term into it.
 func (f *inflow) beginTerm(t Term) { *f = inflow{forgotten: t - 1} }
 
-func (f *inflow) of(from NodeID) *inStream {
+// of is the stream of a sender with that data folder; if that is not known, its last one.
+func (f *inflow) of(from NodeID, folder uint64) (last *inStream) {
 	for i := range f.streams {
-		if f.streams[i].from == from {
-			return &f.streams[i]
+		s := &f.streams[i]
+		if s.from == from && (s.folder == folder || s.folder == 0 || folder == 0) {
+			last = s
 		}
 	}
-	return nil
+	return last
 }
 
 func (r *Raft) onForwardProposals(from NodeID, m ForwardProposals) {
@@ -164,15 +166,15 @@ func (r *Raft) onForwardProposals(from NodeID, m ForwardProposals) {
 	if m.Term <= r.inflow.forgotten {
 		return // it may be in the log: appended again it would be executed twice, and a refusal could be a lie
 	}
-	s := r.inflow.of(from)
+	is, member := r.members.inForce().Member(from)
+	s := r.inflow.of(from, is.Incarnation)
 	if s == nil {
-		if _, ok := r.members.inForce().Member(from); !ok {
+		if !member {
 			return // anybody could fill the memory
 		}
 		r.inflow.streams = append(r.inflow.streams, inStream{from: from})
 		s = &r.inflow.streams[len(r.inflow.streams)-1]
 	}
-	is, member := r.members.inForce().Member(from)
 	if s.folder != 0 && member && is.Incarnation == 0 {
 		// It was added again, and it is not known yet with which folder. What is taken now could be taken once more when it is known, and what follows it never.
 		return
@@ -199,12 +201,10 @@ func (r *Raft) onForwardProposals(from NodeID, m ForwardProposals) {
 }
 
 // follow takes in which data folder the sender has. One that comes back with an empty one has forgotten how it numbered its streams, and may begin
-// with a smaller number: all that it sends would be taken for copies, until the term ends. What its old folder had sent is not let in any more.
+// with a smaller number: all that it sends would be taken for copies, until the term ends. So a stream belongs to a folder, and what is known of it is kept: the
+// configuration that brought another one may yet be undone.
 func (s *inStream) follow(folder uint64) {
-	if s.folder != 0 && folder != 0 && s.folder != folder {
-		*s = inStream{from: s.from}
-	}
-	if folder != 0 {
+	if s.folder == 0 {
 		s.folder = folder
 	}
 }

@@ -137,3 +137,66 @@ func forwardsFromAnotherFolder(t *testing.T, known bool) {
 	forward(7, "a copy", false)
 	forward(6, "a copy", false)
 }
+
+// TestForwardsOfAnUndoneFolder: a member was removed and has come back with another folder, by configurations that are undone. That what its first folder had forwarded was taken
+// must not be forgotten: it would be told that it was not, and forward it again.
+func TestForwardsOfAnUndoneFolder(t *testing.T) {
+	r := follower(t, Config{})
+	receive := func(from NodeID, m Message) {
+		t.Helper()
+		if err := r.Receive(from, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle := func(to Index) (sent []Envelope) { // n2 has the entries up to there
+		for range 8 {
+			e := r.Effects()
+			sent = append(sent, e.Messages...)
+			if e.Save != nil {
+				r.Persisted(e.Save.Seq)
+			}
+			if m := min(to, r.log.last); m > 0 {
+				receive(2, AppendEntriesReply{Term: 1, Success: true, MatchIndex: m, PrevLogIndex: m})
+			}
+		}
+		return sent
+	}
+	const all = 1000
+	for r.Status().Role != PreCandidate {
+		r.Tick()
+	}
+	receive(2, RequestVoteReply{Term: 1, VoteGranted: true, PreVote: true})
+	r.Persisted(r.Effects().Save.Seq)
+	receive(2, RequestVoteReply{Term: 1, VoteGranted: true})
+	settle(all)
+	r.Introduce(3, 301)
+	settle(all)
+	x := ForwardProposals{Term: 1, Stream: 7, Seq: 1, Commands: [][]byte{[]byte("x")}}
+	receive(3, x)
+	settle(all)
+	if r.commitIndex < r.log.last {
+		t.Fatal("x is not committed")
+	}
+	if err := r.ChangeMembers(Change{ID: 1, Members: NewConfiguration(1, 2).Members}); err != nil {
+		t.Fatal(err)
+	}
+	for !r.members.inForce().Joint() {
+		settle(r.log.last)
+	}
+	joint := r.members.inForce().Index
+	settle(joint)
+	if err := r.ChangeMembers(Change{ID: 2, Base: 1, Members: NewConfiguration(1, 2, 3).Members}); err != nil {
+		t.Fatal(err)
+	}
+	settle(joint)
+	r.Introduce(3, 302)
+	settle(joint)
+	receive(2, AppendEntries{Term: 2, LeaderID: 2, PrevLogIndex: joint, PrevLogTerm: 1, Entries: []Entry{{Term: 2, Index: joint + 1, Type: EntryNoop}}, LeaderCommit: joint})
+	settle(0)
+	receive(3, x)
+	for _, m := range settle(0) {
+		if reply, ok := m.Message.(ForwardReply); ok && reply.Seq < 1 && reply.Reason != 0 {
+			t.Errorf("x is committed, and the answer is that it was never taken: %+v", reply)
+		}
+	}
+}

@@ -41,8 +41,8 @@ func (r *Raft) strangerSince(id NodeID, lastTerm Term, last Index) Index {
 	return 0
 }
 
-// askWhetherMember does what is left to do for one that comes too late and hears no leader: perhaps it waits in vain. It asks as one that
-// would stand for election, but it does not, whatever the answer.
+// askWhetherMember does what is left to do for one that comes too late, or is a learner, and hears no leader: perhaps it waits in vain, or for a leader that its host
+// refuses (vouch.go). It asks as one that would stand for election, but it does not, whatever the answer.
 func (r *Raft) askWhetherMember() {
 	if r.leader != 0 {
 		r.becomeFollower(0) // what waits for the leader here must not wait for ever

@@ -9,7 +9,7 @@ func (r *Raft) validate(from NodeID, m Message) error {
 	case RequestVote:
 		reason = m.validate(from)
 	case RequestVoteReply:
-		reason = m.validate()
+		reason = r.validateVoteReply(m)
 	case AppendEntries:
 		reason = m.validate(from)
 	case TimeoutNow:
@@ -128,9 +128,12 @@ func (m RequestVote) validate(from NodeID) string {
 	return ""
 }
 
-func (m RequestVoteReply) validate() string {
+func (r *Raft) validateVoteReply(m RequestVoteReply) string {
 	if m.VoteGranted && (m.Founded || m.Stranger != 0 || m.Leader.ID != 0) {
 		return "its vote contradicts itself"
+	}
+	if far := r.log.last + indexLeapMax; m.Leader.Index > far || m.Stranger > far {
+		return "it tells of an entry that no leader can have got to by now"
 	}
 	if v := m.Leader; v != (Vouch{}) && (v.ID == 0 || v.Incarnation == 0 || v.Index == 0) {
 		return "it vouches for nobody"

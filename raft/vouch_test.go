@@ -76,3 +76,36 @@ func TestVouchIsHeard(t *testing.T) {
 		}
 	}
 }
+
+// TestLearnerAsks: a learner that hears no leader asks the voters, who may know why; and it stands for no election, whatever they say.
+func TestLearnerAsks(t *testing.T) {
+	c := NewConfiguration(1, 2, 3)
+	c.Members[0].Suffrage, c.Members[0].Target = Learner, Learner
+	r, err := New(Config{ID: 1, Configuration: c, Rand: &fixedRand{}}, LogState{First: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for range 5 * r.config.ElectionTicks {
+		r.Tick()
+		e := r.Effects()
+		if e.Save != nil {
+			r.Persisted(e.Save.Seq)
+		}
+		for _, m := range e.Messages {
+			q, ok := m.Message.(RequestVote)
+			if !ok {
+				continue
+			}
+			if asked++; !q.PreVote {
+				t.Fatalf("a learner stands for election: %+v", q)
+			}
+			if err := r.Receive(m.To, RequestVoteReply{Term: q.Term, PreVote: true, VoteGranted: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if asked == 0 || asked > 2*5 {
+		t.Errorf("in five election timeouts a learner that hears no leader has asked %d times", asked)
+	}
+}

@@ -291,13 +291,13 @@ func (w *world) repairMembers() {
 }
 
 // isOutdated reports whether a member refuses the leader, because its own configuration, which is old, knows that one with another data folder, and nobody can tell it:
-// it asks nobody for a vote, or nobody whom it can ask is a member still.
+// nobody whom it can ask for a vote is a voter still.
 func (m *member) isOutdated(leader *member) bool {
 	if !m.up || m == leader || m.host.Admit(leader.id, leader.identity.Incarnation) == nil {
 		return false
 	}
 	own, now := m.group.Configuration(), leader.group.Configuration()
-	return !own.IsVoter(m.id) || !slices.ContainsFunc(own.Members, func(o raft.Member) bool {
+	return !slices.ContainsFunc(own.Members, func(o raft.Member) bool {
 		other := m.w.member(o.ID)
 		return other != m && other != leader && other.up && own.IsVoter(o.ID) && now.IsVoter(o.ID) && m.host.Admit(o.ID, other.identity.Incarnation) == nil
 	})

@@ -104,6 +104,9 @@ var mutants = []mutant{
 	{"stranger-is-not-told", "raft/founded.go",
 		`if r.isBefore(c.Index, lastTerm, last) {`, `if r.isBefore(c.Index, lastTerm, last) && r.role == Candidate {`,
 		"a server that was removed runs for ever and does not know it"},
+	{"learner-asks-nobody", "raft/election.go",
+		`case r.comesTooLate(r.log.last), !r.mayStand() && r.mayVote():`, `case r.comesTooLate(r.log.last):`,
+		"a learner that was away refuses a leader that came back with another folder, as long as it leads"},
 	{"stranger-of-long-ago", "raft/founded.go",
 		`if m.Stranger > r.commitIndex {`, `if m.Stranger > 0 {`,
 		"a member that was removed and added again stops when it hears late of the removal"},
@@ -423,6 +426,18 @@ func (c Configuration) ids`,
 	{"forwarded-over-a-gap", "raft/forward.go",
 		`case m.Seq > s.taken+1:`, `case m.Seq > s.taken+2:`,
 		"a command that was lost is said to be in the log"},
+	{"stream-forgotten-with-its-folder", "raft/forward.go",
+		`	if s.folder == 0 {
+		s.folder = folder
+	}
+`, `	if s.folder != 0 && folder != 0 && s.folder != folder {
+		*s = inStream{from: s.from}
+	}
+	if folder != 0 {
+		s.folder = folder
+	}
+`,
+		"a command that was executed is said never to have been taken, and is executed again"},
 	{"folder-of-a-stream-never-told", "raft/members.go",
 		"	r.inflow.followMembers(c.Configuration)\n", ``,
 		"what a member forwards that came back with an empty folder is never answered"},
@@ -437,7 +452,7 @@ func (c Configuration) ids`,
 		`if len(f.kept) > 0 && r.ticks-f.askedAt >= f.wait {`, `if len(f.kept) > 1<<20 && r.ticks-f.askedAt >= f.wait {`,
 		"one message is lost, and writes wait for ever"},
 	{"stream-of-another-folder", "raft/forward.go",
-		`s.folder != 0 && folder != 0 && s.folder != folder {`, `s.folder == 0 && folder == 1 {`,
+		`if s.from == from && (s.folder == folder || s.folder == 0 || folder == 0) {`, `if s.from == from {`,
 		"a member that comes back with an empty disk writes nothing until the term ends"},
 	{"snapshot-drops-what-follows", "raft/snapshot.go",
 		`case r.log.has(term, index):`, `case r.log.has(term, index) && index == r.log.last:`,
@@ -587,8 +602,19 @@ func (c Configuration) ids`,
 	{"vouched-for-is-voted-for", "host/vouch.go",
 		`return m.Incarnation != 0 && m.Incarnation != of.Incarnation`, `return m.Incarnation == 0 && m.Incarnation != of.Incarnation`,
 		"a vote that was given to one folder counts for the other"},
+	{"vouch-for-one-of-them", "host/vouch.go",
+		`return of.ID == said.ID })
+`, `return true })
+`,
+		"of two leaders that came back with other folders the first is refused again"},
+	{"vouch-ends-unasked", "host/members.go",
+		`	case ended:
+		g.host.transport.Recheck()
+`, `	case ended:
+`,
+		"a folder that was let in to lead, and was removed since, votes and acknowledges"},
 	{"vouch-for-ever", "host/vouch.go",
-		`of.Index <= commit {`, `of.Index == 0 {`,
+		`return of.Index <= commit }`, `return of.Index == 0 }`,
 		"a member that comes back once more is refused by who was told of its folder before"},
 	{"removed-by-what-may-be-undone", "host/change.go",
 		`known := inForce.Index == g.committed.Index`, `known := inForce.Index >= g.committed.Index`,
