@@ -25,11 +25,12 @@ func (r *Raft) refusal(from NodeID, m RequestVote) RequestVoteReply {
 
 // strangerSince says whether a candidate is a member by no configuration that may be in force, the last of them that is committed among them, and
 // cannot have one that made it a member again since: that would be behind what is committed here, and so its log, which ends at last in lastTerm, is too short for that,
-// or ends in an earlier term. It returns the committed one's index, by which the candidate can tell whether it knows better by the time that it hears of it; or zero.
+// or ends in an earlier term. It returns the committed one's index, by which the candidate can tell whether it knows better by the time that it hears of it; or zero. The first configuration, which has index
+// zero, says nothing: a new server has an empty one, until it has enough of the log.
 func (r *Raft) strangerSince(id NodeID, lastTerm Term, last Index) Index {
 	for _, c := range slices.Backward(r.members.history) {
-		if _, ok := c.Member(id); ok || len(c.Members) == 0 {
-			return 0 // a new server does not know the first configuration: it has a part of the log, and nobody is a member by that
+		if _, ok := c.Member(id); ok {
+			return 0
 		}
 		if c.Index <= r.commitIndex {
 			if r.isBefore(c.Index, lastTerm, last) {
