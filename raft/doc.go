@@ -192,6 +192,11 @@
 // its log has that. This differs from §4.2.1, by which servers vote whatever their configuration says, so that a new one that does not know
 // yet that it is a voter can be counted on. It can be here, too: learners vote, and it knows itself to be one.
 //
+// Who was away while another one was removed and added again knows it with the folder of before, and its host refuses that one, also when it leads. So who does not vote for a server
+// that is behind says with which folder the leader is known (RequestVoteReply.Leader, vouch.go), and learners that hear no leader ask, too. The host lets that folder in to lead,
+// and counts nothing else that it says, until its own configuration has it. One that is behind so far that none of the voters whom it knows is one still has nobody to ask: it
+// has to be replaced.
+//
 // A server that was to begin the cluster, and has an empty log, knows of no data folders. Several of them, some of which have lost their disks at one
 // time or another, must not begin the cluster a second time. Who knows that something was committed tells those with empty logs
 // (RequestVoteReply.Founded, AppendEntries.LeaderCommit): they neither stand nor vote for each other from then on. What is left is that a
