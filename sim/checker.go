@@ -115,6 +115,12 @@ func (c *checker) committedBy(t time.Duration) raft.Index {
 func (c *checker) event(m *member, e raft.Event) {
 	c.w.report.Events[e.Kind]++
 	c.follow(m, e)
+	if e.Kind == raft.EventConfiguration {
+		c.configurations.own[m.id] = place{e.Index, e.Term}
+		if c.leaders[e.Term].member == m.id {
+			c.configurations.led[m.id] = place{e.Index, e.Term}
+		}
+	}
 	if e.Kind != raft.EventLeader {
 		return
 	}
@@ -331,8 +337,10 @@ func (c *checker) says(m *member, s raft.Status) {
 		c.w.fail("Committed Is Durable", "n%d says in term %d that entry %d is committed, and no leader has said so", m.id, s.Term, s.CommitIndex)
 		return
 	}
-	if s.Term == term { // also if it has stepped down since, in this step
+	if s.Role == raft.Leader || m.group != nil && c.configurations.own[m.id] == (place{m.group.Configuration().Index, term}) { // also if it has stepped down since, in this step
 		c.notSent(m, term)
+	} else {
+		c.notSeen(m, term)
 	}
 	c.commits(m, term, s.CommitIndex)
 }

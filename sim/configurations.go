@@ -16,7 +16,9 @@ type configurations struct {
 	at      map[place]raft.Configuration
 	indexes []raft.Index // where there is one, in some log; ascending
 	done    map[uint64][]raft.Member
-	bases   map[uint64]uint64 // of the changes that operators asked for: what the members were when they were decided on
+	led     map[raft.NodeID]place // where the last is that a member has put in force in a term that it led
+	own     map[raft.NodeID]place // where the last is that came into force at a member, and the term that the member was in then
+	bases   map[uint64]uint64     // of the changes that operators asked for: what the members were when they were decided on
 
 	lastChange    uint64 // that is committed
 	lastCommitted raft.Configuration
@@ -24,7 +26,7 @@ type configurations struct {
 }
 
 func newConfigurations(first raft.Configuration) configurations {
-	return configurations{first: first, lastCommitted: first, at: make(map[place]raft.Configuration), done: make(map[uint64][]raft.Member), bases: make(map[uint64]uint64)}
+	return configurations{first: first, lastCommitted: first, at: make(map[place]raft.Configuration), done: make(map[uint64][]raft.Member), bases: make(map[uint64]uint64), own: make(map[raft.NodeID]place), led: make(map[raft.NodeID]place)}
 }
 
 // seeConfiguration takes in an entry that may be a configuration.
@@ -64,6 +66,21 @@ func (c *checker) notSent(m *member, term raft.Term) {
 	if _, ok := c.configurations.at[at]; !ok && cfg.Index > 0 { // its index and term may have been sent already, before a probe
 		c.noteConfiguration(m, at, cfg.Configuration)
 	}
+}
+
+// notSeen takes in that a leader has taken a joint configuration back, gone by that, and lost it to the next leader, all in one step: nobody has seen it, and it is the old half.
+func (c *checker) notSeen(m *member, term raft.Term) {
+	was := c.configurations.led[m.id]
+	log := c.logs[term]
+	if _, known := log[was.index]; known || was.term != term || was.index == 0 {
+		return
+	}
+	_, before := c.configurationIn(func(i raft.Index) raft.Term { return log[i] }, was.index-1)
+	if !before.Joint() {
+		return
+	}
+	log[was.index] = term
+	c.noteConfiguration(m, was, raft.NewConfiguration(oldVoters(before)...))
 }
 
 // configurationIn is the one in force at the end of a log that goes up to last, and its index.
@@ -143,16 +160,25 @@ func appendWithTarget(of []raft.Configuration, cfg raft.Configuration) []raft.Co
 	if cfg.AtRest() {
 		return of
 	}
-	var voters []raft.NodeID
-	for _, m := range cfg.Members {
-		if m.Target == raft.Voter {
-			voters = append(voters, m.ID)
-		}
+	wanted := slices.Clone(cfg.Members)
+	for i := range wanted {
+		wanted[i].Suffrage = wanted[i].Target
 	}
+	voters := votersOf(wanted)
 	if len(voters) == 0 {
 		return of
 	}
 	return append(of, raft.NewConfiguration(voters...))
+}
+
+// votersOf are those that are to be voters, of members that somebody wants.
+func votersOf(want []raft.Member) (voters []raft.NodeID) {
+	for _, m := range want {
+		if m.Suffrage == raft.Voter {
+			voters = append(voters, m.ID)
+		}
+	}
+	return voters
 }
 
 func (c *checker) isMember(cfg raft.Configuration, id raft.NodeID) bool {

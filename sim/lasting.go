@@ -62,6 +62,9 @@ func (w *world) demandLeader() {
 	w.endFaults()
 	w.clients.stopped = true
 	w.endWishes(math.MaxInt64)
+	if !w.checker.configurationsSettled(at) {
+		return // one that was paused has taken up what it had been asked for
+	}
 	var well []*member
 	for _, id := range cfg.Voters() {
 		if m := w.member(id); m.standing == isMember && !m.wiped && !m.disk.rotten {
@@ -134,7 +137,7 @@ func (w *world) anyShape() shape {
 func (w *world) servesAround(leader *member, of []*member, end time.Duration) bool {
 	term, over, left := w.latestTerm(), false, 0
 	for _, m := range of {
-		if w.network.hearEachOther(leader, m) {
+		if w.network.hearEachOther(leader, m) && !m.isOutdated(leader) {
 			left++
 			w.probe(m, false, func() bool { return over }, func() { left-- })
 		}

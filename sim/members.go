@@ -291,7 +291,7 @@ func (w *world) repairMembers() {
 }
 
 // isOutdated reports whether a member refuses the leader, because its own configuration, which is old, knows that one with another data folder, and nobody can tell it:
-// nobody whom it can ask for a vote is a voter still.
+// nobody whom it can ask for a vote is a member still.
 func (m *member) isOutdated(leader *member) bool {
 	if !m.up || m == leader || m.host.Admit(leader.id, leader.identity.Incarnation) == nil {
 		return false
@@ -299,7 +299,8 @@ func (m *member) isOutdated(leader *member) bool {
 	own, now := m.group.Configuration(), leader.group.Configuration()
 	return !slices.ContainsFunc(own.Members, func(o raft.Member) bool {
 		other := m.w.member(o.ID)
-		return other != m && other != leader && other.up && own.IsVoter(o.ID) && now.IsVoter(o.ID) && m.host.Admit(o.ID, other.identity.Incarnation) == nil
+		hears := m.w.network.hearEachOther(m, other) && m.w.network.hearEachOther(other, leader)
+		return other != m && other != leader && other.up && hears && own.IsVoter(o.ID) && m.w.checker.isMember(now.Configuration, o.ID) && m.host.Admit(o.ID, other.identity.Incarnation) == nil
 	})
 }
 

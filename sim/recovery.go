@@ -70,6 +70,9 @@ func (w *world) demandService() {
 	w.endFaults()
 	w.clients.stopped = true
 	w.endWishes(math.MaxInt64) // another change could make those count that a majority does without
+	if !w.checker.configurationsSettled(at) {
+		return // one that was paused has taken up what it had been asked for
+	}
 	w.network.cutBeyond(core)
 	for _, m := range w.members {
 		if m.up && !core[m.id] && w.chance(300) {

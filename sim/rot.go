@@ -267,7 +267,7 @@ func (w *world) isRuined() bool {
 }
 
 // soundSuffice reports whether those whose folders are neither lost nor damaged are a majority by each configuration that may be in force: the last that is committed, those
-// behind it in a log that has it, and what these are to become. One voter of three may have rot, and then two of the others be the voters with it, because a change was
+// behind it in a log that has it, what these are to become, and what an operator has asked for. One voter of three may have rot, and then two of the others be the voters with it, because a change was
 // under way: nobody can go on without the one.
 func (w *world) soundSuffice() bool {
 	lost := w.lost()
@@ -275,6 +275,13 @@ func (w *world) soundSuffice() bool {
 		return true
 	}
 	sound := func(id raft.NodeID) bool { return !slices.Contains(lost, id) }
+	for _, m := range w.members {
+		for _, ch := range m.wishes { // one that was paused has not taken it up yet
+			if wanted := votersOf(ch.want); len(wanted) > 0 && !enough(raft.NewConfiguration(wanted...), sound) {
+				return false
+			}
+		}
+	}
 	return !slices.ContainsFunc(w.checker.mayBeInForce(), func(cfg raft.Configuration) bool { return !enough(cfg, sound) })
 }
 
