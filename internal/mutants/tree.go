@@ -152,8 +152,13 @@ func failedTest(out string) string {
 	return found[0][1]
 }
 
-// seedsAtOnce is few enough that a run without an end is noticed, and that nothing is asked of all seeds together.
-const seedsAtOnce = 30
+const (
+	// seedsFirst is how many seeds one process runs to begin with: most faults are found by then. Each process after it runs twice as many, for the last of its
+	// seeds leave processors idle.
+	seedsFirst = 30
+	// seedsAtOnce is few enough that a run without an end is noticed, and that nothing is asked of all seeds together.
+	seedsAtOnce = 240
+)
 
 func (t *tree) trySeeds(ctx context.Context, o options, m *mutant) (string, error) {
 	binary := filepath.Join(t.dir, "sim.test")
@@ -162,8 +167,8 @@ func (t *tree) trySeeds(ctx context.Context, o options, m *mutant) (string, erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
-	for first := 1; first <= o.seeds; first += seedsAtOnce {
-		n := min(seedsAtOnce, o.seeds-first+1)
+	for first, next := 1, seedsFirst; first <= o.seeds; first, next = first+next, min(2*next, seedsAtOnce) {
+		n := min(next, o.seeds-first+1)
 		out, failed := t.command(ctx, binary, "-test.run=^TestSeeds$", "-shrink=0", "-seeds", strconv.Itoa(n), "-first", strconv.Itoa(first), "-test.timeout=60s")
 		switch {
 		case ctx.Err() != nil:
