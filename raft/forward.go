@@ -172,14 +172,13 @@ func (r *Raft) onForwardProposals(from NodeID, m ForwardProposals) {
 		if !member {
 			return // anybody could fill the memory
 		}
-		r.inflow.streams = append(r.inflow.streams, inStream{from: from})
+		r.inflow.streams = append(r.inflow.streams, inStream{from: from, folder: is.Incarnation})
 		s = &r.inflow.streams[len(r.inflow.streams)-1]
 	}
 	if s.folder != 0 && member && is.Incarnation == 0 {
 		// It was added again, and it is not known yet with which folder. What is taken now could be taken once more when it is known, and what follows it never.
 		return
 	}
-	s.follow(is.Incarnation)
 	switch {
 	case m.Term < s.term || m.Term == s.term && m.Stream < s.stream:
 		return // its stream has ended
@@ -200,21 +199,15 @@ func (r *Raft) onForwardProposals(from NodeID, m ForwardProposals) {
 	s.due = true
 }
 
-// follow takes in which data folder the sender has. One that comes back with an empty one has forgotten how it numbered its streams, and may begin
-// with a smaller number: all that it sends would be taken for copies, until the term ends. So a stream belongs to a folder, and what is known of it is kept: the
-// configuration that brought another one may yet be undone.
-func (s *inStream) follow(folder uint64) {
-	if s.folder == 0 {
-		s.folder = folder
-	}
-}
-
-// followMembers takes in which data folders the members have by the configuration that is in force now. A stream may have come before it was known whose it is: if its
-// sender sends nothing until it has left and come back, the new folder would be taken for the one that it came from.
+// followMembers takes in which data folders the members have by the configuration that is in force now. One that comes back with an empty one has forgotten how it numbered its
+// streams, and may begin with a smaller number: all that it sends would be taken for copies, until the term ends. So a stream belongs to a folder, the first that is
+// written down of its sender if it came before, and what is known of it is kept: the configuration that brought another one may yet be undone.
 func (f *inflow) followMembers(c Configuration) {
 	for i := range f.streams {
-		is, _ := c.Member(f.streams[i].from)
-		f.streams[i].follow(is.Incarnation)
+		if s := &f.streams[i]; s.folder == 0 {
+			is, _ := c.Member(s.from)
+			s.folder = is.Incarnation
+		}
 	}
 }
 

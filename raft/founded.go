@@ -28,18 +28,12 @@ func (r *Raft) refusal(from NodeID, m RequestVote) RequestVoteReply {
 // or ends in an earlier term. It returns the committed one's index, by which the candidate can tell whether it knows better by the time that it hears of it; or zero. The first configuration, which has index
 // zero, says nothing: a new server has an empty one, until it has enough of the log.
 func (r *Raft) strangerSince(id NodeID, lastTerm Term, last Index) Index {
-	for _, c := range slices.Backward(r.members.history) {
-		if _, ok := c.Member(id); ok {
-			return 0
-		}
-		if c.Index <= r.commitIndex {
-			if r.isBefore(c.Index, lastTerm, last) {
-				return c.Index
-			}
-			return 0
-		}
+	of := r.members.mayBeInForce(r.commitIndex)
+	member := slices.ContainsFunc(of, func(c ConfigurationAt) bool { _, ok := c.Member(id); return ok })
+	if member || !r.isBefore(of[0].Index, lastTerm, last) {
+		return 0
 	}
-	return 0
+	return of[0].Index
 }
 
 // askWhetherMember does what is left to do for one that comes too late, or is a learner, and hears no leader: perhaps it waits in vain, or for a leader that its host

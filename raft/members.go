@@ -28,6 +28,15 @@ func newMembers(history []ConfigurationAt) members {
 	return m
 }
 
+// mayBeInForce are the configurations that may be in force in the cluster: the last that is known to be committed, and those behind it.
+func (m *members) mayBeInForce(commit Index) []ConfigurationAt {
+	i := len(m.history) - 1
+	for i > 0 && m.history[i].Index > commit {
+		i--
+	}
+	return m.history[i:]
+}
+
 func (m *members) inForce() ConfigurationAt { return m.history[len(m.history)-1] }
 
 // Configuration returns the configuration in force. It must not be changed.
@@ -144,15 +153,10 @@ func (r *Raft) mayVote() bool {
 // takesPart reports whether this server is a member as wanted by a configuration that may be in force: from the last one that is known to be
 // committed on.
 func (r *Raft) takesPart(as func(Member) bool) bool {
-	for _, c := range slices.Backward(r.members.history) {
-		if m, ok := c.Member(r.config.ID); ok && r.isMe(m) && as(m) {
-			return true
-		}
-		if c.Index <= r.commitIndex {
-			break
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.members.mayBeInForce(r.commitIndex), func(c ConfigurationAt) bool {
+		m, ok := c.Member(r.config.ID)
+		return ok && r.isMe(m) && as(m)
+	})
 }
 
 // isMe reports whether m, a member with this server's id, is this server, and not one whose disk was lost. Until a leader has written down data

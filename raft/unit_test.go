@@ -246,6 +246,22 @@ func TestStrangerOfLongAgo(t *testing.T) {
 	}
 }
 
+// received is what a server sends because of a message; what it saves is durable at once.
+func received(t *testing.T, r *Raft, from NodeID, m Message) (sent []Envelope) {
+	t.Helper()
+	if err := r.Receive(from, m); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		e := r.Effects()
+		sent = append(sent, e.Messages...)
+		if e.Save == nil {
+			return sent
+		}
+		r.Persisted(e.Save.Seq)
+	}
+}
+
 // TestStranger: a server that was removed is told so if its log cannot have one that made it a member again: because it is too short, or because it ends in an earlier term
 // than what is committed, however long it is.
 func TestStranger(t *testing.T) {
@@ -261,30 +277,17 @@ func TestStranger(t *testing.T) {
 		{2, 9, false},
 	} {
 		r := follower(t, Config{})
-		receive := func(from NodeID, m Message) {
-			t.Helper()
-			if err := r.Receive(from, m); err != nil {
-				t.Fatal(err)
-			}
-			for e := r.Effects(); ; e = r.Effects() {
-				for _, m := range e.Messages {
-					if reply, ok := m.Message.(RequestVoteReply); ok && m.To == 3 && reply.Stranger != 0 {
-						if !test.want {
-							t.Errorf("a log that ends in %d:t%d is a stranger's", test.last, test.lastTerm)
-						}
-						test.want = false
-					}
-				}
-				if e.Save == nil {
-					return
-				}
-				r.Persisted(e.Save.Seq)
-			}
-		}
-		receive(2, AppendEntries{Term: 2, LeaderID: 2, LeaderCommit: 2, Entries: []Entry{
+		received(t, r, 2, AppendEntries{Term: 2, LeaderID: 2, LeaderCommit: 2, Entries: []Entry{
 			{Term: 2, Index: 1}, {Term: 2, Index: 2, Type: EntryConfiguration, Data: AppendConfiguration(nil, NewConfiguration(1, 2))},
 		}})
-		receive(3, RequestVote{Term: 3, CandidateID: 3, LastLogTerm: test.lastTerm, LastLogIndex: test.last, PreVote: true})
+		for _, m := range received(t, r, 3, RequestVote{Term: 3, CandidateID: 3, LastLogTerm: test.lastTerm, LastLogIndex: test.last, PreVote: true}) {
+			if reply, ok := m.Message.(RequestVoteReply); ok && m.To == 3 && reply.Stranger != 0 {
+				if !test.want {
+					t.Errorf("a log that ends in %d:t%d is a stranger's", test.last, test.lastTerm)
+				}
+				test.want = false
+			}
+		}
 		if test.want {
 			t.Errorf("a log that ends in %d:t%d is not a stranger's", test.last, test.lastTerm)
 		}

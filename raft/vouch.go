@@ -1,7 +1,5 @@
 package raft
 
-import "slices"
-
 // A server that was away for long may know another one with the data folder that it had before that was removed and added again. Its host refuses that one, as it
 // must: it cannot tell a folder that the cluster knows by now from one that has lost what it had acknowledged. But if that one leads, nobody else brings it the
 // news, and it stays behind until another leads. So whoever does not vote for it says with which folder the leader is known, by a committed configuration that its log cannot have.
@@ -18,7 +16,7 @@ type Vouch struct {
 // vouch is what a candidate whose log ends at last in lastTerm should know of the leader that is heard here; zero if its log may have that, or if
 // the leader is this server, whose folder it knows.
 func (r *Raft) vouch(lastTerm Term, last Index) Vouch {
-	c := r.members.lastCommitted(r.commitIndex)
+	c := r.members.mayBeInForce(r.commitIndex)[0]
 	leader, _ := c.Member(r.leader)
 	if leader.Incarnation == 0 || r.leader == r.config.ID || c.Index == 0 || !r.isBefore(c.Index, lastTerm, last) {
 		return Vouch{}
@@ -30,16 +28,6 @@ func (r *Raft) vouch(lastTerm Term, last Index) Vouch {
 func (r *Raft) isBefore(i Index, lastTerm Term, last Index) bool {
 	committed, _ := r.log.term(r.commitIndex)
 	return i > last || committed > lastTerm
-}
-
-// lastCommitted is the last of the configurations that is known to be committed.
-func (m *members) lastCommitted(commit Index) ConfigurationAt {
-	for _, c := range slices.Backward(m.history) {
-		if c.Index <= commit {
-			return c
-		}
-	}
-	return ConfigurationAt{}
 }
 
 // hearVouch takes in what a voter says of the leader's folder. Others' word does not count: they may know no more of it than this server.

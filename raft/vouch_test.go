@@ -20,27 +20,14 @@ func TestVouch(t *testing.T) {
 	} {
 		r := follower(t, Config{})
 		var got *RequestVoteReply
-		receive := func(from NodeID, m Message) {
-			t.Helper()
-			if err := r.Receive(from, m); err != nil {
-				t.Fatal(err)
-			}
-			for e := r.Effects(); ; e = r.Effects() {
-				for _, m := range e.Messages {
-					if reply, ok := m.Message.(RequestVoteReply); ok && m.To == 3 {
-						got = &reply
-					}
-				}
-				if e.Save == nil {
-					return
-				}
-				r.Persisted(e.Save.Seq)
-			}
-		}
-		receive(2, AppendEntries{Term: 2, LeaderID: 2, LeaderCommit: test.commit, Entries: []Entry{
+		received(t, r, 2, AppendEntries{Term: 2, LeaderID: 2, LeaderCommit: test.commit, Entries: []Entry{
 			{Term: 2, Index: 1}, {Term: 2, Index: 2, Type: EntryConfiguration, Data: AppendConfiguration(nil, known.Configuration)}, {Term: 2, Index: 3},
 		}})
-		receive(3, RequestVote{Term: 3, CandidateID: 3, LastLogTerm: test.lastTerm, LastLogIndex: test.last, PreVote: true})
+		for _, m := range received(t, r, 3, RequestVote{Term: 3, CandidateID: 3, LastLogTerm: test.lastTerm, LastLogIndex: test.last, PreVote: true}) {
+			if reply, ok := m.Message.(RequestVoteReply); ok && m.To == 3 {
+				got = &reply
+			}
+		}
 		switch {
 		case got == nil && test.want != (Vouch{}):
 			t.Errorf("%s: no answer, want %+v", test.name, test.want)

@@ -102,7 +102,7 @@ var mutants = []mutant{
 `, ``,
 		"servers that have lost their disks begin the cluster anew with one that has heard of it"},
 	{"stranger-is-not-told", "raft/founded.go",
-		`if r.isBefore(c.Index, lastTerm, last) {`, `if r.isBefore(c.Index, lastTerm, last) && r.role == Candidate {`,
+		`if member || !r.isBefore(of[0].Index, lastTerm, last) {`, `if member || !r.isBefore(of[0].Index, lastTerm, last) || r.role != Candidate {`,
 		"a server that was removed runs for ever and does not know it"},
 	{"learner-asks-nobody", "raft/election.go",
 		`case r.comesTooLate(r.log.last), !r.mayStand() && r.mayVote():`, `case r.comesTooLate(r.log.last):`,
@@ -111,13 +111,13 @@ var mutants = []mutant{
 		`if m.Stranger > r.commitIndex {`, `if m.Stranger > 0 {`,
 		"a member that was removed and added again stops when it hears late of the removal"},
 	{"stranger-with-a-long-log-is-not-told", "raft/founded.go",
-		`if r.isBefore(c.Index, lastTerm, last) {`, `if r.isBefore(c.Index, lastTerm, last) && (c.Index > last || last == 0) {`,
+		`if member || !r.isBefore(of[0].Index, lastTerm, last) {`, `if member || !r.isBefore(of[0].Index, lastTerm, last) || of[0].Index <= last && last > 0 {`,
 		"a server that was removed runs for ever and does not know it, if its log is long"},
 	{"vouch-is-not-sent", "raft/founded.go",
 		`Leader: r.vouch(m.LastLogTerm, m.LastLogIndex),`, `Leader: Vouch{},`,
 		"a member that was away refuses a leader that came back with another folder, as long as it leads"},
 	{"vouch-for-what-may-be-undone", "raft/vouch.go",
-		`c := r.members.lastCommitted(r.commitIndex)`, `c := r.members.inForce()`,
+		`c := r.members.mayBeInForce(r.commitIndex)[0]`, `c := r.members.inForce()`,
 		"a folder is let in to lead that the cluster never took in"},
 	{"empty-disks-begin-anew", "raft/founded.go",
 		`return last == 0 && r.isFounded()`, `return last == 0 && r.isFounded() && r.role == Leader`,
@@ -264,7 +264,7 @@ func (c Configuration) ids`,
 		`return r.takesPart(func(Member) bool { return true })`, `return true`,
 		"a server that lost its disk, or was removed, votes a second time"},
 	{"only-who-is-in-the-last-may-stand", "raft/members.go",
-		`if c.Index <= r.commitIndex {`, `if c.Index > 0 {`,
+		`return slices.ContainsFunc(r.members.mayBeInForce(r.commitIndex), func`, `return slices.ContainsFunc(r.members.mayBeInForce(r.log.last), func`,
 		"figure 4.6: who has the log is not to be elected, and the others cannot be: there is no leader any more"},
 	{"learners-do-not-vote", "raft/members.go",
 		`r.takesPart(func(Member) bool { return true })`, `r.mayStand()`,
@@ -424,15 +424,12 @@ func (c Configuration) ids`,
 		`case m.Seq > s.taken+1:`, `case m.Seq > s.taken+2:`,
 		"a command that was lost is said to be in the log"},
 	{"stream-forgotten-with-its-folder", "raft/forward.go",
-		`	if s.folder == 0 {
-		s.folder = folder
-	}
-`, `	if s.folder != 0 && folder != 0 && s.folder != folder {
-		*s = inStream{from: s.from}
-	}
-	if folder != 0 {
-		s.folder = folder
-	}
+		`			s.folder = is.Incarnation
+		}
+`, `			s.folder = is.Incarnation
+		} else if is, _ := c.Member(s.from); is.Incarnation != 0 && is.Incarnation != s.folder {
+			*s = inStream{from: s.from, folder: is.Incarnation}
+		}
 `,
 		"a command that was executed is said never to have been taken, and is executed again"},
 	{"folder-of-a-stream-never-told", "raft/members.go",
