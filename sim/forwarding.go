@@ -50,7 +50,7 @@ func (w *world) startAgain() {
 		for range n {
 			w.probe(m, true, func() bool { return false }, func() { served++ })
 		}
-		w.run(w.now+recoveryMax, func() bool { return served == n })
+		w.run(w.now+w.patience(), func() bool { return served == n })
 	}
 	probe(3)
 	if w.failure != nil {
@@ -62,7 +62,7 @@ func (w *world) startAgain() {
 	if w.failure == nil && served < 2 {
 		w.fail("Liveness", "n%d was started again, and its clients wait for %v: %v; %v", m.id, recoveryMax, m, w.leader())
 	}
-	w.run(w.now+recoveryMax, func() bool { return w.leader() != nil && w.converged() == "" })
+	w.run(w.now+w.patience(), func() bool { return w.leader() != nil && w.converged() == "" })
 }
 
 // losesForward reports whether the network is to lose a message between a follower and its leader on behalf of a client.

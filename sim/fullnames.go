@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"slices"
 	"syscall"
 	"time"
 
@@ -32,22 +31,20 @@ func (m *member) name(op memfs.Op, name string) error {
 	if !m.disk.noNames || !m.w.chaos {
 		return nil
 	}
-	switch op {
-	case memfs.OpCreate, memfs.OpRename, memfs.OpSyncDir:
-	case memfs.OpMkdirAll:
+	at, ok := noRoomFor[op]
+	if !ok {
+		return nil
+	}
+	if op == memfs.OpMkdirAll {
 		if _, err := m.disk.fs.KillClone().List(name); err == nil {
 			return nil // it is there
 		}
-	default:
-		return nil
 	}
 	m.tell("the disk has no room to %v %s", op, name)
 	m.w.strikes(FaultFull, m)
-	m.w.reach(noRoomFor[slices.Index(namingOps, op)])
+	m.w.reach(at)
 	return syscall.ENOSPC
 }
 
-var (
-	namingOps = []memfs.Op{memfs.OpCreate, memfs.OpRename, memfs.OpSyncDir, memfs.OpMkdirAll}
-	noRoomFor = []state{fullCreate, fullRename, fullSyncDir, fullMkdir}
-)
+// noRoomFor are the operations that need room for names.
+var noRoomFor = map[memfs.Op]state{memfs.OpCreate: fullCreate, memfs.OpRename: fullRename, memfs.OpSyncDir: fullSyncDir, memfs.OpMkdirAll: fullMkdir}

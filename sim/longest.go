@@ -56,7 +56,7 @@ func (w *world) demandLongest() {
 	for _, m := range know {
 		m.restart()
 	}
-	w.run(w.now+recoveryMax, func() bool { return w.leader() != nil })
+	w.run(w.now+w.patience(), func() bool { return w.leader() != nil })
 }
 
 const (

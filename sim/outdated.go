@@ -97,7 +97,7 @@ func (w *world) demandOverOutdated() {
 	}
 	w.reachIf(leadsOverOutdated, w.failure == nil)
 	old.restart()
-	w.run(w.now+recoveryMax, func() bool { return w.leader() != nil })
+	w.run(w.now+w.patience(), func() bool { return w.leader() != nil })
 }
 
 // outdatedTimeouts is within how many election timeouts the others have elected a leader: promises last two, and votes may be split some times.

@@ -29,7 +29,7 @@ func (w *world) demandSlowDisks() {
 		m.disk.takes = 0
 	}
 	old.restart()
-	w.run(w.now+recoveryMax, func() bool { return w.leader() != nil })
+	w.run(w.now+w.patience(), func() bool { return w.leader() != nil })
 }
 
 // slowTimeouts is within how many election timeouts clients are served: an election takes two writes, a command two more, and promises last two timeouts.

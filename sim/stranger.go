@@ -34,7 +34,7 @@ func (w *world) demandStranger() {
 		w.clients.begin(w.clients.write(-1, stranger, 0))
 	}
 	w.knobs.valueBytes = was
-	for end := w.now + recoveryMax; w.failure == nil && !stranger.replaced(); {
+	for end := w.now + w.patience(); w.failure == nil && !stranger.replaced(); {
 		if w.now >= end {
 			w.fail("Liveness", "n%d is cut off for %v, and the others do not remove it: %v", stranger.id, recoveryMax, w.leader())
 			return

@@ -30,7 +30,7 @@ func (w *world) demandChanging() {
 	}
 	// Not apart: who is late would leave those that are wanted fewer for a while, and those that are left might be no majority of them.
 	leader.wishFor(want, false, 0)
-	w.run(w.now+recoveryMax/10, w.momentOf(leader, at))
+	w.run(w.now+w.patience()/10, w.momentOf(leader, at))
 	if w.failure == nil {
 		w.loseAmidChange(leader)
 	}
@@ -112,7 +112,7 @@ func (w *world) loseAmidChange(leader *member) {
 		})
 		return c.AtRest() && c.Index <= l.group.Status().CommitIndex || waits
 	}
-	w.run(w.now+recoveryMax, func() bool { return served && ended() })
+	w.run(w.now+w.patience(), func() bool { return served && ended() })
 	if w.failure == nil && !(served && ended()) {
 		served = true
 		w.fail("Liveness", "without %v the servers are a majority by each configuration, and for %v served: %v, change ended: %v; %v; %v", gone, recoveryMax, served, ended(), w.leader(), w.members)
