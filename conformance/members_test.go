@@ -89,7 +89,10 @@ func (c *changing) ctl(t *testing.T, at []int, args ...string) result {
 // settled is for how long etcd has to be connected with its members before it lets them be changed.
 const settled = 6 * time.Second
 
-var hexID = regexp.MustCompile(`\b[0-9a-f]{11,16}\b`)
+var (
+	hexID    = regexp.MustCompile(`\b[0-9a-f]{11,16}\b`)
+	paddedID = regexp.MustCompile(`(Member|cluster) +`) // etcdctl prints ids with %16x: one that begins with a zero has another space before it
+)
 
 // learn takes the ids out of a list of the members.
 func (c *changing) learn(list string) {
@@ -114,7 +117,8 @@ func (c *changing) masked(r result) result {
 			s = strings.ReplaceAll(s, c.peer(i), fmt.Sprintf("n%d.peer", i))
 		}
 		s = hexID.ReplaceAllString(strings.ReplaceAll(s, c.name+"-", ""), "ID")
-		s = regexp.MustCompile(`Member +|took = .*`).ReplaceAllStringFunc(s, func(s string) string { return s[:6] })
+		s = paddedID.ReplaceAllString(s, "$1 ")
+		s = regexp.MustCompile(`took = .*`).ReplaceAllString(s, "took =")
 		lines := strings.Split(s, "\n")
 		for k, line := range lines {
 			if value, ok := strings.CutPrefix(line, `ETCD_INITIAL_CLUSTER="`); ok {
@@ -128,6 +132,17 @@ func (c *changing) masked(r result) result {
 	}
 	m := result{r.stdout, r.stderr, r.code}.masked("ENDPOINT")
 	return result{mask(m.stdout), mask(m.stderr), m.code}
+}
+
+// TestMasked shows that ids do not make two clusters differ, whatever they begin with.
+func TestMasked(t *testing.T) {
+	for _, ids := range [][2]string{{"8e9e05c52164694d", "cdf818194e3a8c32"}, {" e9e05c52164694d", "cdf818194e3a8c32"}, {"8e9e05c52164694d", "  f818194e3a8c32"}} {
+		c := &changing{ids: map[string]string{"n3": strings.TrimLeft(ids[0], " ")}}
+		got := c.masked(result{stdout: "Member " + ids[0] + " added to cluster " + ids[1] + "\n"}).stdout
+		if !strings.Contains(got, "Member n3.id added to cluster ID") {
+			t.Errorf("member %q, cluster %q: %q", ids[0], ids[1], got)
+		}
+	}
 }
 
 // twins are a cluster of etcd and one of Balsa that are changed in the same way.
