@@ -54,7 +54,7 @@ type Config struct {
 	// ApplyBytesMax bounds the entries handed out in Effects.Apply and not yet reported Applied, up to one entry more;
 	// 16 MiB by default.
 	ApplyBytesMax uint64
-	// CacheBytesMax bounds the committed and durable entries that are kept in memory for peers; 32 MiB by default.
+	// CacheBytesMax bounds the committed and durable entries that are kept in memory for peers; 16 MiB by default.
 	CacheBytesMax uint64
 }
 
@@ -65,7 +65,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.InflightBytesMax, 4<<20)
 	setDefault(&c.UncommittedBytesMax, 64<<20)
 	setDefault(&c.ApplyBytesMax, 16<<20)
-	setDefault(&c.CacheBytesMax, 32<<20)
+	setDefault(&c.CacheBytesMax, 16<<20)
 	return c
 }
 
