@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/balsa-raft/balsa/raft"
 )
@@ -53,6 +54,9 @@ type Group struct {
 
 	// Owned by the receiver.
 	incoming incoming
+
+	// Owned by the sender.
+	repairAgain time.Duration // from then on another attempt is made to replace a snapshot that is damaged
 
 	readsWaiting   atomic.Int64
 	rounds         atomic.Int32                         // of reads, that are under way

@@ -53,6 +53,9 @@ const (
 	// bounds how long a stream takes that moves.
 	streamRetry   = time.Second
 	streamTimeout = 30 * time.Second
+	// repairPause is how long a leader waits before it tries again to put another snapshot in the place of one that is damaged: on a full disk each attempt
+	// writes until there is no room.
+	repairPause = 5 * time.Second
 )
 
 // Step sends what may be sent by now. It reports whether there is more to do at once.
@@ -112,9 +115,12 @@ func (s *Sender) begin(g *Group, peer raft.NodeID, now time.Duration) {
 	}
 	file, err := s.newest(g)
 	if err != nil {
-		s.host.logger.Error("a snapshot that a member needs cannot be read", "group", uint64(g.id), "member", uint64(peer), "error", err)
-		if errors.Is(err, snapshot.ErrCorrupt) { // it was known before, and could not be replaced then
-			s.host.applier.inbox.put(applyWork{group: g, damaged: g.Executed()}, 0, 0)
+		if now >= g.repairAgain { // the member asks with each heartbeat
+			g.repairAgain = now + repairPause
+			s.host.logger.Error("a snapshot that a member needs cannot be read", "group", uint64(g.id), "member", uint64(peer), "error", err)
+			if errors.Is(err, snapshot.ErrCorrupt) { // it was known before, and could not be replaced then
+				s.host.applier.inbox.put(applyWork{group: g, damaged: g.Executed()}, 0, 0)
+			}
 		}
 		s.host.shard.inbox.put(input{kind: inputSnapshotSent, group: g, from: peer}, 0, 0)
 		return

@@ -5,9 +5,12 @@ import (
 	"io"
 	"path"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/balsa-raft/balsa/raft"
+	"github.com/balsa-raft/balsa/vfs/memfs"
 )
 
 // compacting starts members that take a snapshot about every ten commands and keep a tail of about three.
@@ -146,6 +149,43 @@ func TestDamagedSnapshotIsReplacedByItsLike(t *testing.T) {
 	if now, _, err := leader.host.snapshots.Latest(testGroup); err != nil || c.member(3).group.Executed() < newest.Index {
 		t.Errorf("the newest snapshot is at %d, it was at %d: %v; the member that needs it is at %d", now.Index, newest.Index, err, c.member(3).group.Executed())
 	}
+}
+
+// TestDamagedSnapshotOnAFullDisk: a leader cannot write another snapshot in the place of a damaged one, and does not try so whenever the member asks that needs it. Once it
+// can, it does.
+func TestDamagedSnapshotOnAFullDisk(t *testing.T) {
+	c := compacting(t, 3)
+	leader := c.elect(1)
+	c.member(3).kill()
+	c.fill(leader, 0, 104)
+	newest, _, err := leader.host.snapshots.Latest(testGroup)
+	if err != nil || newest.Index == 0 {
+		t.Fatalf("the newest snapshot is at %d: %v", newest.Index, err)
+	}
+	names, err := leader.fs.List("data/snapshots")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := leader.fs.Flip(path.Join("data/snapshots", names[len(names)-1]), 150, 1); err != nil {
+		t.Fatal(err)
+	}
+	attempts := 0
+	leader.fs.SetHook(func(op memfs.Op, name string) error {
+		if op == memfs.OpCreate && path.Dir(name) == "data/snapshots" {
+			attempts++
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	c.member(3).start()
+	minute := int(time.Minute / testTick)
+	c.pass(minute)
+	if bound := int(time.Minute/repairPause) + 2; attempts < 2 || attempts > bound {
+		t.Errorf("%d attempts in a minute, and not 2 to %d", attempts, bound)
+	}
+	leader.fs.SetHook(nil)
+	c.pass(minute)
+	c.sameState()
 }
 
 // TestDamagedSnapshotIsReplacedForTwo: two members are being sent the damaged snapshot when it is replaced by one of the same entry, which has its name.
