@@ -88,6 +88,26 @@ func (s stage) leads(ticks int, is raft.Status, beats bool) {
 	}
 }
 
+// takes has n1, which leads term 1, begin to save commands of those sizes, one after the other. It may take 150 bytes, of which each entry has some of its own.
+func (s stage) takes(sizes ...int) {
+	s.knobs.raft.UncommittedBytesMax = 150
+	m := s.member(1)
+	if s.checker.leaders[1].member == 0 {
+		s.elects(1, 1, 2)
+	}
+	var batch []wal.Save
+	for k, size := range sizes {
+		e := entry(m.disk.durable.last()+raft.Index(k+1), 1, string(make([]byte, size)))
+		batch = append(batch, wal.Save{Group: group, HardState: raft.HardState{CurrentTerm: 1, VotedFor: 1}, Entries: []raft.Entry{e}})
+	}
+	m.checkQuota(batch)
+	s.checker.saved(m, batch)
+	for k := range batch {
+		s.appends(1, 2, 1, batch[k].Entries[0].Index-1, batch[k].Entries[0])
+	}
+	s.checker.saved(s.member(2), batch)
+}
+
 // answers has a member answer a read that was just asked, as of entry i. n1 has executed entry 1, the others nothing.
 func (s stage) answers(id raft.NodeID, a ask, i raft.Index) {
 	m := s.member(id)
@@ -285,6 +305,12 @@ func TestChecker(t *testing.T) {
 		}},
 		{"a leader that waits because all disks are stuck", "", func(s stage) {
 			s.leads(40*s.knobs.raft.ElectionTicks, raft.Status{Term: 1, CommitIndex: 2, DurableIndex: 2}, true)
+		}},
+		{"a leader that takes more than its quota", "Quota", func(s stage) { s.takes(70, 30) }},
+		{"a leader that takes what is large, and what is small, when nothing waits", "", func(s stage) {
+			s.takes(1000)
+			s.commits(1, 1, 1)
+			s.takes(30, 30)
 		}},
 		{"a leader that is silent", "Liveness", func(s stage) {
 			s.leads(s.knobs.heartbeatTicks()+4, raft.Status{Term: 1}, false)

@@ -98,6 +98,7 @@ const (
 	leadsOverOutdated
 	goesOnChanging
 	strangerIsTold
+	lateVoterVotes
 	sieged
 	leaseOutlived
 	oversleeps
@@ -187,6 +188,7 @@ var stateNames = [states]string{
 	goesOnChanging:    "a change of the members that goes on with the fewest servers that can",
 	leadsSlowDisks:    "a leader elected while each write takes almost an election timeout",
 	strangerIsTold:    "a server with a long log that is told that it was removed while it was away",
+	lateVoterVotes:    "a leader elected by one that was made a voter and does not know it",
 	sieged:            "a leader besieged for its lease",
 	leaseOutlived:     "a leader that is asked under a lease just when others have committed without it",
 	oversleeps:        "a leader whose machine wakes up just when others have committed without it",

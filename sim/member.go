@@ -66,6 +66,7 @@ type member struct {
 	handovers   []*handover
 	progress
 	besieged
+	quota  quota
 	wishes []*wish
 }
 

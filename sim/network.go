@@ -20,8 +20,8 @@ type network struct {
 	outdated      []outdated  // to
 	losesForwards bool        // some of them, for as long as this is set
 	parted        [][2]*member
-	withheld      *slowRead  // whose entries do not reach some; nil: all reach all
-	chunk         *lostChunk // one that is to be lost; nil: none
+	withheld      func(from, to raft.NodeID, m raft.Message) bool // says what does not arrive; nil: all does
+	chunk         *lostChunk                                      // one that is to be lost; nil: none
 
 	changesFrom time.Duration // who was asked before to change the members does not hear of it any more
 	cuts        int           // how often links were cut: what is to be mended later may have been cut again
@@ -248,7 +248,7 @@ func (n *network) arrive(sent packet, to raft.NodeID) {
 	if _, change := p.Message.(raft.ForwardChange); change && sent.at < n.changesFrom {
 		return
 	}
-	if w.plot.loses(to, p.Message) || n.withheld.loses(from, to, p.Message) { // a copy of what was lost when it was sent
+	if w.plot.loses(to, p.Message) || n.withheld != nil && n.withheld(from, to, p.Message) { // a copy of what was lost when it was sent
 		return
 	}
 	w.plot.hears(m, p.Message)

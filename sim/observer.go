@@ -37,6 +37,7 @@ func (m *member) Event(_ raft.GroupID, e raft.Event) {
 // Saving implements host.Observer.
 func (m *member) Saving(batch []wal.Save) {
 	m.disk.saving, m.disk.writes = append([]wal.Save(nil), batch...), 0
+	m.checkQuota(batch)
 	m.ambushSave(batch)
 }
 

@@ -58,6 +58,7 @@ var properties = map[string]property{
 	// Progress, and the program's own promises.
 	"Liveness": {"Once nothing is wrong any more, or only what a majority can do without, a leader is elected and stays, every call ends, and members catch up.",
 		"thesis §3.9, chapter 9", aboutWaiting},
+	"Quota": {"A leader that cannot commit what it has takes no more than its quota.", "raft.Config.UncommittedBytesMax, docs/limits.md", aboutEntry},
 	"Assertion": {"The program's own assertions hold, and correct members never send what others have to ignore or cannot read.",
 		"raft/invariant.go, internal/must", aboutMembers},
 

@@ -40,7 +40,7 @@ func (w *world) demandSlowRead() {
 	w.run(w.now+w.knobs.electionTimeout()/4, func() bool { return old.disk.durable.last() >= r.from })
 	old.die(death{})
 	old.restart()
-	w.network.withheld = r
+	w.network.withheld = r.loses
 	for _, m := range r.late { // alone with them it is the only one that can be elected
 		m.restart()
 	}
@@ -63,9 +63,6 @@ type slowRead struct {
 
 // loses reports whether a message does not arrive: who is late gets no entries, and nobody hears that it stands for election.
 func (r *slowRead) loses(from, to raft.NodeID, m raft.Message) bool {
-	if r == nil {
-		return false
-	}
 	switch m := m.(type) {
 	case raft.AppendEntries: // those behind what it lacks it refuses
 		return slices.Contains(r.late, r.w.member(to)) && m.PrevLogIndex < r.from && len(m.Entries) > 0 && m.Entries[len(m.Entries)-1].Index >= r.from

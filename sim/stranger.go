@@ -12,8 +12,10 @@ func (w *world) demandLasting() {
 		w.perhaps(200, w.voters, 3, w.demandOverOutdated)
 		w.perhaps(300, w.voters, 3, w.demandLongest)
 		w.perhaps(250, w.voters, 3, w.demandChanging)
-		w.perhaps(150, w.voters, 3, w.demandSlowDisks)
+		w.perhaps(150, w.voters, 3, func() { w.demandSlowDisks(18, slowTimeouts) })
 		w.perhaps(150, w.voters, 3, w.demandStranger)
+		w.perhaps(150, w.voters, 3, w.demandLateVoter)
+		w.perhaps(100, w.voters, 3, func() { w.demandSlowDisks(24, slowerTimeouts) })
 	})
 }
 

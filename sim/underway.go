@@ -122,10 +122,20 @@ func (w *world) loseAmidChange(leader *member) {
 
 // drawGone draws who is lost: others than the leader, and so many that one more would be too many by some configuration that may be in force.
 func (w *world) drawGone(leader *member) map[raft.NodeID]bool {
-	gone, cfgs := make(map[raft.NodeID]bool), w.checker.mayBeInForce()
+	var of []*member
 	for _, i := range w.rand.Perm(len(w.members)) {
-		m := w.members[i]
-		if m == leader || m.standing != isMember || !slices.ContainsFunc(cfgs, func(cfg raft.Configuration) bool { return w.checker.isMember(cfg, m.id) }) {
+		if m := w.members[i]; m != leader {
+			of = append(of, m)
+		}
+	}
+	return w.mayGo(of)
+}
+
+// mayGo are as many of those as can be lost, the first ones first.
+func (w *world) mayGo(of []*member) map[raft.NodeID]bool {
+	gone, cfgs := make(map[raft.NodeID]bool), w.checker.mayBeInForce()
+	for _, m := range of {
+		if m.standing != isMember || !slices.ContainsFunc(cfgs, func(cfg raft.Configuration) bool { return w.checker.isMember(cfg, m.id) }) {
 			continue
 		}
 		gone[m.id] = true
