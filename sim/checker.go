@@ -22,6 +22,7 @@ type checker struct {
 	candidates map[raft.Term]raft.NodeID // who stood last
 	votes      map[ballot]raft.NodeID
 	handed     map[ballot]bool                        // elections that a leader has asked for
+	asked      map[askedBy]uint64                     // the data folder with which a candidate has asked for a vote last
 	folders    map[raft.NodeID][]uint64               // incarnations of data folders with which members have voted
 	entries    map[place]linked                       // every entry that was ever seen
 	logs       map[raft.Term]map[raft.Index]raft.Term // of each term's leader: when it was elected, and what it has sent
@@ -83,6 +84,7 @@ func newChecker(w *world) *checker {
 		candidates: make(map[raft.Term]raft.NodeID),
 		votes:      make(map[ballot]raft.NodeID),
 		handed:     make(map[ballot]bool),
+		asked:      make(map[askedBy]uint64),
 		folders:    make(map[raft.NodeID][]uint64),
 		entries:    make(map[place]linked),
 		logs:       make(map[raft.Term]map[raft.Index]raft.Term),
@@ -138,8 +140,8 @@ func (c *checker) event(m *member, e raft.Event) {
 	}
 	c.logs[e.Term] = log
 	_, cfg := c.configurationIn(func(i raft.Index) raft.Term { return log[i] }, raft.Index(len(log)))
-	if !enough(cfg, func(id raft.NodeID) bool { return id == m.id || c.hasVoted(id, e.Term, m.id) }) {
-		c.w.fail("Election Safety", "n%d leads term %d without the votes of a majority of %v", m.id, e.Term, cfg)
+	if !enough(cfg, func(id raft.NodeID) bool { return id == m.id || c.hasVoted(cfg, id, e.Term, m.id) }) {
+		c.w.fail("Election Safety", "n%d leads term %d without the votes of a majority of %v, of the folders that it knows", m.id, e.Term, cfg)
 	}
 	for i, entry := range c.committed {
 		if has := m.disk.durable.at(raft.Index(i + 1)); entry.in < e.Term && has.term != entry.term {
@@ -207,6 +209,7 @@ func (c *checker) sent(m *member, to raft.NodeID, msg raft.Message) {
 		switch {
 		case msg.VoteGranted && !msg.PreVote:
 			c.vote(m, msg.Term, to, "grants a vote in term")
+			c.checkKnown(m, to, msg.Term)
 			c.keepsPromise(m, msg.Term, to, false)
 		case !msg.VoteGranted:
 			c.checkTerm(m, msg.Term, "a refused vote")

@@ -105,10 +105,11 @@ func (w *world) demandMembers(want func([]raft.Member) []raft.Member) {
 	}
 }
 
-// hasVoted reports whether a member has voted so, with one of its data folders.
-func (c *checker) hasVoted(id raft.NodeID, term raft.Term, candidate raft.NodeID) bool {
+// hasVoted reports whether a member has voted so, with the data folder that is known of it, or with one of those that it had if none is.
+func (c *checker) hasVoted(cfg raft.Configuration, id raft.NodeID, term raft.Term, candidate raft.NodeID) bool {
+	is, _ := cfg.Member(id)
 	return slices.ContainsFunc(c.folders[id], func(folder uint64) bool {
-		return c.votes[ballot{member: id, folder: folder, term: term}] == candidate
+		return (is.Incarnation == 0 || is.Incarnation == folder) && c.votes[ballot{member: id, folder: folder, term: term}] == candidate
 	})
 }
 
@@ -171,5 +172,32 @@ func (w *world) breakConnections(leader *member, voters []*member) {
 	}
 	if w.failure == nil && (w.leader() != leader || w.latestTerm() != term) {
 		w.fail("Liveness", "connections to n%d broke one after the other, and it leads no longer, or others do, too: %v", leader.id, leader)
+	}
+}
+
+// askedBy is a candidate as one that may vote for it sees it.
+type askedBy struct{ voter, candidate raft.NodeID }
+
+// asks takes in that a candidate's request for a vote arrives, sent with that data folder.
+func (c *checker) asks(voter *member, p packet, msg raft.Message) {
+	if q, ok := msg.(raft.RequestVote); ok && !q.PreVote {
+		c.asked[askedBy{voter.id, p.from}] = p.incarnation
+	}
+}
+
+// checkKnown: who votes for a member votes for the data folder with which it knows that member, by some configuration that may be in force. A vote for one folder could else be taken for a vote
+// for another.
+func (c *checker) checkKnown(m *member, candidate raft.NodeID, term raft.Term) {
+	folder := c.asked[askedBy{m.id, candidate}]
+	for last := max(m.disk.durable.last(), c.snapshotOf(m).Index); ; {
+		at, cfg := c.configurationIn(func(i raft.Index) raft.Term { return c.held(m, i).term }, last)
+		if is, in := cfg.Member(candidate); !in || is.Incarnation == 0 || is.Incarnation == folder {
+			return
+		}
+		if at <= m.commit {
+			c.w.fail("Identity", "n%d votes in term %d for n%d with folder %x, and knows it with another one by entry %d: %v", m.id, term, candidate, folder, at, cfg)
+			return
+		}
+		last = at - 1
 	}
 }

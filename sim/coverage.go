@@ -106,6 +106,9 @@ const (
 	promisesLess
 	jumpsWithin
 	leadsSlowDisks
+	learnerLed
+	ledInTurn
+	oldWhileLeaving
 	states
 )
 
@@ -189,6 +192,9 @@ var stateNames = [states]string{
 	leadsSlowDisks:    "a leader elected while each write takes almost an election timeout",
 	strangerIsTold:    "a server with a long log that is told that it was removed while it was away",
 	lateVoterVotes:    "a leader elected by one that was made a voter and does not know it",
+	learnerLed:        "a learner that was away, led by one whose disk was replaced meanwhile",
+	ledInTurn:         "a member that was away, led in turn by two whose disks were replaced meanwhile",
+	oldWhileLeaving:   "an old folder that is started while a member leaves and does not know that this is committed",
 	sieged:            "a leader besieged for its lease",
 	leaseOutlived:     "a leader that is asked under a lease just when others have committed without it",
 	oversleeps:        "a leader whose machine wakes up just when others have committed without it",
@@ -384,7 +390,7 @@ const runsMany = 10 * runsUsual
 // rareStates and rarePairs say how many runs must reach what is rare. A folder is wiped only while the configuration is at rest.
 var (
 	rareStates = map[state]int{
-		leaderLetIn: 5 * runsMany, tornHole: runsMany, jointByAnother: runsMany, figureD: 5 * runsMany, rotStops: runsMany,
+		tornHole: runsMany, jointByAnother: runsMany, figureD: 5 * runsMany, rotStops: runsMany,
 		fullSyncDir: runsMany, fullMkdir: runsMany, staleLease: runsMany, deposedWakes: runsMany, oldRefused: runsMany, votesAgain: runsMany,
 	}
 	rarePairs = map[pair]int{

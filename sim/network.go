@@ -29,6 +29,7 @@ type network struct {
 	keepsBackUntil   time.Duration // a request to stand for election that is sent before is kept back
 	keepsBackExactly bool          // until its sender gives up
 	quickUntil       time.Duration // nothing is lost or late by chance
+	unheard          *member       // what it says of its log is lost; nil: nobody
 	keptBack         func(*member) // delivers what is kept back until its sender gives up to hand over; may be nil
 }
 
@@ -101,7 +102,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	if (lost || late || twice) && !l.cut && w.spares(mishapOn(from.id, to, kind, l.sent[kind])) {
 		lost, late, twice = false, false, false
 	}
-	if l.cut || lost || w.plot.loses(to, p.Message) || n.losesForward(p.Message) || n.chunk.loses(w, from.id, to, p.Message) {
+	if l.cut || lost || w.plot.loses(to, p.Message) || n.losesForward(p.Message) || n.chunk.loses(w, from.id, to, p.Message) || n.isUnheard(from, p.Message) {
 		w.report.Lost++
 		w.recordMessage(TraceLost, from.id, to, uint64(w.report.Messages), p.Message)
 		if !l.cut {
@@ -252,6 +253,7 @@ func (n *network) arrive(sent packet, to raft.NodeID) {
 		return
 	}
 	w.plot.hears(m, p.Message)
+	w.checker.asks(m, sent, p.Message)
 	m.host.Receive(from, []wire.Packet{p})
 	m.receivesLate(p.Message)
 	m.wake()
@@ -312,4 +314,13 @@ func (n *network) String() string {
 		}
 	}
 	return fmt.Sprintf("links cut: %v", cuts)
+}
+
+// isUnheard reports whether a message is one that says of a member's log how long it is, and is lost.
+func (n *network) isUnheard(from *member, m raft.Message) bool {
+	if n.unheard != from || from == nil {
+		return false
+	}
+	_, yes := m.(raft.AppendEntriesReply)
+	return yes
 }

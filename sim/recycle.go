@@ -118,8 +118,12 @@ func (w *world) changing() bool {
 
 // startOld starts a process in the old folder where the one of the new folder is, for a while.
 func (m *member) startOld() {
-	w := m.w
-	w.strikes(FaultRecycle, m)
+	m.w.strikes(FaultRecycle, m)
+	m.useOld()
+	m.w.after(between(m.w.rand, 0, 3*m.w.knobs.electionTimeout()), m.endOld)
+}
+
+func (m *member) useOld() {
 	if m.up {
 		m.die(death{})
 	}
@@ -127,7 +131,6 @@ func (m *member) startOld() {
 	m.takeOut(m.old)
 	m.tell("is started in the folder that it had before it was removed")
 	m.restart()
-	w.after(between(w.rand, 0, 3*w.knobs.electionTimeout()), m.endOld)
 }
 
 // endOld ends that.

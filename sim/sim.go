@@ -93,6 +93,7 @@ func (w *world) live() {
 	w.perhaps(400, w.voters, 2, w.demandStays)
 	w.perhaps(200, w.voters, 2, w.demandResigns)
 	w.demandLasting()
+	w.demandReplacements()
 	if w.failure == nil {
 		w.demandPeace()
 	}

@@ -20,6 +20,7 @@ const (
 	ofLasting
 	ofWallClock
 	ofSieges
+	ofReplaced
 )
 
 // stream is the source of one purpose and two numbers: the same in every run of the seed.
