@@ -102,16 +102,22 @@ func (c *checker) committedConfiguration(i raft.Index) (raft.Index, raft.Configu
 	return c.configurationIn(func(i raft.Index) raft.Term { return c.ghost(i).term }, min(i, c.committedTo()))
 }
 
+// isMemberAt reports whether that server is a member by the last configuration that is committed up to i.
+func (c *checker) isMemberAt(i raft.Index, id raft.NodeID) bool {
+	_, cfg := c.committedConfiguration(i)
+	return c.isMember(cfg, id)
+}
+
 // lastWithout is the last committed configuration of which that server is no member, or the first.
-func (c *checker) lastWithout(id raft.NodeID) raft.Configuration {
+func (c *checker) lastWithout(id raft.NodeID) (raft.Index, raft.Configuration) {
 	for i := c.committedTo(); i > 0; {
 		at, cfg := c.committedConfiguration(i)
 		if !c.isMember(cfg, id) {
-			return cfg
+			return at, cfg
 		}
 		i = max(at, 1) - 1
 	}
-	return c.configurations.first
+	return 0, c.configurations.first
 }
 
 // configurationOnDisk is what would be in force on a member after a crash now.

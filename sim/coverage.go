@@ -109,6 +109,7 @@ const (
 	learnerLed
 	ledInTurn
 	oldWhileLeaving
+	toldLate
 	states
 )
 
@@ -195,6 +196,7 @@ var stateNames = [states]string{
 	learnerLed:        "a learner that was away, led by one whose disk was replaced meanwhile",
 	ledInTurn:         "a member that was away, led in turn by two whose disks were replaced meanwhile",
 	oldWhileLeaving:   "an old folder that is started while a member leaves and does not know that this is committed",
+	toldLate:          "a member that hears of its removal when it has been added again",
 	sieged:            "a leader besieged for its lease",
 	leaseOutlived:     "a leader that is asked under a lease just when others have committed without it",
 	oversleeps:        "a leader whose machine wakes up just when others have committed without it",

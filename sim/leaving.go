@@ -1,8 +1,6 @@
 package sim
 
-import (
-	"github.com/balsa-raft/balsa/raft"
-)
+import "github.com/balsa-raft/balsa/raft"
 
 // A member is removed and does not know yet that this is committed, when the leader is gone. It stands for election, for it may be the only one that knows of it (§4.2.2, figure 4.6). Another
 // member's disk was replaced some time ago, and just now its old one, which was not thrown away, is started in the place of the new one.

@@ -222,12 +222,15 @@ func (m *member) stops(err error) bool {
 		m.standing = isRefused
 		w.report.Refusals++
 	case errors.Is(err, host.ErrRemoved):
-		_, cfg := w.checker.committedConfiguration(m.commit)
+		at, cfg := w.checker.committedConfiguration(m.commit)
 		if w.checker.isMember(cfg, m.id) { // it was told by one who knows more
-			cfg = w.checker.lastWithout(m.id)
+			at, cfg = w.checker.lastWithout(m.id)
 		}
 		if w.checker.isMember(cfg, m.id) {
 			w.fail("Identity", "n%d says that it was removed, and entry %d has it in %v", m.id, m.commit, cfg)
+		}
+		if at > 0 && at < m.commit && w.checker.isMemberAt(m.commit, m.id) {
+			w.fail("Identity", "n%d stops because it was removed by entry %d, and knows that it was added again: %d is committed", m.id, at, m.commit)
 		}
 		m.standing = isSpare
 		if m.disk.rotten {

@@ -29,6 +29,7 @@ type network struct {
 	keepsBackUntil   time.Duration // a request to stand for election that is sent before is kept back
 	keepsBackExactly bool          // until its sender gives up
 	quickUntil       time.Duration // nothing is lost or late by chance
+	late             *lateWord     // nil: none
 	unheard          *member       // what it says of its log is lost; nil: nobody
 	keptBack         func(*member) // delivers what is kept back until its sender gives up to hand over; may be nil
 }
@@ -122,7 +123,7 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 		}
 		defer w.apart(func() { n.handsOver(from) })
 	}
-	if !n.keepsBack(to, n.packetOf(from, b), p.Message) {
+	if of := n.packetOf(from, b); !n.keepsBack(to, of, p.Message) && !n.late.keeps(of, to, p.Message) {
 		n.carry(from.id, to, b, late)
 	}
 	if twice {

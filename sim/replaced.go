@@ -179,5 +179,6 @@ func (w *world) demandReplacements() {
 	w.with(w.stream(ofReplaced, 0, 0), func() {
 		w.perhaps(150, w.voters, 3, w.demandReplaced)
 		w.perhaps(100, w.voters, 3, w.demandLeaving)
+		w.perhaps(100, w.voters, 3, w.demandLateWord)
 	})
 }
