@@ -27,6 +27,7 @@ const (
 	truncatesBoth
 	diesTruncating
 	diesResetting
+	diesStarting
 	tornTail
 	tornHole
 	startsBetween
@@ -86,6 +87,8 @@ const (
 	rotInLog
 	rotInSnapshot
 	rotInFile
+	rotRead
+	rotInPart
 	rotRefused
 	rotStops
 	ruined
@@ -120,6 +123,7 @@ var stateNames = [states]string{
 	truncatesBoth:     "a truncation across two terms and a segment boundary",
 	diesTruncating:    "a death in the middle of a save that truncates",
 	diesResetting:     "a death in the middle of a save that begins the log anew behind a snapshot",
+	diesStarting:      "a death in the middle of a start",
 	tornTail:          "a torn tail: a write of which a part is lost",
 	tornHole:          "a torn tail with a hole: a later part survives an earlier one",
 	startsBetween:     "a start with a snapshot that the log does not know of",
@@ -179,6 +183,8 @@ var stateNames = [states]string{
 	rotInLog:          "rot in a log",
 	rotInSnapshot:     "rot in a snapshot",
 	rotInFile:         "rot in one of the files with which a member starts",
+	rotRead:           "rot in an entry that is just being read back",
+	rotInPart:         "rot in a snapshot that is being received",
 	rotRefused:        "a start refused because of rot",
 	rotStops:          "a member that stops because it reads rot",
 	ruined:            "rot in more members than a cluster can lose",

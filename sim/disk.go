@@ -41,6 +41,7 @@ type disk struct {
 	durable     image
 	kept        kept
 	writes      int           // to the log, since a save began
+	tail        string        // the segment that was written to last
 	rolls       []raft.Index  // the first entries of segments, as far as there was one in the save that began a segment
 	lastBatches [2][]wal.Save // what the last two writes to the log had, the last one first, but for what vouches and moves
 	saving      []wal.Save    // given to the log and not known to be durable: a crash may or may not leave it there

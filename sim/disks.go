@@ -40,6 +40,9 @@ func (w *world) harmRead(m *member) {
 // read sees every operation on the disk that changes nothing.
 func (m *member) read(op memfs.Op, name string) error {
 	m.reads(op, name)
+	if op == memfs.OpReadAt && !ofSnapshots(name) {
+		m.rotRead()
+	}
 	if m.readStrike == 0 || op == memfs.OpLock {
 		return nil
 	}

@@ -136,6 +136,7 @@ func (m *member) begin() {
 	m.w.plot.starts(m)
 	m.tell("starts, incarnation %d", m.incarnation)
 	m.w.record(TraceLine{Kind: TraceStart, Node: m.id, Incarnation: m.incarnation})
+	m.ambushStart()
 	m.guard(m.open)
 	if m.w.chaos && m.w.chance(500) && m.w.knobs.faults.has(FaultDuplicate) {
 		m.w.apart(func() { m.w.network.echo(m.id) })
@@ -252,14 +253,17 @@ func (m *member) hook(op memfs.Op, name string) error {
 	m.w.mix(uint64(op))
 	if op == memfs.OpWriteAt && m.part == host.PartWriter {
 		m.disk.writes++
+		m.ambushHeader(name)
 		m.ambushFrame(m.disk.writes)
 	}
+	m.ambushNames(op, name)
 	if op == memfs.OpRename && ofSnapshots(name) {
 		m.checkSynced(name)
 		m.ambushName()
 	}
 	if op == memfs.OpSync && strings.HasSuffix(name, ".part") {
 		m.ambushPart()
+		m.rotPart(name)
 	}
 	if ofSnapshots(name) {
 		// At the end: what looks at the disk meanwhile sees it as it is before the operation.
@@ -315,6 +319,7 @@ func (m *member) struck() bool {
 	m.strike = nil
 	if s.death != nil {
 		m.w.report.DeathsInside++
+		m.w.reachIf(diesStarting, m.host == nil)
 		m.die(*s.death)
 		panic(died{})
 	}

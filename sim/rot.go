@@ -2,7 +2,6 @@ package sim
 
 import (
 	"errors"
-	"io"
 	"path"
 	"slices"
 	"strings"
@@ -40,6 +39,7 @@ func (w *world) beginRot() {
 			}
 		})
 	}
+	w.beginRotRead()
 }
 
 func (w *world) rotSoon(m *member, tries int) {
@@ -64,23 +64,33 @@ func (w *world) rot(m *member) {
 		if name == "" || w.failure != nil {
 			return
 		}
-		undo := w.flip(m.disk.fs, name, at, n)
-		verdict := w.checker.rotted(m, name, at/blockBytes != (at+int64(n)-1)/blockBytes, before)
+		verdict, undo := w.rotAt(m, name, at, n, before)
 		if verdict == rotOfLast || verdict == rotOfNothing && w.chance(700) {
 			undo()
 			continue
 		}
-		w.report.Rots++
-		w.strikes(FaultRot, m)
-		m.disk.rotten = true
-		m.disk.refuses = m.disk.refuses || verdict == rotOfFile
-		m.tell("has rot in %s: %d bytes at %d, %v", name, n, at, verdict)
-		w.reach(rotStates[verdict])
+		m.rots(verdict, name, at, n)
 		if m.up && w.chance(300) {
 			w.kill(m, death{power: w.chance(500), keep: 1})
 		}
 		return
 	}
+}
+
+// rotAt damages n bytes, and says what they were. before is the disk as it was.
+func (w *world) rotAt(m *member, name string, at int64, n int, before *memfs.FS) (verdict rotVerdict, undo func()) {
+	undo = w.flip(m.disk.fs, name, at, n)
+	return w.checker.rotted(m, name, at/blockBytes != (at+int64(n)-1)/blockBytes, before), undo
+}
+
+// rots takes in that bytes of a member's files are damaged, and stay so.
+func (m *member) rots(verdict rotVerdict, name string, at int64, n int) {
+	m.w.report.Rots++
+	m.w.strikes(FaultRot, m)
+	m.disk.rotten = true
+	m.disk.refuses = m.disk.refuses || verdict == rotOfFile
+	m.tell("has rot in %s: %d bytes at %d, %v", name, n, at, verdict)
+	m.w.reach(rotStates[verdict])
 }
 
 // drawRot chooses what is damaged: where there is something in most cases.
@@ -164,9 +174,7 @@ func (c *checker) rotted(m *member, name string, two bool, before *memfs.FS) rot
 			return rotOfNothing // of a snapshot that is not whole yet
 		}
 		// As they are, and not as they would be after a loss of power: one that is not synced yet would be gone.
-		if c.snapshotsReadable(m.disk.fs.KillClone()) == c.snapshotsReadable(before.KillClone()) {
-			c.w.fail("Rot", "n%d's snapshot %s is damaged, and can be read as if it were not", m.id, name)
-		}
+		c.readDamaged(m, name, before.KillClone(), m.disk.fs.KillClone())
 		return rotOfSnapshot
 	}
 	has, err := readImage(is, c.w.knobs.log(m))
@@ -213,23 +221,6 @@ func (c *checker) lacks(g *image, batch []wal.Save) bool {
 		g.add(c, batch[i:i+1])
 	}
 	return true
-}
-
-// snapshotsReadable counts the snapshots that can be read from end to end.
-func (c *checker) snapshotsReadable(fs *memfs.FS) (n int) {
-	fs.SetCapacity(0)
-	store, err := snapshot.Open(fs, snapshotsDir, snapshot.Options{ClusterID: clusterID})
-	if err != nil {
-		return 0
-	}
-	for _, meta := range store.List(group) {
-		if r, err := store.Read(meta); err == nil {
-			_, err := io.Copy(io.Discard, r)
-			r.Close()
-			n += bit(err == nil)
-		}
-	}
-	return n
 }
 
 // hasRot reports whether a member's own folder is damaged, in use or not.

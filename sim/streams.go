@@ -21,6 +21,8 @@ const (
 	ofWallClock
 	ofSieges
 	ofReplaced
+	ofStarts
+	ofRotRead
 )
 
 // stream is the source of one purpose and two numbers: the same in every run of the seed.

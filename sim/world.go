@@ -22,9 +22,11 @@ type world struct {
 	mendedAt time.Duration
 
 	rotsOfJournals uint64
-	harms          int   // how often the nemesis had its turn
-	ambushes       int   // and the chance of more
-	plot           *plot // nil: there is none
+	rotsRead       int    // reads of a log, of those that come next, one of which is to find rot
+	rotReads       uint64 // those that might have
+	harms          int    // how often the nemesis had its turn
+	ambushes       int    // and the chance of more
+	plot           *plot  // nil: there is none
 	failure        *Violation
 
 	undisturbedUntil time.Duration // no other fault strikes before

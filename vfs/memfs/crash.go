@@ -36,13 +36,27 @@ func (c CrashConfig) tear(ch change, is *contents) change {
 	if new == nil {
 		new = &zeroes
 	}
-	if at := c.Rand.IntN(sectorBytes); c.Rand.IntN(4) > 0 {
+	first, behind := differ(&torn, new)
+	if first == behind {
+		return ch
+	}
+	if at := first + c.Rand.IntN(behind-first); c.Rand.IntN(4) > 0 {
 		copy(torn[:at], new[:at])
 	} else {
 		copy(torn[at:], new[at:])
 	}
 	ch.data = &torn
 	return ch
+}
+
+// differ returns from where and up to where two sectors have other bytes. To tear one elsewhere leaves all of one of them.
+func differ(a, b *sector) (first, behind int) {
+	for behind = sectorBytes; behind > 0 && a[behind-1] == b[behind-1]; behind-- {
+	}
+	for first < behind && a[first] == b[first] {
+		first++
+	}
+	return first, behind
 }
 
 // CrashClone returns a possible state of the disk after the machine lost power now, without hook and locks. d goes on
@@ -70,6 +84,9 @@ func (d *FS) CrashClone(c CrashConfig) *FS {
 		after.resize(after.size)
 		return &inode{now: after, durable: after.clone()}
 	})
+	for _, name := range sortedNames(clone.names) {
+		clone.names[name].name = name
+	}
 	clone.durable = maps.Clone(clone.names)
 	return clone
 }
@@ -84,7 +101,7 @@ func (d *FS) KillClone() *FS {
 	clone.dirs = maps.Clone(d.dirs)
 	cloned := make(map[*inode]*inode)
 	copyInode := func(n *inode) *inode {
-		return &inode{now: n.now.clone(), durable: n.durable.clone(), unsynced: slices.Clone(n.unsynced)}
+		return &inode{now: n.now.clone(), durable: n.durable.clone(), unsynced: slices.Clone(n.unsynced), name: n.name}
 	}
 	clone.names = cloneNames(d.names, cloned, copyInode)
 	clone.durable = cloneNames(d.durable, cloned, copyInode)

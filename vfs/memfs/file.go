@@ -72,6 +72,7 @@ type inode struct {
 	now      contents // as programs see it
 	durable  contents // as a crash leaves it, before unsynced
 	unsynced []change // what makes now of durable, in order
+	name     string   // that it has now, or had last
 }
 
 // change is a sector that was written, or a size that was set.
@@ -176,7 +177,6 @@ func (n *inode) String() string {
 // file is an open file.
 type file struct {
 	disk   *FS
-	name   string // that it was opened by
 	inode  *inode
 	closed bool
 }
@@ -192,8 +192,15 @@ func (f *file) opened(err error) (vfs.File, error) {
 	return f, nil
 }
 
+// nameNow is the name that hooks and errors tell: a file that was renamed is known by its new one.
+func (f *file) nameNow() string {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	return f.inode.name
+}
+
 func (f *file) do(op Op, run func() error) error {
-	return f.disk.do(op, f.name, func() error {
+	return f.disk.do(op, f.nameNow(), func() error {
 		if f.closed {
 			return fs.ErrClosed
 		}
@@ -287,7 +294,7 @@ func (f *file) Size() (int64, error) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	if f.closed {
-		return 0, pathError(OpOpen, f.name, fs.ErrClosed)
+		return 0, pathError(OpOpen, f.inode.name, fs.ErrClosed)
 	}
 	return f.inode.now.size, nil
 }
@@ -297,7 +304,7 @@ func (f *file) Close() error {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	if f.closed {
-		return pathError(OpOpen, f.name, fs.ErrClosed)
+		return pathError(OpOpen, f.inode.name, fs.ErrClosed)
 	}
 	f.closed = true
 	return nil

@@ -106,7 +106,7 @@ func pathError(op Op, name string, err error) error {
 // Create implements vfs.FS.
 func (d *FS) Create(name string) (vfs.File, error) {
 	name = path.Clean(name)
-	f := &file{disk: d, name: name}
+	f := &file{disk: d}
 	err := d.do(OpCreate, name, func() error {
 		switch {
 		case d.names[name] != nil || d.dirs[name]:
@@ -121,7 +121,7 @@ func (d *FS) Create(name string) (vfs.File, error) {
 }
 
 func (d *FS) createLocked(name string) *inode {
-	n := new(inode)
+	n := &inode{name: name}
 	d.changeLocked(nameOp{added: name, file: n})
 	return n
 }
@@ -134,7 +134,7 @@ func (d *FS) changeLocked(o nameOp) {
 // Open implements vfs.FS.
 func (d *FS) Open(name string) (vfs.File, error) {
 	name = path.Clean(name)
-	f := &file{disk: d, name: name}
+	f := &file{disk: d}
 	err := d.do(OpOpen, name, func() (err error) {
 		f.inode, err = d.lookupLocked(name)
 		return err
@@ -178,6 +178,7 @@ func (d *FS) Rename(from, to string) error {
 			return fs.ErrNotExist
 		case from != to:
 			d.changeLocked(nameOp{removed: from, added: to, file: n})
+			n.name = to
 		}
 		return nil
 	})

@@ -31,7 +31,7 @@ var opNames = [...]string{
 
 func (o Op) String() string { return opNames[o] }
 
-// Hook is called before every operation, with the name that it is about (a rename's old one). An error fails the
+// Hook is called before every operation, with the name that it is about (a rename's old one, and of an open file the one that it has now). An error fails the
 // operation, which then has no effect, except that a Sync that fails gives up what it was to sync. A hook may use the
 // disk, but each use calls it again.
 type Hook func(op Op, name string) error

@@ -157,6 +157,54 @@ func TestTornSectorsKeepWhatWasThere(t *testing.T) {
 	}
 }
 
+// What is written is often a few bytes, and the rest of their sector is as it was: a tear is among those few, or it would be none.
+func TestTearsAreInWhatWasWritten(t *testing.T) {
+	d := memfs.New()
+	f := create(t, d, "f")
+	write(t, f, 0, fill("a", 1))
+	ok(t, f.Sync())
+	ok(t, d.SyncDir("."))
+	_, err := f.WriteAt([]byte("bbbb"), 100)
+	ok(t, err)
+	seen := make(map[string]int)
+	for seed := range uint64(100) {
+		clone := d.CrashClone(memfs.CrashConfig{Probability: 1, Tear: 1, Rand: rand.New(rand.NewPCG(seed, 0))})
+		f, err := clone.Open("f")
+		ok(t, err)
+		b := make([]byte, 512)
+		_, err = f.ReadAt(b, 0)
+		ok(t, err)
+		seen[string(b[100:104])]++
+	}
+	for _, want := range []string{"baaa", "bbaa", "bbba", "abbb", "aabb", "aaab"} {
+		if seen[want] == 0 {
+			t.Errorf("of 100 tears none is %q: %v", want, seen)
+		}
+	}
+}
+
+func TestHooksKnowFilesByTheirNewNames(t *testing.T) {
+	d := memfs.New()
+	f := create(t, d, "old")
+	var names []string
+	hook := func(_ memfs.Op, name string) error {
+		names = append(names, name)
+		return nil
+	}
+	d.SetHook(hook)
+	ok(t, d.Rename("old", "new"))
+	write(t, f, 0, fill("a", 1))
+	ok(t, f.Sync())
+	left := d.CrashClone(memfs.CrashConfig{Probability: 1})
+	left.SetHook(hook)
+	again, err := left.Open("new")
+	ok(t, err)
+	ok(t, again.Sync())
+	if got := strings.Join(names, " "); got != "old new new new new" {
+		t.Errorf("the hook was told of %s", got)
+	}
+}
+
 func TestSizeIsLostApartFromSectors(t *testing.T) {
 	d := memfs.New()
 	f := create(t, d, "a")
