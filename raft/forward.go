@@ -175,8 +175,8 @@ func (r *Raft) onForwardProposals(from NodeID, m ForwardProposals) {
 		r.inflow.streams = append(r.inflow.streams, inStream{from: from, folder: is.Incarnation})
 		s = &r.inflow.streams[len(r.inflow.streams)-1]
 	}
-	if s.folder != 0 && member && is.Incarnation == 0 {
-		// It was added again, and it is not known yet with which folder. What is taken now could be taken once more when it is known, and what follows it never.
+	if s.folder != 0 && is.Incarnation == 0 && (member || m.Stream != s.stream) {
+		// It was removed, or added again, and it is not known yet with which folder it is there. What is taken now could be taken once more when it is known, and what follows it never.
 		return
 	}
 	switch {

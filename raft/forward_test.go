@@ -72,7 +72,7 @@ func TestForwardsOfStrangers(t *testing.T) {
 }
 
 // TestForwardsFromAnotherFolder: a member that comes back with an empty disk has forgotten how it numbered its streams. What it sends under a smaller number is taken,
-// but not what the same folder has sent before. Its first stream may have come before its folder was known.
+// but not what the same folder has sent before. Its first stream may have come before its folder was known. What it sends before it is a member again is not taken (seed 24005017).
 func TestForwardsFromAnotherFolder(t *testing.T) {
 	for _, known := range []bool{true, false} {
 		forwardsFromAnotherFolder(t, known)
@@ -128,6 +128,9 @@ func forwardsFromAnotherFolder(t *testing.T, known bool) {
 			t.Fatal(err)
 		}
 		settle()
+		if i == 0 {
+			forward(2000, "of no member, which may have another folder", false)
+		}
 	}
 	forward(7, "not known with which folder", false)
 	forward(2000, "nor here, and the numbers go on", false)
@@ -136,6 +139,7 @@ func forwardsFromAnotherFolder(t *testing.T, known bool) {
 	forward(7, "y", true)
 	forward(7, "a copy", false)
 	forward(6, "a copy", false)
+	forward(2000, "z", true)
 }
 
 // TestForwardsOfAnUndoneFolder: a member was removed and has come back with another folder, by configurations that are undone. That what its first folder had forwarded was taken

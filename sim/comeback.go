@@ -50,8 +50,21 @@ func (w *world) demandComeback() {
 		}
 	}
 	own, _ := leader.group.Status().Configuration.Member(m.id)
+	w.removeLost(m)
+	if w.failure != nil {
+		return
+	}
+	m.empty()
+	w.after(between(w.rand, 0, w.knobs.electionTimeout()), m.install)
+	w.addAgain(own)
+}
+
+// removeLost has the others remove a member whose disk was lost.
+func (w *world) removeLost(m *member) {
 	m.tell("loses its disk, and is to be replaced under its id")
-	m.die(death{})
+	if m.up {
+		m.die(death{})
+	}
 	m.standing = isSpare // nobody starts it until it is a member again
 	w.demandMembers(func(want []raft.Member) []raft.Member {
 		without := want[:0]
@@ -62,18 +75,17 @@ func (w *world) demandComeback() {
 		}
 		return without
 	})
-	if w.failure != nil {
-		return
-	}
-	m.empty()
-	w.after(between(w.rand, 0, w.knobs.electionTimeout()), m.install)
+}
+
+// addAgain has them add it as the voter that it was.
+func (w *world) addAgain(own raft.Member) {
 	w.demandMembers(func(want []raft.Member) []raft.Member {
 		for _, o := range want {
-			if o.ID == m.id {
+			if o.ID == own.ID {
 				return want
 			}
 		}
-		return append(want, raft.Member{ID: m.id, Suffrage: raft.Voter, Priority: own.Priority})
+		return append(want, raft.Member{ID: own.ID, Suffrage: raft.Voter, Priority: own.Priority})
 	})
 }
 

@@ -43,6 +43,7 @@ const (
 	installOverSaves
 	installOverLoad
 	installTermOver
+	installFirstWord
 	changeInSnapshot
 	readInAnother
 	streamResumed
@@ -139,6 +140,7 @@ var stateNames = [states]string{
 	installOverSaves:  "a snapshot in place of entries that the disk has not yet said to have",
 	installOverLoad:   "a snapshot in place of entries that have just been read to be executed",
 	installTermOver:   "a snapshot that is whole when its leader's term is just over",
+	installFirstWord:  "a snapshot that is whole, and is the first that its member hears of the leader",
 	changeInSnapshot:  "a change of the members whose end is in a snapshot that who asked for it needs",
 	readInAnother:     "entries that were read in one leadership, and come to the core in another",
 	streamResumed:     "a snapshot stream taken up again",
