@@ -44,6 +44,7 @@ const (
 	installOverLoad
 	installTermOver
 	installFirstWord
+	installBeforeTail
 	changeInSnapshot
 	readInAnother
 	streamResumed
@@ -141,6 +142,7 @@ var stateNames = [states]string{
 	installOverLoad:   "a snapshot in place of entries that have just been read to be executed",
 	installTermOver:   "a snapshot that is whole when its leader's term is just over",
 	installFirstWord:  "a snapshot that is whole, and is the first that its member hears of the leader",
+	installBeforeTail: "a snapshot of what is there, before entries that its leader does not have",
 	changeInSnapshot:  "a change of the members whose end is in a snapshot that who asked for it needs",
 	readInAnother:     "entries that were read in one leadership, and come to the core in another",
 	streamResumed:     "a snapshot stream taken up again",

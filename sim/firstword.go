@@ -22,15 +22,20 @@ func (w *world) demandFirstWord() {
 	last := next.group.Status().LastIndex
 	w.writeUntil(next, w.logMax(), func() bool { return next.disk.durable.first > last+1 })
 	w.tell("n%d is sent snapshots, and nothing else", at.id)
-	w.network.withheld = func(from, to raft.NodeID, m raft.Message) bool {
+	w.network.withheld = exceptSnapshots(at)
+	w.network.mend()
+	w.recordLinks()
+	w.run(w.now+20*w.knobs.electionTimeout(), func() bool { return !at.up || at.group.Status().FirstIndex > last+1 })
+	w.network.withheld = nil
+}
+
+// exceptSnapshots withholds all from and to a member, but snapshots.
+func exceptSnapshots(at *member) func(from, to raft.NodeID, m raft.Message) bool {
+	return func(from, to raft.NodeID, m raft.Message) bool {
 		switch m.(type) {
 		case raft.InstallSnapshot, raft.InstallSnapshotReply:
 			return false
 		}
 		return from == at.id || to == at.id
 	}
-	w.network.mend()
-	w.recordLinks()
-	w.run(w.now+20*w.knobs.electionTimeout(), func() bool { return !at.up || at.group.Status().FirstIndex > last+1 })
-	w.network.withheld = nil
 }

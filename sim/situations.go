@@ -74,6 +74,7 @@ func (c *checker) coverArrival(m *member, sent packet, msg raft.Message) {
 		m.lastChunk = in.Offset+uint64(len(in.Data)) >= in.Size
 		c.w.reachIf(installStale, in.Term < s.Term)
 		c.w.reachIf(installFirstWord, in.Term > s.Term && m.lastChunk)
+		c.w.reachIf(installBeforeTail, m.lastChunk && c.hasOthersBehind(m, &in))
 		c.w.reachIf(installOld, in.Term == s.Term && in.LastIncludedIndex <= s.CommitIndex)
 	}
 }

@@ -18,6 +18,7 @@ func (w *world) demandLasting() {
 		w.perhaps(150, w.voters, 3, w.demandComebackTwice)
 		if w.knobs.compaction.LogBytes > 0 {
 			w.perhaps(100, w.voters, 3, w.demandFirstWord)
+			w.perhaps(100, w.voters, 3, w.demandSentLater)
 		}
 		w.perhaps(100, w.voters, 3, func() { w.demandSlowDisks(24, slowerTimeouts) })
 	})
