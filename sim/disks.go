@@ -86,7 +86,7 @@ func (m *member) ambushPart() {
 func (m *member) ambushStrike(part int, needs Faults, what string, strike func()) {
 	w := m.w
 	m.frames++
-	if !w.chaos || m.strike != nil || m.host == nil || w.knobs.drawn&needs != needs {
+	if !w.chaos || m.strike != nil || w.knobs.drawn&needs != needs {
 		return
 	}
 	w.with(w.stream(ofFrames, uint64(m.id), m.frames), func() {

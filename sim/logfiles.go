@@ -12,7 +12,7 @@ import (
 
 // ambushHeader perhaps cuts the power between the write of a segment's header and the sync of it.
 func (m *member) ambushHeader(name string) {
-	if begins := name != m.disk.tail; !begins {
+	if name == m.disk.tail {
 		return
 	}
 	m.disk.tail = name
@@ -21,13 +21,17 @@ func (m *member) ambushHeader(name string) {
 	})
 }
 
-// ambushNames perhaps cuts the power soon after the name of a segment has changed while the log goes on.
+// ambushNames perhaps cuts the power soon after the name of a segment has changed, in a start or while the log goes on.
 func (m *member) ambushNames(op memfs.Op, name string) {
-	if m.part != host.PartPreparer || op != memfs.OpRemove && op != memfs.OpRename || path.Dir(name) != logDir {
+	if m.host != nil && m.part != host.PartPreparer || op != memfs.OpRemove && op != memfs.OpRename || path.Dir(name) != logDir {
 		return
 	}
-	m.ambushStrike(20, FaultPower, "ends when names of its log's files are not durable", func() {
-		m.strike = &strike{in: 2 + m.w.rand.IntN(3), death: &death{power: true, keep: m.w.rand.Float64()}}
+	part := 20
+	if m.host == nil {
+		part = 40 // of the few starts
+	}
+	m.ambushStrike(part, FaultPower, "ends when names of its log's files are not durable", func() {
+		m.strike = &strike{in: 2 + m.w.rand.IntN(5), death: &death{power: true, keep: m.w.rand.Float64()}}
 	})
 }
 
