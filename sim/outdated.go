@@ -68,7 +68,10 @@ func (n *network) repeat(to *member) {
 
 // demandOverOutdated checks that the others elect a leader when theirs is gone, although each of them gets outdated messages all the time.
 func (w *world) demandOverOutdated() {
-	old, over, served := w.leader(), false, false
+	old, over, served := w.outlastLate(), false, false
+	if old == nil {
+		return
+	}
 	var rest []*member
 	for _, m := range w.voters() {
 		if m != old {
@@ -98,6 +101,17 @@ func (w *world) demandOverOutdated() {
 	w.reachIf(leadsOverOutdated, w.failure == nil)
 	old.restart()
 	w.run(w.now+w.patience(), func() bool { return w.leader() != nil })
+}
+
+// outlastLate waits until nothing is late any more that was sent while anything could go wrong, and returns the leader. What is late may be of the leader's own term: nobody could tell
+// that from a sign of life when it is gone.
+func (w *world) outlastLate() *member {
+	w.run(w.mendedAt+w.knobs.lateMax, nil)
+	w.run(w.now+w.patience(), func() bool { return w.leader() != nil })
+	if w.failure != nil {
+		return nil
+	}
+	return w.leader()
 }
 
 // outdatedTimeouts is within how many election timeouts the others have elected a leader: promises last two, and votes may be split some times.

@@ -5,7 +5,10 @@ import "time"
 // demandSlowDisks checks that the others elect a leader when theirs is gone, although all their disks are slow for good: to write and sync takes so many twentieths of the shortest
 // election timeout. A candidate's own vote takes that long, and then those of the others do, and the first entry of who is elected, whom its followers have to answer meanwhile.
 func (w *world) demandSlowDisks(twentieths, timeouts time.Duration) {
-	old := w.leader()
+	old := w.outlastLate()
+	if old == nil {
+		return
+	}
 	var rest []*member
 	for _, m := range w.voters() {
 		if m != old {
