@@ -115,6 +115,7 @@ const (
 	ledInTurn
 	oldWhileLeaving
 	toldLate
+	oldConnected
 	states
 )
 
@@ -207,6 +208,7 @@ var stateNames = [states]string{
 	ledInTurn:         "a member that was away, led in turn by two whose disks were replaced meanwhile",
 	oldWhileLeaving:   "an old folder that is started while a member leaves and does not know that this is committed",
 	toldLate:          "a member that hears of its removal when it has been added again",
+	oldConnected:      "a member that has an old folder connected, and hears of the new one by a leader that knows little",
 	sieged:            "a leader besieged for its lease",
 	leaseOutlived:     "a leader that is asked under a lease just when others have committed without it",
 	oversleeps:        "a leader whose machine wakes up just when others have committed without it",

@@ -39,6 +39,8 @@
 //	reads     of all levels, on members in any state
 //	clock     members' clocks, which differ, and stand still
 //	recycle   members that were removed and come back, and their old folders
+//	replaced  those whose disks are replaced while others are away; leaving, lateword and oldconnected, too
+//	connections  which folders have been let in
 //	jump      clocks that jump, and what leases bear of that
 //	shapes    networks that come apart in ways in which who hears whom is no equivalence
 //	lasting   what is demanded while they stay so

@@ -246,8 +246,8 @@ func (m *member) stops(err error) bool {
 	return true
 }
 
-// admits does what connections do when they are made: either side asks whether it is the right folder at the other end.
-func (n *network) admits(from, to *member, incarnation uint64) bool {
+// asks does what connections do when they are made: either side asks whether it is the right folder at the other end.
+func (n *network) asks(from, to *member, incarnation uint64) bool {
 	if err := to.host.Admit(from.id, incarnation); err != nil {
 		n.w.reachIf(oldRefused, from.shelf != nil)
 		if from.up && from.identity.Incarnation == incarnation {

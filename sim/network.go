@@ -30,7 +30,7 @@ type network struct {
 	keepsBackExactly bool          // until its sender gives up
 	quickUntil       time.Duration // nothing is lost or late by chance
 	late             *lateWord     // nil: none
-	unheard          *member       // what it says of its log is lost; nil: nobody
+	unheard          []*member     // what they say of their logs is lost
 	keptBack         func(*member) // delivers what is kept back until its sender gives up to hand over; may be nil
 }
 
@@ -50,11 +50,12 @@ func (n *network) packetOf(from *member, b []byte) packet {
 
 // link is one direction between two members.
 type link struct {
-	cut  bool
-	rand *rand.Rand
-	sent [messageKinds]int // messages of a kind
-	last time.Duration     // when the last message arrives that was not late
-	free time.Duration     // when the last message that keeps its order arrives
+	cut        bool
+	connection connection
+	rand       *rand.Rand
+	sent       [messageKinds]int // messages of a kind
+	last       time.Duration     // when the last message arrives that was not late
+	free       time.Duration     // when the last message that keeps its order arrives
 
 	slowBy, slowUntil time.Duration // what is sent until then arrives so much later
 }
@@ -106,7 +107,9 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	if l.cut || lost || w.plot.loses(to, p.Message) || n.losesForward(p.Message) || n.chunk.loses(w, from.id, to, p.Message) || n.isUnheard(from, p.Message) {
 		w.report.Lost++
 		w.recordMessage(TraceLost, from.id, to, uint64(w.report.Messages), p.Message)
-		if !l.cut {
+		if l.cut {
+			l.connection = connection{}
+		} else {
 			w.strikes(FaultLoss, from)
 			w.tellMessage("is lost", from.id, to, p.Message)
 		}
@@ -319,9 +322,6 @@ func (n *network) String() string {
 
 // isUnheard reports whether a message is one that says of a member's log how long it is, and is lost.
 func (n *network) isUnheard(from *member, m raft.Message) bool {
-	if n.unheard != from || from == nil {
-		return false
-	}
 	_, yes := m.(raft.AppendEntriesReply)
-	return yes
+	return yes && slices.Contains(n.unheard, from)
 }

@@ -64,9 +64,11 @@ func (m *member) Saved(batch []wal.Save) {
 // sender is a member's transport.
 type sender struct{ m *member }
 
-// SetPeer and Recheck have nothing to do: everybody reaches everybody.
+// SetPeer has nothing to do: everybody reaches everybody.
 func (sender) SetPeer(raft.NodeID, string) {}
-func (sender) Recheck()                    {}
+
+// Recheck implements host.Transport.
+func (s sender) Recheck() { s.m.w.network.recheck(s.m) }
 
 // Send implements host.Transport.
 func (s sender) Send(to raft.NodeID, p wire.Packet) {

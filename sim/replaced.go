@@ -40,7 +40,7 @@ func (w *world) demandReplaced() {
 		return
 	}
 	if w.chance(500) {
-		w.network.unheard = a.away
+		w.network.unheard = []*member{a.away}
 	}
 	w.network.mend()
 	w.recordLinks()
@@ -180,5 +180,6 @@ func (w *world) demandReplacements() {
 		w.perhaps(150, w.voters, 3, w.demandReplaced)
 		w.perhaps(100, w.voters, 3, w.demandLeaving)
 		w.perhaps(100, w.voters, 3, w.demandLateWord)
+		w.perhaps(150, w.voters, 4, w.demandOldConnected)
 	})
 }
