@@ -110,6 +110,9 @@ const (
 	standsLate
 	promisesLess
 	jumpsWithin
+	siegedJoint
+	hearsOfTheFirst
+	followsAgain
 	leadsSlowDisks
 	learnerLed
 	ledInTurn
@@ -215,6 +218,9 @@ var stateNames = [states]string{
 	standsLate:        "a request to stand for election that comes when its sender has given up",
 	promisesLess:      "a leader besieged, and voters that have promised less than it counts on",
 	jumpsWithin:       "a clock that jumps as far as leases bear",
+	siegedJoint:       "a leader besieged that has begun to replace voters, and hears a majority of the new ones alone",
+	hearsOfTheFirst:   "a member that hears of an election when the next one is over, and waits to read",
+	followsAgain:      "a follower that doubts its leader, and comes back to it in the same term",
 }
 
 // activity is what can be going on at a member.
@@ -405,7 +411,7 @@ const runsMany = 10 * runsUsual
 var (
 	rareStates = map[state]int{
 		tornHole: runsMany, jointByAnother: runsMany, figureD: 5 * runsMany, rotStops: runsMany,
-		fullSyncDir: runsMany, fullMkdir: runsMany, staleLease: runsMany, deposedWakes: runsMany, oldRefused: runsMany, votesAgain: runsMany,
+		fullSyncDir: runsMany, fullMkdir: runsMany, staleLease: runsMany, deposedWakes: runsMany, oldRefused: runsMany, votesAgain: runsMany, siegedJoint: runsMany, hearsOfTheFirst: runsMany,
 	}
 	rarePairs = map[pair]int{
 		{FaultWipe, doesCatchUp}: cannotBe, {FaultWipe, doesJoint}: cannotBe,

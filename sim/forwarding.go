@@ -57,7 +57,9 @@ func (w *world) startAgain() {
 		return
 	}
 	m.die(death{})
-	m.restart()
+	if m.restart(); w.failure != nil {
+		return // or a member would be asked that has not started
+	}
 	probe(2)
 	if w.failure == nil && served < 2 {
 		w.fail("Liveness", "n%d was started again, and its clients wait for %v: %v; %v", m.id, recoveryMax, m, w.leader())

@@ -17,6 +17,11 @@ type besieged struct {
 	askedIn    raft.Term     // it was asked for reads under a lease when others had committed something in that term
 	follower   *member       // that is cut off with it; may be nil
 	oversleeps bool          // it is to wake up when others have committed something
+	unheardBy  *member       // that is to hear of its election when others have committed something; may be nil
+	jointAt    raft.Index    // of its last joint configuration
+	replaces   bool          // it is to be besieged in the next one
+	followed   following     // whom it has followed last
+	hearsAgain time.Duration // until then it hears what it was answered before when it asks to read
 }
 
 // sieges has leaders besieged for their leases now and then.
@@ -55,6 +60,9 @@ func (w *world) besiege(d Decision) {
 	w.tell("n%d is besieged for its lease", m.id)
 	w.network.mend()
 	w.recordLinks()
+	if w.chance(500) && w.replaceOne(m) {
+		return
+	}
 	how := w.rand.IntN(5)
 	if w.promiseLess(m) && w.chance(500) {
 		how = 2
@@ -70,7 +78,9 @@ func (w *world) besiege(d Decision) {
 	case 2:
 		w.outlastSome(m)
 	case 5:
-		w.outjump(m)
+		if !w.chance(600) || !w.unheard(m) {
+			w.outjump(m)
+		}
 	default:
 		w.siege(m)
 	}
@@ -144,7 +154,8 @@ func (w *world) siege(m *member) {
 		lead += w.holdClocks(m)
 	}
 	if w.chance(400) { // answers of an earlier round when the next one has begun
-		late = between(w.rand, 0, 3*w.knobs.heartbeat())
+		round := w.knobs.heartbeat() * 1000 / time.Duration(1000-w.knobs.drift) // by its clock, which is slow
+		late = pick(w.rand, between(w.rand, 0, 3*w.knobs.heartbeat()), round, round+between(w.rand, 0, round))
 		for _, o := range w.members {
 			w.network.link(o.id, m.id).slow(late, w.now+lead+w.siegeLasts())
 		}
@@ -243,11 +254,8 @@ func (w *world) outlastSome(m *member) {
 // no others: not those that are strict, and none that rests on how fresh one of those was.
 func (w *world) outjump(m *member) {
 	side := map[raft.NodeID]bool{m.id: true}
-	cfg := m.group.Status().Configuration
-	if len(cfg.Voters()) > 3 {
-		if o := w.members[w.rand.IntN(len(w.members))]; o != m && o.up {
-			side[o.id], m.follower = true, o
-		}
+	if m.follower = w.companion(m); m.follower != nil {
+		side[m.follower.id] = true
 	}
 	delay := between(w.rand, 0, 2*w.knobs.heartbeat())
 	w.network.quickUntil = w.now + delay
@@ -255,18 +263,40 @@ func (w *world) outjump(m *member) {
 		w.network.cutBetween(side)
 		w.network.quickUntil = w.now + w.siegeLasts()
 		w.mendAfter(w.siegeLasts())
-		for _, o := range w.members {
-			if side[o.id] {
-				continue
-			}
-			w.after(between(w.rand, 0, 20*time.Millisecond), func() {
-				if w.chaos && w.knobs.faults.has(FaultJump) {
-					o.jump(2 * w.siegeLasts())
-					w.network.rumour(o, m.id)
-				}
-			})
-		}
+		w.jumpBeyond(m, side)
 	})
+}
+
+// jumpBeyond has the clocks of those on the other side jump farther than leases bear, and tells them that m's process has ended. All stand for election then. If it is one after the other the
+// last one has the votes of those before it, and wins at once.
+func (w *world) jumpBeyond(m *member, side map[raft.NodeID]bool) {
+	apart, next := pick(w.rand, 0, 4*latencySiege, 4*latencySiege), time.Duration(0)
+	for _, i := range w.rand.Perm(len(w.members)) {
+		o := w.members[i]
+		if side[o.id] || !o.up {
+			continue
+		}
+		next += apart
+		w.after(next+between(w.rand, 0, 20*time.Millisecond), func() {
+			if w.chaos && w.knobs.faults.has(FaultJump) {
+				o.jump(2 * w.siegeLasts())
+				w.network.rumour(o, m.id)
+			}
+		})
+	}
+}
+
+// companion is one that follows a leader, voter or learner, and without which the others are a majority; nil: there is none.
+func (w *world) companion(m *member) *member {
+	cfg := m.group.Status().Configuration.Configuration
+	for _, i := range w.rand.Perm(len(w.members)) {
+		o := w.members[i]
+		others := func(id raft.NodeID) bool { return id != m.id && id != o.id && w.member(id).up }
+		if o != m && o.up && !o.paused() && o.group.Status().Leader == m.id && enough(cfg, others) {
+			return o
+		}
+	}
+	return nil
 }
 
 // askOthers asks for what no lease may answer, and what may be some time old.
@@ -285,8 +315,9 @@ func (c *clients) askOthers(m *member) {
 		begin(m, delay, ask{level: linearizable})
 		begin(m, delay+5*time.Millisecond, ask{level: lease})
 		begin(m, delay+12*time.Millisecond, ask{level: atMostOld, age: 10 * time.Millisecond})
-		if m.follower != nil {
+		if m.follower != nil { // who asks the leader on behalf of both at once, and so as for the one that no lease may answer
 			begin(m.follower, delay, ask{level: linearizable})
+			begin(m.follower, delay, ask{level: lease})
 		}
 	}
 }
@@ -319,6 +350,9 @@ func (c *clients) askDeposed(m *member) {
 	})
 	c.extra(func() {
 		w.reachIf(leaseOutlived, w.knobs.leases.promise > 0)
+		if m.unheardBy != nil {
+			c.askUnheard(m)
+		}
 		if len(w.checker.jumps) > 0 {
 			c.askOthers(m)
 		}

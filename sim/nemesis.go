@@ -53,7 +53,7 @@ func (w *world) ambush(m *member, part int, within time.Duration) {
 func (w *world) ambushAt(m *member, e raft.Event) {
 	switch e.Kind {
 	case raft.EventTransfer:
-		if w.now < w.network.keepsBackUntil {
+		if w.now < max(w.network.keepsBackUntil, w.network.promptUntil) {
 			return // what is to strike it has been decided
 		}
 		w.ambush(m, 900, w.knobs.electionTimeout()/4)

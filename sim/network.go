@@ -18,16 +18,19 @@ type network struct {
 	acks          [][]packet  // to, the last acknowledgements in its leadership
 	refusals      [][]refusal // to, those that wait for their moment
 	outdated      []outdated  // to
+	answers       []answers   // to
 	losesForwards bool        // some of them, for as long as this is set
 	parted        [][2]*member
 	withheld      func(from, to raft.NodeID, m raft.Message) bool // says what does not arrive; nil: all does
 	chunk         *lostChunk                                      // one that is to be lost; nil: none
 
-	changesFrom time.Duration // who was asked before to change the members does not hear of it any more
+	changesFrom time.Duration // who was asked until then to change the members does not hear of it any more
+	severedAt   time.Duration // what was sent until then is lost where a link is cut
 	cuts        int           // how often links were cut: what is to be mended later may have been cut again
 
 	keepsBackUntil   time.Duration // a request to stand for election that is sent before is kept back
 	keepsBackExactly bool          // until its sender gives up
+	promptUntil      time.Duration // one that is sent before is not kept back, and nothing else happens because of it
 	quickUntil       time.Duration // nothing is lost or late by chance
 	late             *lateWord     // nil: none
 	unheard          []*member     // what they say of their logs is lost
@@ -61,7 +64,7 @@ type link struct {
 }
 
 func newNetwork(w *world) *network {
-	n := &network{w: w, links: make([][]link, len(w.members)), sent: make([][]packet, len(w.members)), acks: make([][]packet, len(w.members)), refusals: make([][]refusal, len(w.members)), outdated: make([]outdated, len(w.members))}
+	n := &network{w: w, links: make([][]link, len(w.members)), sent: make([][]packet, len(w.members)), acks: make([][]packet, len(w.members)), refusals: make([][]refusal, len(w.members)), outdated: make([]outdated, len(w.members)), answers: make([]answers, len(w.members))}
 	for i := range n.links {
 		n.links[i] = make([]link, len(w.members))
 		for to := range n.links[i] {
@@ -118,7 +121,10 @@ func (n *network) send(from *member, to raft.NodeID, p wire.Packet) {
 	if late {
 		w.strikes(FaultDelay, from)
 	}
-	if _, ok := p.Message.(raft.TimeoutNow); ok {
+	if w.now < from.hearsAgain {
+		w.apart(func() { n.asksAgain(from, p.Message) })
+	}
+	if _, ok := p.Message.(raft.TimeoutNow); ok && w.now >= n.promptUntil {
 		keptBack := false
 		w.apart(func() { keptBack = n.comesLate(from, to, b) })
 		if keptBack {
@@ -148,6 +154,7 @@ func (n *network) remember(from *member, to raft.NodeID, b []byte, what wire.Pac
 	*sent = append(*sent, p)
 	n.rememberAck(to, p, what)
 	n.rememberOutdated(to, p, what.Message)
+	n.rememberAnswer(to, p, what.Message)
 }
 
 // echo delivers some of the last packets to a member once more, perhaps to its next incarnation.
@@ -237,7 +244,7 @@ func (n *network) arrive(sent packet, to raft.NodeID) {
 		return // its connection has ended long since
 	}
 	// What was under way when a link was cut may still arrive.
-	if l := n.link(from, to); !m.up || n.areParted(w.member(from), m) || l.cut && l.rand.IntN(1000) < 700 || !n.admits(w.member(from), m, sent.incarnation) {
+	if l := n.link(from, to); !m.up || n.areParted(w.member(from), m) || l.cut && (sent.at <= n.severedAt || l.rand.IntN(1000) < 700) || !n.admits(w.member(from), m, sent.incarnation) {
 		w.report.Lost++
 		w.recordMessage(TraceLost, from, to, sent.id, nil)
 		return
@@ -250,7 +257,7 @@ func (n *network) arrive(sent packet, to raft.NodeID) {
 	w.tellMessage("", from, to, p.Message)
 	w.recordMessage(TraceArrive, from, to, sent.id, p.Message)
 	w.checker.coverArrival(m, sent, p.Message)
-	if _, change := p.Message.(raft.ForwardChange); change && sent.at < n.changesFrom {
+	if _, change := p.Message.(raft.ForwardChange); change && sent.at <= n.changesFrom {
 		return
 	}
 	if w.plot.loses(to, p.Message) || n.withheld != nil && n.withheld(from, to, p.Message) { // a copy of what was lost when it was sent

@@ -26,6 +26,9 @@ func (m *member) Event(_ raft.GroupID, e raft.Event) {
 		m.w.clients.elected(m)
 		m.w.apart(func() { m.w.network.echoAcks(m) })
 	}
+	if e.Kind == raft.EventFollower && e.Node != 0 {
+		m.w.network.followsAgain(m, e)
+	}
 	if e.Kind == raft.EventTransferEnded {
 		m.w.network.gaveUp(m)
 	}

@@ -148,6 +148,7 @@ func (m *member) observe() {
 	s := m.group.Status().Status
 	m.w.recordStatus(m, s)
 	m.w.checker.observe(m, s)
+	m.w.besiegeJoint(m, s)
 	m.checkOld(s)
 	if m.group.Err() == nil { // one that has stopped publishes nothing any more
 		m.followStall(s)
