@@ -104,6 +104,7 @@ const (
 	goesOnChanging
 	strangerIsTold
 	lateVoterVotes
+	goesOnAsBefore
 	sieged
 	leaseOutlived
 	oversleeps
@@ -212,6 +213,7 @@ var stateNames = [states]string{
 	oldWhileLeaving:   "an old folder that is started while a member leaves and does not know that this is committed",
 	toldLate:          "a member that hears of its removal when it has been added again",
 	oldConnected:      "a member that has an old folder connected, and hears of the new one by a leader that knows little",
+	goesOnAsBefore:    "a member that comes back as it was, and another folder was in its place meanwhile",
 	sieged:            "a leader besieged for its lease",
 	leaseOutlived:     "a leader that is asked under a lease just when others have committed without it",
 	oversleeps:        "a leader whose machine wakes up just when others have committed without it",

@@ -16,6 +16,7 @@ func (w *world) demandLasting() {
 		w.perhaps(150, w.voters, 3, w.demandStranger)
 		w.perhaps(150, w.voters, 3, w.demandLateVoter)
 		w.perhaps(150, w.voters, 3, w.demandComebackTwice)
+		w.perhaps(100, w.voters, 3, w.demandOtherBetween)
 		if w.knobs.compaction.LogBytes > 0 {
 			w.perhaps(100, w.voters, 3, w.demandFirstWord)
 			w.perhaps(100, w.voters, 3, w.demandSentLater)
