@@ -143,3 +143,35 @@ func TestStrangerThatIsAMember(t *testing.T) {
 		}
 	}
 }
+
+// TestStrangerAddedAgain: a member is told that it was removed, and brought forward until it knows that it was added again. It does not stop when it hears no leader then.
+func TestStrangerAddedAgain(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	c.elect(1)
+	c.settle()
+	m := c.member(3)
+	g := m.group
+	for range 4 * g.raft.ElectionTicks() {
+		c.network = nil
+		m.tick()
+	}
+	s, is := g.raft.Status(), g.Configuration().Configuration
+	without := is
+	without.Members = is.Members[:2]
+	m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: s.Term, PreVote: true, Stranger: s.LastIndex + 1}}})
+	m.work()
+	m.host.Receive(1, []wire.Packet{{Group: testGroup, Message: raft.AppendEntries{Term: s.Term, LeaderID: 1, PrevLogIndex: s.LastIndex, PrevLogTerm: s.LastTerm, LeaderCommit: s.LastIndex + 2, Entries: []raft.Entry{
+		{Term: s.Term, Index: s.LastIndex + 1, Type: raft.EntryConfiguration, Data: raft.AppendConfiguration(nil, without)},
+		{Term: s.Term, Index: s.LastIndex + 2, Type: raft.EntryConfiguration, Data: raft.AppendConfiguration(nil, is)},
+	}}}})
+	m.work()
+	m.host.Unreachable(1)
+	m.work()
+	if got := g.raft.Status().CommitIndex; got != s.LastIndex+2 {
+		t.Fatalf("it is told that %d entries are committed, and knows of %d", s.LastIndex+2, got)
+	}
+	m.tick()
+	if err := g.Err(); err != nil {
+		t.Errorf("it stops: %v", err)
+	}
+}
