@@ -11,6 +11,9 @@ func (r *Raft) advanceCommitIndex() {
 	var n Index
 	n, r.scratch = r.members.quorum.index(r.scratch, r.reached)
 	if n > r.commitIndex && r.log.has(r.currentTerm, n) {
+		if c := r.members.inForce(); c.Index > r.commitIndex && c.Index <= n {
+			r.commitDue = n // who leaves may not hear of a later one
+		}
 		r.commitIndex = n
 		r.registerEarlyReads()
 	}

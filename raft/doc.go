@@ -132,7 +132,8 @@
 // be lost and reordered, so a reply must say what it is about. An acknowledgement says how far the log is known to equal the leader's and is
 // durable, which is never just "my last entry".
 //
-// Commits are told at once, by an empty AppendEntries if there are no entries to send: clients may wait at followers.
+// A commit is told with the next entries. If there are none it is told by an empty AppendEntries, for clients may wait at followers: when the leader has
+// applied it, or at the next tick. Who wrote it often has the next command ready by then. A follower that has acknowledged all of it does not answer that.
 //
 // A command binds to a term. It enters the log in the term in which it was proposed, or never: the leader of another term refuses it when it is
 // forwarded, and a server that has restarted since drops it. Forwards are a numbered stream that the leader answers: what is lost is sent

@@ -219,6 +219,7 @@ func (r *Raft) tickLeader() {
 		r.becomeFollower(0)
 		return
 	}
+	r.commitDue = r.commitIndex
 	r.tickStall()
 	r.tickTransfer()
 	if r.role != Leader {

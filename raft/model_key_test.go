@@ -187,6 +187,7 @@ func (e *encoder) core(r *Raft, log []Entry) {
 	e.id(r.leader)
 	e.index(r.commitIndex)
 	e.index(r.lastApplied)
+	e.index(r.commitDue)
 	e.index(r.applying)
 	e.number(r.applyingBytes)
 	e.entries(log)

@@ -41,7 +41,8 @@ type Raft struct {
 
 	// Volatile state on leaders: nextIndex[] and matchIndex[] with what else is known of each other server, in the
 	// order of the configuration; nil on others.
-	peers []*peer
+	peers     []*peer
+	commitDue Index // whoever has no entries to be sent is told that all up to here is committed
 
 	// Beyond the figure: time, in ticks (§3.4, §6.2).
 	ticks             uint64 // since start
@@ -216,6 +217,7 @@ func (r *Raft) Applied(i Index) {
 	must.Be2(i > r.lastApplied, "applied %d was not applied before, up to %d", i, r.lastApplied)
 	must.Be2(i <= r.applying, "applied %d was handed out, up to %d", i, r.applying)
 	r.lastApplied = i
+	r.commitDue = max(r.commitDue, i)
 	if i == r.applying {
 		r.applyingBytes = 0
 	}

@@ -74,6 +74,7 @@ func (r *Raft) onReadIndex(from NodeID, m ReadIndex) {
 	switch {
 	case r.role != Leader || m.Term != r.currentTerm || r.peer(from) == nil:
 	case m.Lease && r.holdsLease():
+		r.commitDue = r.commitIndex // it waits until it has applied that
 		r.send(from, ReadIndexReply{Term: r.currentTerm, Seq: m.Seq, Index: r.commitIndex})
 	default:
 		r.register(read{from: from, seq: m.Seq})

@@ -29,8 +29,9 @@ func (r *Raft) replicate(p *peer) {
 			sent = true
 		}
 	}
-	// A follower learns of commits with the next entries; if there are none it is told at once, for those who wait there.
-	behind := !p.probing && p.commitSent < r.commitIndex
+	// A follower learns of commits with the next entries. If there are none it is told by itself, for those who wait there; but only when we have applied that, or a tick
+	// has passed: whoever has waited for it here often has the next command ready.
+	behind := !p.probing && p.commitSent < r.commitDue
 	if !sent && (p.heartbeatDue || p.readSeqSent < r.reads.round || behind) {
 		r.sendAppendEntries(p, nil)
 	}
@@ -119,14 +120,19 @@ func (r *Raft) onAppendEntries(from NodeID, m AppendEntries) error {
 	// 5. If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry). The last new entry is the
 	//    last that this request proves equal to the leader's, which is not the last that we have.
 	match := m.PrevLogIndex + Index(len(m.Entries))
+	before := r.commitIndex
 	r.commitIndex = max(r.commitIndex, min(m.LeaderCommit, match))
 
 	// The leader may count us only for what survives a crash (§3.8).
-	again := match <= r.ack.match && r.termIsDurable()
+	known := match <= r.ack.match
+	again := known && r.termIsDurable()
 	r.ack.prev = m.PrevLogIndex
 	r.ack.match = max(r.ack.match, match)
 	r.ack.pending = r.ack.match > r.disk.index
-	if !r.ack.pending || len(m.Entries) == 0 || newRound || again {
+	switch {
+	case len(m.Entries) == 0 && r.commitIndex > before && known && !newRound && !r.ack.pending:
+		// It was sent to tell what is committed, and that we have all of it has been said. A heartbeat that is the first to tell it is not answered either; the next one is.
+	case !r.ack.pending || len(m.Entries) == 0 || newRound || again:
 		// A heartbeat, and a round of reads, is answered at once, whatever the disk does: that we live, and what is durable by now. A probe that comes
 		// again is one, too: a new leader sends nothing else, and would hear nobody for as long as its first entry takes on our disk, and resign.
 		r.sendAcknowledgement()
