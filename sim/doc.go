@@ -71,6 +71,7 @@
 // A machine that keeps its state goes on from there, executes nothing twice, and is synced before a snapshot of it counts.
 // A transfer of the lead ends within bounded time, and succeeds where nothing is wrong. A leader is heard at its intervals whatever its disk does, and
 // one whose disk is stuck hands over within two election timeouts, to one that serves clients then, without a storm of elections.
+// A leader that cannot commit takes no more commands than its quota.
 //
 // For clients: an applied proposal is where its outcome says, a refused one never takes effect, none takes effect twice. A read reflects what its
 // level promises: everything that was committed before it began, with a lease or without; the entry that it names; everything until its age before, by
