@@ -96,9 +96,35 @@ func (w *world) demandService() {
 		}
 	}
 	w.run(w.now+w.patience(), func() bool { return served })
-	if !settled || !served {
+	if (!settled || !served) && !w.waitsForTheNews(core) {
 		w.fail("Liveness", "a majority is mended for %v, settled: %v, clients served: %v; %v", recoveryMax, settled, served, w.network)
 	}
+}
+
+// waitsForTheNews reports whether a majority that cannot do without any of its members elects nobody because one of them was away while another one came back with an empty folder: it takes that one
+// for an impostor, and that one has the longest log. Only of a leader's folder others can tell it (raft/vouch.go), so it waits for somebody outside.
+func (w *world) waitsForTheNews(core map[raft.NodeID]bool) bool {
+	found := false
+	for _, m := range w.members {
+		refused, longest := false, core[m.id] && m.up
+		for _, o := range w.members {
+			if o == m || !core[o.id] || !longest {
+				continue
+			}
+			mine, theirs := &m.disk.durable, &o.disk.durable
+			end, other := mine.at(mine.last()).term, theirs.at(theirs.last()).term
+			longest = o.up && (end > other || end == other && mine.last() >= theirs.last())
+			refused = refused || longest && m.recycled && o.host.Admit(m.id, m.identity.Incarnation) != nil
+		}
+		if longest && !refused {
+			return false // it can be elected
+		}
+		found = found || longest
+	}
+	if found {
+		w.tell("who alone can be elected is not known yet by one whose vote it needs: %v", core)
+	}
+	return found
 }
 
 // terms is a picture of the terms that members are in.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/snapshot"
+	"github.com/balsa-raft/balsa/host"
 	"github.com/balsa-raft/balsa/vfs/memfs"
 	"github.com/balsa-raft/balsa/wal"
 )
@@ -95,6 +96,9 @@ func (m *member) rots(verdict rotVerdict, name string, at int64, n int) {
 
 // drawRot chooses what is damaged: where there is something in most cases.
 func (w *world) drawRot(m *member) (name string, at int64, n int) {
+	if m.identity == (host.Identity{}) {
+		return "", 0, 0 // its first start has not come to its end: whose log that is nobody was told
+	}
 	var names []string
 	dir := pick(w.rand, logDir, logDir, logDir, snapshotsDir, snapshotsDir, dataDir)
 	all, _ := m.disk.fs.KillClone().List(dir)
