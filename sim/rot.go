@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/balsa-raft/balsa/host"
 	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/snapshot"
-	"github.com/balsa-raft/balsa/host"
 	"github.com/balsa-raft/balsa/vfs/memfs"
 	"github.com/balsa-raft/balsa/wal"
 )
