@@ -74,8 +74,8 @@ func (w *world) drawAbsence() *absence {
 		return nil
 	}
 	w.demandMembers(a.withAway)
-	knows := func() bool {
-		return a.away.up && !slices.ContainsFunc(a.replaced, func(m *member) bool {
+	knows := func() bool { // also that it is a member itself: or it would stop while it is away
+		return a.away.up && a.isMember() && !slices.ContainsFunc(a.replaced, func(m *member) bool {
 			is, _ := a.away.group.Configuration().Member(m.id)
 			return is.Incarnation != m.identity.Incarnation
 		})
@@ -85,6 +85,11 @@ func (w *world) drawAbsence() *absence {
 		return nil
 	}
 	return a
+}
+
+// isMember reports whether who is to be away is a member, by what it goes by.
+func (a *absence) isMember() bool {
+	return a.w.checker.isMember(a.away.group.Configuration().Configuration, a.away.id)
 }
 
 // newcomer is a server that can become a member; nil if there is none.
