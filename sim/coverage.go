@@ -91,6 +91,7 @@ const (
 	rotInFile
 	rotRead
 	rotInPart
+	lostFile
 	rotRefused
 	rotStops
 	ruined
@@ -194,6 +195,7 @@ var stateNames = [states]string{
 	rotInFile:         "rot in one of the files with which a member starts",
 	rotRead:           "rot in an entry that is just being read back",
 	rotInPart:         "rot in a snapshot that is being received",
+	lostFile:          "a segment or a snapshot that is gone, and needed",
 	rotRefused:        "a start refused because of rot",
 	rotStops:          "a member that stops because it reads rot",
 	ruined:            "rot in more members than a cluster can lose",

@@ -31,7 +31,8 @@ type disk struct {
 	rotten        bool // synced bytes are damaged
 	rottenJournal bool // bytes of a register's own journal are damaged
 
-	refuses bool // some of those that are read at each start
+	lacksFile bool // one that it needs is gone
+	refuses   bool // some of those that are read at each start
 
 	isFull  bool // its room is limited
 	noNames bool // and there is none for names

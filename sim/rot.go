@@ -41,6 +41,7 @@ func (w *world) beginRot() {
 		})
 	}
 	w.beginRotRead()
+	w.beginLostFile()
 }
 
 func (w *world) rotSoon(m *member, tries int) {
@@ -232,7 +233,8 @@ func (m *member) hasRot() bool { return m.disk.rotten || m.shelf != nil && m.she
 
 // saysDamaged reports whether an error says of a member with rot that something is damaged.
 func (m *member) saysDamaged(err error) bool {
-	return m.disk.rotten && (errors.Is(err, wal.ErrCorrupt) || errors.Is(err, snapshot.ErrCorrupt) || strings.Contains(err.Error(), "damaged"))
+	return m.disk.rotten && (errors.Is(err, wal.ErrCorrupt) || errors.Is(err, snapshot.ErrCorrupt) || strings.Contains(err.Error(), "damaged") ||
+		m.disk.lacksFile && strings.Contains(err.Error(), "the log begins with entry"))
 }
 
 // leaveDown is what its operator does with a member whose folder is damaged.
