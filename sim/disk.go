@@ -37,6 +37,7 @@ type disk struct {
 	isFull  bool // its room is limited
 	noNames bool // and there is none for names
 	full    int  // how often it was
+	wasFull int  // the last incarnation that was given room
 
 	// What its log must hold, for the checker.
 	durable     image

@@ -127,11 +127,13 @@ func (w *world) harmFull(m *member) {
 
 func (m *member) makeRoom() {
 	if m.disk.isFull {
-		m.disk.isFull, m.disk.noNames = false, false
+		m.disk.isFull, m.disk.noNames, m.disk.wasFull = false, false, m.incarnation
 		m.disk.fs.SetCapacity(0)
 		m.tell("has room on its disk")
 	}
 }
 
-// lacksRoom reports whether an error says that the disk is full, and it is.
-func (m *member) lacksRoom(err error) bool { return m.disk.isFull && errors.Is(err, syscall.ENOSPC) }
+// lacksRoom reports whether an error says that the disk is full, and it is, or was when this process may have met it: its shard hears of that later.
+func (m *member) lacksRoom(err error) bool {
+	return (m.disk.isFull || m.disk.wasFull == m.incarnation) && errors.Is(err, syscall.ENOSPC)
+}
