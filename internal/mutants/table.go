@@ -423,6 +423,8 @@ func (c Configuration) ids`,
 	{"forwarded-over-a-gap", "raft/forward.go",
 		`case m.Seq > s.taken+1:`, `case m.Seq > s.taken+2:`,
 		"a command that was lost is said to be in the log"},
+	{"who-was-removed-is-believed", "raft/forward.go",
+		`(member || m.Stream != s.stream)`, `member`, "what a removed member passes on from its next folder is executed twice"},
 	{"stream-forgotten-with-its-folder", "raft/forward.go",
 		`			s.folder = is.Incarnation
 		}
