@@ -70,7 +70,7 @@ func (a *Applier) apply(g *Group, es []raft.Entry) {
 	g.executed.Store(uint64(max(last.Index, g.kept)))
 	a.ending.Store(true)
 	if ended := g.endApplied(nil); a.yield != nil {
-		for range min(ended/yieldEvery, yieldsMax) {
+		for range min((ended+yieldEvery-1)/yieldEvery, yieldsMax) {
 			a.yield()
 		}
 	}
@@ -191,8 +191,8 @@ func (g *Group) prepare(es []raft.Entry) (again []*Proposal, err error) {
 }
 
 // Callers that are told that their commands were applied often have another one at once. So the applier lets them go first: what they bring rides with its
-// word to the shard, and is one batch and not many. The scheduler comes back to who yields after some thirty others, so it yields once for so many; and
-// where the program's other goroutines keep the processors busy each time can take long.
+// word to the shard, and is one batch and not many; and a follower is told of the commit with it. The scheduler comes back to who yields after some thirty others, so
+// it yields once for so many, or fewer, but not for ever: where the program's other goroutines keep the processors busy each time can take long.
 const (
 	yieldEvery = 32
 	yieldsMax  = 16
