@@ -323,7 +323,7 @@ func (c *checker) checkVouch(m *member, of raft.Vouch) {
 func (w *world) settleMembers() {
 	settled := func() bool {
 		leader := w.leader()
-		if leader == nil {
+		if leader == nil || leader.group.Err() != nil { // who has stopped leads nobody: the next leader may have a change in its log that nobody waits for
 			return false
 		}
 		s := leader.group.Status()
