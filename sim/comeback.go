@@ -98,7 +98,8 @@ func (w *world) demandMembers(want func([]raft.Member) []raft.Member) {
 			return false
 		}
 		s := leader.group.Status()
-		return s.Configuration.AtRest() && s.Configuration.Index <= s.CommitIndex && describeMembers(s.Configuration.Members) == wanted
+		// It has said so, too: it can have much to execute before, and a server that waits that long to be added hears that it was removed, and stops.
+		return s.Configuration.AtRest() && s.Configuration.Index <= s.CommitIndex && describeMembers(s.Configuration.Members) == wanted && len(leader.wishes) == 0
 	}
 	for end := w.now + w.patience(); w.failure == nil; {
 		if leader := w.leader(); leader != nil && len(leader.wishes) == 0 {
