@@ -495,7 +495,7 @@ func (c Configuration) ids`,
 	{"heartbeat-waits-for-the-disk", "raft/replication.go",
 		`case !r.ack.pending || len(m.Entries) == 0 || newRound || again:`, `case !r.ack.pending || newRound || again && len(m.Entries) > 0:`, "a follower with a slow disk counts as dead"},
 	{"heartbeat-taken-for-news", "raft/replication.go",
-		`len(m.Entries) == 0 && r.commitIndex > before && known`, `len(m.Entries) == 0 && known`, "a leader hears nobody while there are no commands, and resigns"},
+		`len(m.Entries) == 0 && r.commitIndex > before && known`, `len(m.Entries) == 0 && r.commitIndex >= before && known`, "a leader hears nobody while there are no commands, and resigns"},
 	{"window-without-a-bound", "raft/replication.go",
 		`p.inflightBytes < r.config.InflightBytesMax && !p.loading`, `!p.loading`, "a follower that is slow is sent all of the log, and queues fill up"},
 	{"commands-without-a-bound", "raft/proposal.go",
@@ -787,7 +787,7 @@ func (c Configuration) ids`,
 	}
 	if s.file, err`, "the power fails during a start, and a file that is half made is a segment"},
 	{"read-back-unchecked", "wal/read.go",
-		`if crc32.Checksum(b, castagnoli) == p.crc {`, `if len(b) > 0 {`, "rot is read back, sent to others and executed"},
+		`if crc32.Checksum(b, castagnoli) == p.crc {`, `if crc32.Checksum(b, castagnoli) == p.crc || len(b) > 0 {`, "rot is read back, sent to others and executed"},
 
 	// snapshot
 
