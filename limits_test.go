@@ -112,7 +112,7 @@ func TestAMemberThatIsDownCostsNoMemory(t *testing.T) {
 	write(120)
 	after := heap()
 	t.Logf("heap after 96 MiB: %d MiB, after 216: %d", before>>20, after>>20)
-	// A cache is 32 MiB, and with what has just left it up to twice that.
+	// A cache is 16 MiB, and with what has just left it up to twice that.
 	if grown := after - before; grown > 80<<20 || after > 200<<20 {
 		t.Errorf("120 MiB more written while a member is down take %d MiB of memory, %d in all", grown>>20, after>>20)
 	}

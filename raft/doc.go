@@ -133,7 +133,8 @@
 // durable, which is never just "my last entry".
 //
 // A commit is told with the next entries. If there are none it is told by an empty AppendEntries, for clients may wait at followers: when the leader has
-// applied it, or at the next tick. Who wrote it often has the next command ready by then. A follower that has acknowledged all of it does not answer that.
+// applied it, or at the next tick; who wrote it often has the next command ready by then. At once a new configuration is, for some may not hear of a later one, and what a
+// follower reads under a lease. A follower that has acknowledged all of it does not answer that, but the next request, whatever it is: it must not seem dead.
 //
 // A command binds to a term. It enters the log in the term in which it was proposed, or never: the leader of another term refuses it when it is
 // forwarded, and a server that has restarted since drops it. Forwards are a numbered stream that the leader answers: what is lost is sent

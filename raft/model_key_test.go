@@ -204,7 +204,7 @@ func (e *encoder) core(r *Raft, log []Entry) {
 	e.index(r.ack.match)
 	e.index(r.ack.prev)
 	e.number(r.ack.readSeq)
-	e.flags(r.ack.pending)
+	e.flags(r.ack.pending, r.ack.silent)
 	e.reads(&r.reads)
 	e.index(r.proposals.termFirst)
 	e.number(r.proposals.uncommitted)

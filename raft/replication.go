@@ -130,8 +130,10 @@ func (r *Raft) onAppendEntries(from NodeID, m AppendEntries) error {
 	r.ack.match = max(r.ack.match, match)
 	r.ack.pending = r.ack.match > r.disk.index
 	switch {
-	case len(m.Entries) == 0 && r.commitIndex > before && known && !newRound && !r.ack.pending:
-		// It was sent to tell what is committed, and that we have all of it has been said. A heartbeat that is the first to tell it is not answered either; the next one is.
+	case len(m.Entries) == 0 && r.commitIndex > before && known && !newRound && !r.ack.pending && !r.ack.silent:
+		// It was sent to tell what is committed, and that we have all of it has been said. A heartbeat that is the first to tell it is not answered either; the next request is,
+		// whatever it tells: the leader must not take us for dead.
+		r.ack.silent = true
 	case !r.ack.pending || len(m.Entries) == 0 || newRound || again:
 		// A heartbeat, and a round of reads, is answered at once, whatever the disk does: that we live, and what is durable by now. A probe that comes
 		// again is one, too: a new leader sends nothing else, and would hear nobody for as long as its first entry takes on our disk, and resign.
@@ -186,6 +188,7 @@ type acknowledgement struct {
 	prev    Index // PrevLogIndex of the last request that was not refused
 	readSeq uint64
 	pending bool // a request awaits its reply
+	silent  bool // the last request was not answered, because it only told what is committed
 }
 
 // acknowledge replies to requests whose entries have become durable.
@@ -197,6 +200,7 @@ func (r *Raft) acknowledge() {
 }
 
 func (r *Raft) sendAcknowledgement() {
+	r.ack.silent = false
 	r.sendWhenTermDurable(r.leader, AppendEntriesReply{
 		Term: r.currentTerm, Success: true, MatchIndex: min(r.ack.match, r.disk.index),
 		PrevLogIndex: r.ack.prev, ReadSeq: r.ack.readSeq, Promise: r.config.Promise,
