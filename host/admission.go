@@ -59,7 +59,7 @@ func (g *Group) refusedByPeer(err error) {
 // late. Another one may have been added again, and so may one whom a leader speaks to already; they stop if none does.
 func (g *Group) unknownTo(member raft.NodeID) {
 	g.stranger = member
-	if g.raft.Status().LastIndex == 0 && !g.raft.HearsLeader() {
+	if s := g.raft.Status(); s.LastIndex == 0 && s.Leader == 0 { // also if the connection to the leader has broken since
 		g.fail(fmt.Errorf("%w: its log is empty, and member %x says that the cluster goes on without it; to make it a member again, empty its data folder and join: balsa server --join", ErrRemoved, uint64(member)))
 	}
 }

@@ -135,7 +135,6 @@ func (g *Group) configured(at raft.ConfigurationAt) {
 	g.committed = at
 	if _, ok := at.Member(g.host.config.ID); ok {
 		g.member = true
-		g.stranger = 0 // it was added again since that was said; if not it will be said again
 	}
 	for i := 0; i < len(g.changes); i++ {
 		c := g.changes[i]

@@ -126,9 +126,11 @@ func TestAdmitByOneThatLeaves(t *testing.T) {
 	}
 }
 
-// TestStrangerThatIsAMember: a new server is told late that it is no member. It stops unless a leader has spoken to it since, for that one knows better.
+// TestStrangerThatIsAMember: a new server is told late that it is no member. It stops unless a leader has spoken to it since, for that one knows better; also if the
+// connection to that one has broken.
 func TestStrangerThatIsAMember(t *testing.T) {
-	for _, led := range []bool{false, true} {
+	for _, test := range []struct{ led, broken bool }{{false, false}, {true, false}, {true, true}} {
+		led := test.led
 		c := newCluster(t, 3)
 		m := c.member(3)
 		m.start()
@@ -136,42 +138,57 @@ func TestStrangerThatIsAMember(t *testing.T) {
 			m.host.Receive(1, []wire.Packet{{Group: testGroup, Message: raft.AppendEntries{Term: 1, LeaderID: 1, PrevLogIndex: 7, PrevLogTerm: 1}}})
 			m.work()
 		}
+		if test.broken {
+			m.host.Unreachable(1)
+			m.work()
+		}
 		m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: 1, PreVote: true, Stranger: 1}}})
 		m.work()
 		if err := m.group.Err(); (err == nil) != led || !led && !errors.Is(err, ErrRemoved) {
-			t.Errorf("a leader has spoken to it: %v; it says %v", led, err)
+			t.Errorf("a leader has spoken to it: %v, its connection has broken: %v; it says %v", led, test.broken, err)
 		}
 	}
 }
 
-// TestStrangerAddedAgain: a member is told that it was removed, and brought forward until it knows that it was added again. It does not stop when it hears no leader then.
+// TestStrangerAddedAgain: a member is told that it was removed, and then a leader speaks to it and brings it beyond that. It does not stop because it hears no leader at the next
+// tick, whatever of that is committed and executed by then.
 func TestStrangerAddedAgain(t *testing.T) {
-	c := newCluster(t, 3).startAll()
-	c.elect(1)
-	c.settle()
-	m := c.member(3)
-	g := m.group
-	for range 4 * g.raft.ElectionTicks() {
-		c.network = nil
-		m.tick()
-	}
-	s, is := g.raft.Status(), g.Configuration().Configuration
-	without := is
-	without.Members = is.Members[:2]
-	m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: s.Term, PreVote: true, Stranger: s.LastIndex + 1}}})
-	m.work()
-	m.host.Receive(1, []wire.Packet{{Group: testGroup, Message: raft.AppendEntries{Term: s.Term, LeaderID: 1, PrevLogIndex: s.LastIndex, PrevLogTerm: s.LastTerm, LeaderCommit: s.LastIndex + 2, Entries: []raft.Entry{
-		{Term: s.Term, Index: s.LastIndex + 1, Type: raft.EntryConfiguration, Data: raft.AppendConfiguration(nil, without)},
-		{Term: s.Term, Index: s.LastIndex + 2, Type: raft.EntryConfiguration, Data: raft.AppendConfiguration(nil, is)},
-	}}}})
-	m.work()
-	m.host.Unreachable(1)
-	m.work()
-	if got := g.raft.Status().CommitIndex; got != s.LastIndex+2 {
-		t.Fatalf("it is told that %d entries are committed, and knows of %d", s.LastIndex+2, got)
-	}
-	m.tick()
-	if err := g.Err(); err != nil {
-		t.Errorf("it stops: %v", err)
+	for _, test := range []struct {
+		name      string
+		committed raft.Index
+		executed  bool
+	}{{"executed", 2, true}, {"committed", 2, false}, {"in the log", 0, false}} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newCluster(t, 3).startAll()
+			c.elect(1)
+			c.settle()
+			m := c.member(3)
+			g := m.group
+			for range 4 * g.raft.ElectionTicks() {
+				c.network = nil
+				m.tick()
+			}
+			s, is := g.raft.Status(), g.Configuration().Configuration
+			without := is
+			without.Members = is.Members[:2]
+			m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: s.Term, PreVote: true, Stranger: s.LastIndex + 1}}})
+			m.work()
+			m.stalled[PartApplier] = !test.executed
+			m.host.Receive(1, []wire.Packet{{Group: testGroup, Message: raft.AppendEntries{
+				Term: s.Term, LeaderID: 1, PrevLogIndex: s.LastIndex, PrevLogTerm: s.LastTerm, LeaderCommit: s.LastIndex + test.committed, Entries: []raft.Entry{
+					{Term: s.Term, Index: s.LastIndex + 1, Type: raft.EntryConfiguration, Data: raft.AppendConfiguration(nil, without)},
+					{Term: s.Term, Index: s.LastIndex + 2, Type: raft.EntryConfiguration, Data: raft.AppendConfiguration(nil, is)},
+				}}}})
+			m.work()
+			m.host.Unreachable(1)
+			m.work()
+			if got := g.raft.Status().CommitIndex; got != s.LastIndex+test.committed {
+				t.Fatalf("it is told that %d entries are committed, and knows of %d", s.LastIndex+test.committed, got)
+			}
+			m.tick()
+			if err := g.Err(); err != nil {
+				t.Errorf("it stops: %v", err)
+			}
+		})
 	}
 }

@@ -251,6 +251,8 @@ func (s *Shard) receive(g *Group, in *input) {
 		s.ignored(g, err)
 	case err != nil:
 		g.fail(err)
+	case g.raft.HearsLeader(): // now, and not when the tick comes: its connection may have broken by then
+		g.silence, g.stranger = 0, 0
 	}
 }
 
