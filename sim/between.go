@@ -19,13 +19,10 @@ func (w *world) demandOtherBetween() {
 	op.patient = true
 	w.clients.begin(op)
 	w.run(w.now+w.knobs.electionTimeout(), func() bool { return leader.group.Status().LastIndex > last })
-	w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
-	w.recordLinks()
+	w.leaveAlone(m)
 	w.run(w.now+w.knobs.electionTimeout(), nil) // what is under way arrives
 	w.network.withheld = nil
-	without := func(want []raft.Member) []raft.Member {
-		return slices.DeleteFunc(want, func(o raft.Member) bool { return o.ID == m.id })
-	}
+	without := func(want []raft.Member) []raft.Member { return leftOut(m, want) }
 	w.demandMembers(without)
 	other := w.rand.Uint64() | 1
 	w.tell("n%d is added with folder %x", m.id, other)
@@ -37,8 +34,7 @@ func (w *world) demandOtherBetween() {
 		w.demandMembers(without)
 		w.addsUnder(own, m, 0)
 	}
-	w.network.mend()
-	w.recordLinks()
+	w.mendLinks()
 	if w.failure == nil {
 		w.addAgain(own)
 	}

@@ -66,15 +66,12 @@ func (w *world) removeLost(m *member) {
 		m.die(death{})
 	}
 	m.standing = isSpare // nobody starts it until it is a member again
-	w.demandMembers(func(want []raft.Member) []raft.Member {
-		without := want[:0]
-		for _, o := range want {
-			if o.ID != m.id {
-				without = append(without, o)
-			}
-		}
-		return without
-	})
+	w.demandMembers(func(want []raft.Member) []raft.Member { return leftOut(m, want) })
+}
+
+// leftOut is the members but for one.
+func leftOut(m *member, want []raft.Member) []raft.Member {
+	return slices.DeleteFunc(want, func(o raft.Member) bool { return o.ID == m.id })
 }
 
 // addAgain has them add it as the voter that it was.

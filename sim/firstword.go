@@ -8,8 +8,7 @@ import "github.com/balsa-raft/balsa/raft"
 // demandFirstWord has a member hear so of a new leader.
 func (w *world) demandFirstWord() {
 	old, at := w.leader(), w.anotherVoter()
-	w.network.cutBetween(map[raft.NodeID]bool{at.id: true})
-	w.recordLinks()
+	w.leaveAlone(at)
 	term := at.group.Status().Term
 	old.die(death{})
 	old.restart()
@@ -23,8 +22,7 @@ func (w *world) demandFirstWord() {
 	w.writeUntil(next, w.logMax(), func() bool { return next.disk.durable.first > last+1 })
 	w.tell("n%d is sent snapshots, and nothing else", at.id)
 	w.network.withheld = exceptSnapshots(at)
-	w.network.mend()
-	w.recordLinks()
+	w.mendLinks()
 	w.run(w.now+20*w.knobs.electionTimeout(), func() bool { return !at.up || at.group.Status().FirstIndex > last+1 })
 	w.network.withheld = nil
 }

@@ -182,8 +182,7 @@ func (w *world) demandStays() {
 		w.fail("Liveness", "a majority hears n%d, which leads, and clients are not served: %v; %v", leader.id, leader, w.network)
 	}
 	w.run(w.now+2*w.knobs.electionTimeout(), nil)
-	w.network.mend()
-	w.recordLinks()
+	w.mendLinks()
 	w.run(w.now+2*w.knobs.electionTimeout(), nil)
 	stays("all links are mended")
 }
@@ -239,8 +238,7 @@ func (w *world) demandResigns() {
 	if len(voters) > 2 {
 		w.demandNext(leader, voters, cfg)
 	}
-	w.network.mend()
-	w.recordLinks()
+	w.mendLinks()
 	w.run(w.now+w.patience(), func() bool { return w.leader() != nil })
 }
 

@@ -30,8 +30,7 @@ func (w *world) demandLateWord() {
 	l := &lateWord{to: m}
 	w.network.late = l
 	defer func() { w.network.late = nil }()
-	w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
-	w.recordLinks()
+	w.leaveAlone(m)
 	m.tell("is cut off, will be removed, and hears late of that")
 	if w.demandMembers(func(want []raft.Member) []raft.Member { return without(m, want) }); w.failure != nil {
 		return
@@ -43,8 +42,7 @@ func (w *world) demandLateWord() {
 	}
 	w.recordLinks()
 	w.run(w.now+4*w.knobs.electionTimeout(), func() bool { return len(l.words) > 0 })
-	w.network.mend()
-	w.recordLinks()
+	w.mendLinks()
 	w.demandMembers(func(want []raft.Member) []raft.Member {
 		return append(without(m, want), raft.Member{ID: m.id, Suffrage: raft.Voter})
 	})

@@ -58,8 +58,7 @@ func (w *world) besiege(d Decision) {
 	w.report.Usurpations++
 	w.strikes(FaultUsurp, m)
 	w.tell("n%d is besieged for its lease", m.id)
-	w.network.mend()
-	w.recordLinks()
+	w.mendLinks()
 	if w.chance(500) && w.replaceOne(m) {
 		return
 	}

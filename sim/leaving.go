@@ -1,7 +1,5 @@
 package sim
 
-import "github.com/balsa-raft/balsa/raft"
-
 // A member is removed and does not know yet that this is committed, when the leader is gone. It stands for election, for it may be the only one that knows of it (§4.2.2, figure 4.6). Another
 // member's disk was replaced some time ago, and just now its old one, which was not thrown away, is started in the place of the new one.
 
@@ -34,16 +32,7 @@ func (w *world) demandLeaving() {
 		w.reachIf(oldWhileLeaving, w.failure == nil && leaves.up && goes())
 	}
 	back.endOld()
-	for _, m := range w.members {
-		m.restart()
-	}
-	w.network.mend()
-	w.recordLinks()
-	w.endWishes(w.now)
-	if w.failure == nil {
-		w.settleMembers()
-		w.demandGone()
-	}
+	w.endChange()
 }
 
 // drawLeaving draws who is to leave, and whose disk is replaced before; nil if there are too few voters.
@@ -69,8 +58,7 @@ func (w *world) drawLeaving() (leaves, back *member) {
 
 // startOldAmid ends the leader and starts the old folder. Of the others so many go on that they lack one vote.
 func (w *world) startOldAmid(leader, leaves, back *member) {
-	w.network.cutBetween(map[raft.NodeID]bool{leader.id: true})
-	w.recordLinks()
+	w.leaveAlone(leader)
 	leader.die(death{})
 	cfg := leaves.group.Status().Configuration
 	left := len(cfg.Voters()) / 2

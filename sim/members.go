@@ -134,6 +134,19 @@ func (m *member) followWishes() {
 	})
 }
 
+// endChange has all servers back after a change of the members that went wrong, and checks that it comes to an end and that who is no member knows it.
+func (w *world) endChange() {
+	for _, m := range w.members {
+		m.restart()
+	}
+	w.mendLinks()
+	w.endWishes(w.now)
+	if w.failure == nil {
+		w.settleMembers()
+		w.demandGone()
+	}
+}
+
 // endWishes ends the operator's patience. No change that was asked for before that time begins any more.
 func (w *world) endWishes(before time.Duration) {
 	w.network.changesFrom = before

@@ -34,8 +34,7 @@ func (w *world) demandOldConnected() {
 	for _, m := range w.members {
 		m.restart()
 	}
-	w.network.mend()
-	w.recordLinks()
+	w.mendLinks()
 	if w.failure == nil {
 		w.settleMembers()
 		w.demandGone()
@@ -97,8 +96,7 @@ func (c *oldConnection) replace() bool {
 		if !w.handLead(c.back) {
 			return false
 		}
-		w.network.mend()
-		w.recordLinks()
+		w.mendLinks()
 		w.run(w.now+20*w.knobs.electionTimeout(), func() bool { return c.away.group.Status().Leader == c.back.id })
 		c.leave(c.away)
 		if !w.handLead(c.rest[0]) {

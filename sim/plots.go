@@ -165,7 +165,7 @@ func (p *plot) remove() {
 
 // wanted is what the members are to be, without m.
 func (p *plot) wanted(leader, m *member) []raft.Member {
-	return slices.DeleteFunc(leader.wants(), func(o raft.Member) bool { return o.ID == m.id })
+	return leftOut(m, leader.wants())
 }
 
 // comeBack has the one that was removed join again with an empty folder, alone with the ignorant.

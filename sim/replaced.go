@@ -28,8 +28,7 @@ func (w *world) demandReplaced() {
 	if w.chance(300) {
 		a.away.die(death{})
 	} else {
-		w.network.cutBetween(map[raft.NodeID]bool{a.away.id: true})
-		w.recordLinks()
+		w.leaveAlone(a.away)
 	}
 	for _, m := range a.replaced {
 		if w.failure == nil {
@@ -42,8 +41,7 @@ func (w *world) demandReplaced() {
 	if w.chance(500) {
 		w.network.unheard = []*member{a.away}
 	}
-	w.network.mend()
-	w.recordLinks()
+	w.mendLinks()
 	a.away.restart()
 	a.follows(a.replaced[0], 20*w.knobs.electionTimeout())
 	w.reachIf(learnerLed, w.failure == nil && a.learner)
@@ -117,7 +115,7 @@ func without(m *member, want []raft.Member) []raft.Member {
 	for i := range want {
 		want[i].Priority = 0
 	}
-	return slices.DeleteFunc(want, func(o raft.Member) bool { return o.ID == m.id })
+	return leftOut(m, want)
 }
 
 // replaceDisk removes a member, and adds it again under its id with an empty folder.

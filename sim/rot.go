@@ -32,16 +32,21 @@ func (w *world) beginRot() {
 		return
 	}
 	for range 2 {
-		w.ambushes++
-		d := Decision{Source: sourceAmbush, Number: w.ambushes}
-		w.with(w.stream(ofAmbush, uint64(d.Number), 0), func() {
-			if at := between(w.rand, 0, w.knobs.duration); w.knobs.faults.has(FaultRot) && !w.leavesOut(d) {
-				w.after(at, func() { w.rotSoon(w.victim(), 60) })
-			}
-		})
+		w.rotSometime(func() { w.rotSoon(w.victim(), 60) })
 	}
-	w.beginRotRead()
-	w.beginLostFile()
+	w.rotSometime(func() { w.rotsRead = 60 })
+	w.rotSometime(func() { w.loseFileSoon(60) })
+}
+
+// rotSometime draws when rot strikes, and whether it may.
+func (w *world) rotSometime(rot func()) {
+	w.ambushes++
+	d := Decision{Source: sourceAmbush, Number: w.ambushes}
+	w.with(w.stream(ofAmbush, uint64(d.Number), 0), func() {
+		if at := between(w.rand, 0, w.knobs.duration); w.knobs.faults.has(FaultRot) && !w.leavesOut(d) {
+			w.after(at, rot)
+		}
+	})
 }
 
 func (w *world) rotSoon(m *member, tries int) {

@@ -14,17 +14,7 @@ import (
 // Files that are gone: after a loss of power a machine repairs its file system, and what it finds without a name it puts elsewhere; or somebody makes room. A member that needs the
 // file must say so at its next start and not take what is left for all. That the last segment of a log is gone nobody can see (package wal says so), so it stays.
 
-// beginLostFile has some member perhaps lose a file that it needs.
-func (w *world) beginLostFile() {
-	w.ambushes++
-	d := Decision{Source: sourceAmbush, Number: w.ambushes}
-	w.with(w.stream(ofAmbush, uint64(d.Number), 0), func() {
-		if at := between(w.rand, 0, w.knobs.duration); w.knobs.faults.has(FaultRot) && !w.leavesOut(d) {
-			w.after(at, func() { w.loseFileSoon(60) })
-		}
-	})
-}
-
+// loseFileSoon has some member lose a file that it needs, as soon as there is one that may.
 func (w *world) loseFileSoon(tries int) {
 	if !w.chaos || tries == 0 {
 		return

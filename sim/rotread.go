@@ -16,17 +16,6 @@ import (
 // Rot in what a running member is about to read: entries that it reads back from its log, to execute them or for another member that lags, and what it has received of a
 // snapshot and looks at once more when it has all. What is damaged by chance is seldom read before the next start, which reads everything.
 
-// beginRotRead has some member perhaps find rot where it reads its log back.
-func (w *world) beginRotRead() {
-	w.ambushes++
-	d := Decision{Source: sourceAmbush, Number: w.ambushes}
-	w.with(w.stream(ofAmbush, uint64(d.Number), 0), func() {
-		if at := between(w.rand, 0, w.knobs.duration); w.knobs.faults.has(FaultRot) && !w.leavesOut(d) {
-			w.after(at, func() { w.rotsRead = 60 })
-		}
-	})
-}
-
 // rotRead perhaps damages an entry that is being read back.
 func (m *member) rotRead() {
 	w := m.w

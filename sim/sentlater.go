@@ -26,8 +26,7 @@ func (w *world) demandSentLater() {
 	w.tell("n%d is to be sent a snapshot by n%d, and that takes until n%d has brought it forward", at.id, leader.id, next.id)
 	w.sendLater(leader, at, next)
 	w.network.withheld = nil
-	w.network.mend()
-	w.recordLinks()
+	w.mendLinks()
 	for _, m := range voters {
 		m.restart()
 		m.hold(host.PartSnapshotter, false)
@@ -49,8 +48,7 @@ func (w *world) sendLater(leader, at, next *member) {
 	if !w.handsTo(leader, next) || !w.handsTo(next, at) {
 		return
 	}
-	w.network.cutBetween(map[raft.NodeID]bool{at.id: true})
-	w.recordLinks()
+	w.leaveAlone(at)
 	for range 10 {
 		w.clients.begin(w.clients.write(-1, at, 0))
 	}

@@ -32,8 +32,7 @@ func (w *world) demandStranger() {
 	if !before.Configuration.AtRest() || before.Configuration.Index > before.CommitIndex {
 		return
 	}
-	w.network.cutBetween(map[raft.NodeID]bool{stranger.id: true})
-	w.recordLinks()
+	w.leaveAlone(stranger)
 	w.tell("n%d is cut off, and will be removed", stranger.id)
 	const many = 30
 	was := w.knobs.valueBytes
@@ -59,8 +58,7 @@ func (w *world) demandStranger() {
 		return
 	}
 	long := stranger.up && stranger.group.Status().LastIndex >= w.leaderConfigurationIndex()
-	w.network.mend()
-	w.recordLinks()
+	w.mendLinks()
 	w.demandGone()
 	w.reachIf(strangerIsTold, w.failure == nil && long)
 	w.endWishes(w.now)

@@ -180,6 +180,18 @@ func (w *world) recordStatus(m *member, s raft.Status) {
 	}
 }
 
+// leaveAlone cuts all links between a member and the others.
+func (w *world) leaveAlone(m *member) {
+	w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+	w.recordLinks()
+}
+
+// mendLinks mends all links.
+func (w *world) mendLinks() {
+	w.network.mend()
+	w.recordLinks()
+}
+
 // recordLinks adds which links are cut.
 func (w *world) recordLinks() {
 	if w.lines == nil {

@@ -34,16 +34,7 @@ func (w *world) demandChanging() {
 	if w.failure == nil {
 		w.loseAmidChange(leader)
 	}
-	for _, m := range w.members {
-		m.restart()
-	}
-	w.network.mend()
-	w.recordLinks()
-	w.endWishes(w.now)
-	if w.failure == nil {
-		w.settleMembers()
-		w.demandGone()
-	}
+	w.endChange()
 }
 
 // momentOf draws in which step of a change something is to happen: when its leader has a configuration that is joint, or the last one, or any, and that is not committed.
@@ -93,8 +84,7 @@ func (w *world) loseAmidChange(leader *member) {
 		return
 	}
 	leader.restart()
-	w.network.mend()
-	w.recordLinks()
+	w.mendLinks()
 	served := false
 	for _, m := range w.members {
 		if !gone[m.id] {
