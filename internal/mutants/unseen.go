@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,12 +17,7 @@ var unseen = []struct{ name, why string }{
 }
 
 func isUnseen(name string) bool {
-	for _, u := range unseen {
-		if u.name == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(unseen, func(u struct{ name, why string }) bool { return u.name == name })
 }
 
 func unseenText() string {

@@ -123,6 +123,18 @@ func TestSectorKeepsAnyOfItsUnsyncedVersions(t *testing.T) {
 	}
 }
 
+// torn returns the beginning of file f as a crash leaves it that tears what is not synced.
+func torn(t *testing.T, d *memfs.FS, seed uint64, n int) []byte {
+	t.Helper()
+	clone := d.CrashClone(memfs.CrashConfig{Probability: 1, Tear: 1, Rand: rand.New(rand.NewPCG(seed, 0))})
+	f, err := clone.Open("f")
+	ok(t, err)
+	b := make([]byte, n)
+	_, err = f.ReadAt(b, 0)
+	ok(t, err)
+	return b
+}
+
 func TestTornSectorsKeepWhatWasThere(t *testing.T) {
 	d := memfs.New()
 	f := create(t, d, "f")
@@ -132,12 +144,7 @@ func TestTornSectorsKeepWhatWasThere(t *testing.T) {
 	write(t, f, 0, fill("b", 1))
 	seen := make(map[string]bool)
 	for seed := range uint64(50) {
-		clone := d.CrashClone(memfs.CrashConfig{Probability: 1, Tear: 1, Rand: rand.New(rand.NewPCG(seed, 0))})
-		f, err := clone.Open("f")
-		ok(t, err)
-		b := make([]byte, 1024)
-		_, err = f.ReadAt(b, 0)
-		ok(t, err)
+		b := torn(t, d, seed, 1024)
 		if n := strings.Count(string(b[:512]), "a") + strings.Count(string(b[:512]), "b"); n != 512 || string(b[512:]) != fill("a", 1) {
 			t.Fatalf("a crash has made of it %q", b)
 		}
@@ -168,12 +175,7 @@ func TestTearsAreInWhatWasWritten(t *testing.T) {
 	ok(t, err)
 	seen := make(map[string]int)
 	for seed := range uint64(100) {
-		clone := d.CrashClone(memfs.CrashConfig{Probability: 1, Tear: 1, Rand: rand.New(rand.NewPCG(seed, 0))})
-		f, err := clone.Open("f")
-		ok(t, err)
-		b := make([]byte, 512)
-		_, err = f.ReadAt(b, 0)
-		ok(t, err)
+		b := torn(t, d, seed, 512)
 		seen[string(b[100:104])]++
 	}
 	for _, want := range []string{"baaa", "bbaa", "bbba", "abbb", "aabb", "aaab"} {
