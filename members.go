@@ -37,7 +37,7 @@ type Change struct {
 	// leaves that of a member as it is.
 	Members []Member
 	// Base is Status.MembersVersion of the status that the change was decided on; if the members were changed since, by somebody else, the
-	// change is refused. Zero takes what this member knows now.
+	// change is refused. Zero is that of the members as they are when the call begins.
 	Base uint64
 	// Force makes the change although a majority of the voters that it wants is not heard from. The cluster stands still until there is one.
 	Force bool
@@ -63,6 +63,11 @@ func (n *Node[C, R]) ChangeMembers(ctx context.Context, c Change) error {
 	}
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if c.Base == 0 { // what this member knows now may be from before a change that the caller has seen another one end
+		if _, err := n.Read(ctx, Linearizable); err != nil {
+			return fmt.Errorf("balsa: the members are not changed: this member cannot learn who they are: %w", err)
+		}
 	}
 	wish := n.group.ChangeMembers(change)
 	begun := wish.Begun()

@@ -176,6 +176,20 @@ func TestChangeDecidedOnTheFirstMembers(t *testing.T) {
 	}
 }
 
+// TestChangesAtOneMemberAfterAnother: who says nothing of what the change was decided on means the members as they are, and a call sees what calls before it did at
+// other members.
+func TestChangesAtOneMemberAfterAnother(t *testing.T) {
+	c := newCluster(t, 3)
+	c.add(0, 1)
+	four := c.newMember()
+	four.Learner = true
+	with := append(slices.Clone(c.members), four)
+	for i := range 60 {
+		c.mustChange((2*i)%3, with...)
+		c.mustChange((2*i+1)%3, c.members...)
+	}
+}
+
 // TestChangeReady: who has not caught up is not waited for.
 func TestChangeReady(t *testing.T) {
 	c := newCluster(t, 3)
