@@ -25,19 +25,31 @@ func (m *member) empty() {
 	m.disk = newDisk()
 }
 
-// mayComeBack reports whether a server can be made a member again. Its folder is emptied first if it must be, and sometimes in any case.
+// mayComeBack reports whether a server can be made a member again. Its folder is emptied first if it must be, and sometimes in any case. While things go wrong nobody knows that a folder
+// must be: repairMembers finds out.
 func (m *member) mayComeBack() bool {
 	switch {
 	case m.up:
 	case m.standing == isRefused && m.replaced():
 		m.empty()
 	case m.standing == isSpare:
-		if m.incarnation > 0 && m.replaced() && m.w.chance(500) {
+		if m.incarnation > 0 && m.replaced() && (m.w.chance(500) || !m.w.chaos && m.knowsNobody()) {
 			m.empty()
 		}
 		return true
 	}
 	return m.standing == isSpare
+}
+
+// knowsNobody reports whether every voter that a server's folder knows has left the cluster, or has another folder by now: it would refuse them all, and has to be replaced.
+func (m *member) knowsNobody() bool {
+	c := m.w.checker
+	_, own := c.configurationOnDisk(m)
+	_, now := c.committedConfiguration(c.committedTo())
+	return !slices.ContainsFunc(own.Members, func(o raft.Member) bool {
+		known := o.Incarnation == 0 || o.Incarnation == m.w.member(o.ID).identity.Incarnation
+		return o.ID != m.id && own.IsVoter(o.ID) && c.isMember(now, o.ID) && known
+	})
 }
 
 // demandComeback checks that in a cluster where nothing is wrong a server whose disk was lost is removed, and comes back under its id with an empty one.

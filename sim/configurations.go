@@ -131,7 +131,10 @@ func (c *checker) configurationsSettled(at raft.Index) bool {
 		if i, _ := c.configurationOnDisk(m); i > at {
 			return false
 		}
-		if m.up && m.group.Status().Configuration.Index > at {
+		if !m.up {
+			continue
+		}
+		if s := m.group.Status(); s.Configuration.Index > max(at, s.CommitIndex) { // one from a snapshot has the snapshot's index
 			return false
 		}
 	}

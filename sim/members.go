@@ -301,9 +301,24 @@ func (w *world) repairMembers() {
 			want = append(want, raft.Member{ID: known.ID, Suffrage: known.Target, Priority: known.Priority})
 		}
 	}
+	if !slices.ContainsFunc(want, isVoter) { // the change under way was to end with nobody else
+		want = w.remaining(cfg.Configuration, lost)
+	}
 	if missing && len(leader.wishes) == 0 {
 		leader.wish(want, false)
 	}
+}
+
+func isVoter(m raft.Member) bool { return m.Suffrage == raft.Voter }
+
+// remaining is all members of a configuration, as voters, but for those that were lost.
+func (w *world) remaining(cfg raft.Configuration, lost []raft.NodeID) (want []raft.Member) {
+	for _, m := range cfg.Members {
+		if !slices.Contains(lost, m.ID) {
+			want = append(want, raft.Member{ID: m.ID, Suffrage: raft.Voter})
+		}
+	}
+	return want
 }
 
 // isOutdated reports whether a member refuses the leader, because its own configuration, which is old, knows that one with another data folder, and nobody can tell it:
