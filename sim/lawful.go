@@ -27,8 +27,7 @@ func unlawful(before raft.Configuration, known bool, cfg raft.Configuration, lea
 		return "other voters come by a joint configuration alone"
 	}
 	for _, m := range cfg.Members {
-		was, _ := before.Member(m.ID)
-		if m.Suffrage == raft.Voter && was.Suffrage == raft.Learner && m.Incarnation == 0 && m.ID != leader {
+		if m.Suffrage == raft.Voter && !before.IsVoter(m.ID) && m.Incarnation == 0 && m.ID != leader {
 			return "nobody becomes a voter whose data folder is not known"
 		}
 	}

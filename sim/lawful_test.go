@@ -25,6 +25,8 @@ func TestUnlawful(t *testing.T) {
 	unknown := voter
 	unknown.Members = append([]raft.Member(nil), voter.Members...)
 	unknown.Members[3].Incarnation = 0
+	demoted := joint(three, two)
+	demoted.Members[2].Suffrage, demoted.Members[2].Target, demoted.Members[2].Incarnation = raft.Learner, raft.Learner, 0
 	for _, test := range []struct {
 		name        string
 		before, cfg raft.Configuration
@@ -41,6 +43,7 @@ func TestUnlawful(t *testing.T) {
 		{"left for others", joint(three, other), two, true, false},
 		{"joint after joint", joint(three, other), joint(three, other), true, false},
 		{"promoted", learner, voter, true, true},
+		{"a first member's demotion taken back", demoted, three, false, true},
 		{"promoted without a folder", learner, unknown, true, false},
 	} {
 		if why := unlawful(test.before, test.known, test.cfg, 1); (why == "") != test.may {
