@@ -19,7 +19,7 @@ func (w *world) demandOtherBetween() {
 	op.patient = true
 	w.clients.begin(op)
 	w.run(w.now+w.knobs.electionTimeout(), func() bool { return leader.group.Status().LastIndex > last })
-	w.leaveAlone(m)
+	w.network.leaveAlone(m)
 	w.run(w.now+w.knobs.electionTimeout(), nil) // what is under way arrives
 	w.network.withheld = nil
 	without := func(want []raft.Member) []raft.Member { return leftOut(m, want) }
@@ -34,7 +34,7 @@ func (w *world) demandOtherBetween() {
 		w.demandMembers(without)
 		w.addsUnder(own, m, 0)
 	}
-	w.mendLinks()
+	w.network.mend()
 	if w.failure == nil {
 		w.addAgain(own)
 	}

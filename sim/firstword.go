@@ -8,7 +8,7 @@ import "github.com/balsa-raft/balsa/raft"
 // demandFirstWord has a member hear so of a new leader.
 func (w *world) demandFirstWord() {
 	old, at := w.leader(), w.anotherVoter()
-	w.leaveAlone(at)
+	w.network.leaveAlone(at)
 	term := at.group.Status().Term
 	old.die(death{})
 	old.restart()
@@ -22,7 +22,7 @@ func (w *world) demandFirstWord() {
 	w.writeUntil(next, w.logMax(), func() bool { return next.disk.durable.first > last+1 })
 	w.tell("n%d is sent snapshots, and nothing else", at.id)
 	w.network.withheld = exceptSnapshots(at)
-	w.mendLinks()
+	w.network.mend()
 	w.run(w.now+20*w.knobs.electionTimeout(), func() bool { return !at.up || at.group.Status().FirstIndex > last+1 })
 	w.network.withheld = nil
 }

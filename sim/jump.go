@@ -120,7 +120,7 @@ func (w *world) jumpAround(m *member) {
 	if leader := w.leader(); leader != nil {
 		m = leader
 	}
-	w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+	w.network.leaveAlone(m)
 	long, restarts := w.knobs.electionTimeout()/2, pick(w.rand, 300, 1000)
 	w.mendAfter(2 * long)
 	for _, o := range w.members {

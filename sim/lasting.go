@@ -78,7 +78,6 @@ func (w *world) demandLeader() {
 	s, reached := w.drawLasting(well[w.rand.IntN(len(well))])
 	w.network.take(s)
 	w.network.cuts++ // nothing is mended later
-	w.recordLinks()
 	w.tell("the network stays %s; %v", s.name, w.network)
 	for end := w.now + w.patience(); w.failure == nil; {
 		before := w.latestTerm()
@@ -167,7 +166,6 @@ func (w *world) demandStays() {
 	w.network.take(shape{others.name, func(a, b raft.NodeID) bool {
 		return (a == leader.id || b == leader.id) && kept[a] && kept[b] || others.whole(a, b)
 	}})
-	w.recordLinks()
 	w.tell("the network stays %s, and n%d hears %v; %v", others.name, leader.id, kept, w.network)
 	stays := func(what string) {
 		if w.failure == nil && (w.leader() != leader || w.latestTerm() != term) {
@@ -182,7 +180,7 @@ func (w *world) demandStays() {
 		w.fail("Liveness", "a majority hears n%d, which leads, and clients are not served: %v; %v", leader.id, leader, w.network)
 	}
 	w.run(w.now+2*w.knobs.electionTimeout(), nil)
-	w.mendLinks()
+	w.network.mend()
 	w.run(w.now+2*w.knobs.electionTimeout(), nil)
 	stays("all links are mended")
 }
@@ -222,7 +220,6 @@ func (w *world) demandResigns() {
 			w.network.link(o.id, leader.id).cut = way != 1
 		}
 	}
-	w.recordLinks()
 	w.tell("n%d leads, and has no majority any more; %v", leader.id, w.network)
 	term := leader.group.Status().Term
 	leads := func() bool { s := leader.group.Status(); return s.Role == raft.Leader && s.Term == term }
@@ -238,7 +235,7 @@ func (w *world) demandResigns() {
 	if len(voters) > 2 {
 		w.demandNext(leader, voters, cfg)
 	}
-	w.mendLinks()
+	w.network.mend()
 	w.run(w.now+w.patience(), func() bool { return w.leader() != nil })
 }
 

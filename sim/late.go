@@ -46,7 +46,7 @@ func (n *network) comesLate(from *member, to raft.NodeID, b []byte) bool {
 
 // handLate has a leader asked to hand over to another one, and lets that one hear of it late.
 func (w *world) handLate(m *member) {
-	w.mendLinks()
+	w.network.mend()
 	w.handTo(m, false)
 }
 

@@ -30,7 +30,7 @@ func (w *world) demandLateWord() {
 	l := &lateWord{to: m}
 	w.network.late = l
 	defer func() { w.network.late = nil }()
-	w.leaveAlone(m)
+	w.network.leaveAlone(m)
 	m.tell("is cut off, will be removed, and hears late of that")
 	if w.demandMembers(func(want []raft.Member) []raft.Member { return without(m, want) }); w.failure != nil {
 		return
@@ -40,9 +40,8 @@ func (w *world) demandLateWord() {
 			w.network.link(m.id, o.id).cut, w.network.link(o.id, m.id).cut = false, false
 		}
 	}
-	w.recordLinks()
 	w.run(w.now+4*w.knobs.electionTimeout(), func() bool { return len(l.words) > 0 })
-	w.mendLinks()
+	w.network.mend()
 	w.demandMembers(func(want []raft.Member) []raft.Member {
 		return append(without(m, want), raft.Member{ID: m.id, Suffrage: raft.Voter})
 	})

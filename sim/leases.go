@@ -58,7 +58,7 @@ func (w *world) besiege(d Decision) {
 	w.report.Usurpations++
 	w.strikes(FaultUsurp, m)
 	w.tell("n%d is besieged for its lease", m.id)
-	w.mendLinks()
+	w.network.mend()
 	if w.chance(500) && w.replaceOne(m) {
 		return
 	}
@@ -130,7 +130,7 @@ func (w *world) during(m *member, delay time.Duration, f func()) {
 
 // cutOff keeps a leader and the others apart, and tells them that its process has ended: they vote as soon as they may.
 func (w *world) cutOff(m *member) {
-	w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+	w.network.leaveAlone(m)
 	w.rumours(m)
 	w.network.quickUntil = w.now + w.siegeLasts()
 	w.mendAfter(w.siegeLasts())

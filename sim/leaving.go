@@ -58,7 +58,7 @@ func (w *world) drawLeaving() (leaves, back *member) {
 
 // startOldAmid ends the leader and starts the old folder. Of the others so many go on that they lack one vote.
 func (w *world) startOldAmid(leader, leaves, back *member) {
-	w.leaveAlone(leader)
+	w.network.leaveAlone(leader)
 	leader.die(death{})
 	cfg := leaves.group.Status().Configuration
 	left := len(cfg.Voters()) / 2

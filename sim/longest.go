@@ -43,7 +43,6 @@ func (w *world) demandLongest() {
 		m.setRate(1000 + w.knobs.drift)
 		w.network.link(m.id, longest.id).slow(late, never64)
 	}
-	w.recordLinks()
 	w.tell("n%d alone can be elected, and is heard by n%v at once, and hears them after %v", longest.id, behind, late)
 	served, over := false, false
 	w.probe(longest, false, func() bool { return served || over }, func() { served = true })
@@ -73,7 +72,6 @@ func (w *world) leaveBehind(leader *member, know, behind []*member) bool {
 		cut[m.id] = true
 	}
 	w.network.take(shape{"without those who are to be behind", func(a, b raft.NodeID) bool { return !cut[a] && !cut[b] }})
-	w.recordLinks()
 	if w.failure != nil || w.leader() != leader {
 		return false
 	}

@@ -139,7 +139,7 @@ func (w *world) endChange() {
 	for _, m := range w.members {
 		m.restart()
 	}
-	w.mendLinks()
+	w.network.mend()
 	w.endWishes(w.now)
 	if w.failure == nil {
 		w.settleMembers()

@@ -294,7 +294,6 @@ func (w *world) mendLater() {
 
 func (w *world) mendAfter(delay time.Duration) {
 	w.tell("%v", w.network)
-	w.recordLinks()
 	w.report.Partitions++
 	w.network.cuts++
 	cuts := w.network.cuts
@@ -302,7 +301,6 @@ func (w *world) mendAfter(delay time.Duration) {
 		if w.chaos && w.network.cuts == cuts {
 			w.network.mend()
 			w.tell("all links are mended")
-			w.recordLinks()
 		}
 	})
 }
@@ -326,7 +324,7 @@ func (w *world) harmPause(m *member) {
 	}
 	if w.knobs.faults.has(FaultPartition) && w.chance(500) {
 		// So that it hears nothing of what it has missed when it goes on.
-		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+		w.network.leaveAlone(m)
 		w.mendAfter(delay + between(w.rand, 0, w.knobs.electionTimeout()))
 	}
 }

@@ -315,6 +315,9 @@ func (n *network) cutBetween(a map[raft.NodeID]bool) {
 	}
 }
 
+// leaveAlone cuts all links between a member and the others, and mends those among the others.
+func (n *network) leaveAlone(m *member) { n.cutBetween(map[raft.NodeID]bool{m.id: true}) }
+
 func (n *network) String() string {
 	var cuts []string
 	for _, m := range n.w.members {

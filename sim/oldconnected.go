@@ -34,7 +34,7 @@ func (w *world) demandOldConnected() {
 	for _, m := range w.members {
 		m.restart()
 	}
-	w.mendLinks()
+	w.network.mend()
 	if w.failure == nil {
 		w.settleMembers()
 		w.demandGone()
@@ -78,7 +78,6 @@ func (c *oldConnection) leave(m *member, with ...*member) {
 		cut := o != m && !slices.Contains(with, o)
 		c.w.network.link(m.id, o.id).cut, c.w.network.link(o.id, m.id).cut = cut, cut
 	}
-	c.w.recordLinks()
 }
 
 // replace has the disk replaced, perhaps twice: then the first new one leads meanwhile, and who was away is told of it, and of nothing else.
@@ -96,7 +95,7 @@ func (c *oldConnection) replace() bool {
 		if !w.handLead(c.back) {
 			return false
 		}
-		w.mendLinks()
+		w.network.mend()
 		w.run(w.now+20*w.knobs.electionTimeout(), func() bool { return c.away.group.Status().Leader == c.back.id })
 		c.leave(c.away)
 		if !w.handLead(c.rest[0]) {

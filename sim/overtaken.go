@@ -29,7 +29,7 @@ func (w *world) demandOvertaken() {
 func (w *world) overtakeSaves() {
 	old := w.leader()
 	last := old.group.Status().LastIndex
-	w.network.cutBetween(map[raft.NodeID]bool{old.id: true})
+	w.network.leaveAlone(old)
 	written := w.chance(500)
 	old.hold(host.PartWriter, !written)
 	was := w.knobs.valueBytes
@@ -60,7 +60,7 @@ func (w *world) overtakeLoad() {
 		return
 	}
 	last := at.disk.durable.last()
-	w.network.cutBetween(map[raft.NodeID]bool{at.id: true})
+	w.network.leaveAlone(at)
 	w.writeUntil(leader, w.logMax(), func() bool { return leader.disk.durable.first > last+1 })
 	w.comeTo(at, last, host.PartReader)
 }
@@ -89,7 +89,7 @@ func (w *world) overtakeChange() {
 	was := leader.group.Status().Configuration.Change
 	at.wish(at.wants(), false)
 	w.run(w.now+w.knobs.electionTimeout(), func() bool { return leader.up && leader.group.Status().Configuration.Change != was })
-	w.network.cutBetween(map[raft.NodeID]bool{at.id: true})
+	w.network.leaveAlone(at)
 	last := leader.group.Status().LastIndex
 	w.writeUntil(leader, w.logMax(), func() bool { return leader.disk.durable.first > last+1 })
 	w.reachIf(changeInSnapshot, len(at.wishes) > 0 && leader.disk.durable.first > last+1)

@@ -36,7 +36,6 @@ func (w *world) mend() {
 	w.network.mend()
 	w.tell("everything is mended")
 	w.record(TraceLine{Kind: TraceMended})
-	w.recordLinks()
 	w.mendRot()
 	for _, m := range w.members {
 		m.mend()

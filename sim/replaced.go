@@ -28,7 +28,7 @@ func (w *world) demandReplaced() {
 	if w.chance(300) {
 		a.away.die(death{})
 	} else {
-		w.leaveAlone(a.away)
+		w.network.leaveAlone(a.away)
 	}
 	for _, m := range a.replaced {
 		if w.failure == nil {
@@ -41,7 +41,7 @@ func (w *world) demandReplaced() {
 	if w.chance(500) {
 		w.network.unheard = []*member{a.away}
 	}
-	w.mendLinks()
+	w.network.mend()
 	a.away.restart()
 	a.follows(a.replaced[0], 20*w.knobs.electionTimeout())
 	w.reachIf(learnerLed, w.failure == nil && a.learner)

@@ -26,7 +26,7 @@ func (w *world) demandSentLater() {
 	w.tell("n%d is to be sent a snapshot by n%d, and that takes until n%d has brought it forward", at.id, leader.id, next.id)
 	w.sendLater(leader, at, next)
 	w.network.withheld = nil
-	w.mendLinks()
+	w.network.mend()
 	for _, m := range voters {
 		m.restart()
 		m.hold(host.PartSnapshotter, false)
@@ -48,7 +48,7 @@ func (w *world) sendLater(leader, at, next *member) {
 	if !w.handsTo(leader, next) || !w.handsTo(next, at) {
 		return
 	}
-	w.leaveAlone(at)
+	w.network.leaveAlone(at)
 	for range 10 {
 		w.clients.begin(w.clients.write(-1, at, 0))
 	}

@@ -151,7 +151,6 @@ func (w *world) harmSwizzle(m *member) {
 func (n *network) switchBoth(a, b raft.NodeID, cut bool) {
 	n.link(a, b).cut, n.link(b, a).cut = cut, cut
 	n.w.tell("the link between n%d and n%d is cut: %v", a, b, cut)
-	n.w.recordLinks()
 }
 
 // harmFlap cuts and mends links of a member many times within an election timeout: all of them, or one; in one direction, or in both. The two ends
@@ -177,7 +176,6 @@ func (w *world) harmFlap(m *member) {
 				w.network.flip(o, m, in, cut)
 			}
 		}
-		w.recordLinks()
 		if w.now < end {
 			next(between(w.rand, 0, 2*every), func() { flip(!cut) })
 		}

@@ -78,7 +78,7 @@ func (r *slowRead) during() {
 	part, nested, incarnation, limit := m.part, m.nested, m.incarnation, 20*w.knobs.electionTimeout()
 	m.hold(host.PartSender, true)
 	m.nested = true
-	w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+	w.network.leaveAlone(m)
 	for _, o := range r.others {
 		o.restart()
 	}

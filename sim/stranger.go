@@ -32,7 +32,7 @@ func (w *world) demandStranger() {
 	if !before.Configuration.AtRest() || before.Configuration.Index > before.CommitIndex {
 		return
 	}
-	w.leaveAlone(stranger)
+	w.network.leaveAlone(stranger)
 	w.tell("n%d is cut off, and will be removed", stranger.id)
 	const many = 30
 	was := w.knobs.valueBytes
@@ -58,7 +58,7 @@ func (w *world) demandStranger() {
 		return
 	}
 	long := stranger.up && stranger.group.Status().LastIndex >= w.leaderConfigurationIndex()
-	w.mendLinks()
+	w.network.mend()
 	w.demandGone()
 	w.reachIf(strangerIsTold, w.failure == nil && long)
 	w.endWishes(w.now)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -106,6 +107,7 @@ const (
 type traceWriter struct {
 	to   io.Writer
 	last map[raft.NodeID]string
+	cut  []TraceLink // as the last line says that has them
 	ids  map[*operation]uint64
 	id   uint64
 	past *diary // nil: nobody wants a story
@@ -147,10 +149,18 @@ func (w *world) recordAll(h happening) {
 	if w.lines == nil {
 		return
 	}
-	h.At = w.now
-	w.lines.write(h.TraceLine)
-	if w.lines.past != nil {
-		w.lines.past.add(h)
+	if cut := w.network.cutLinks(); !slices.Equal(cut, w.lines.cut) {
+		w.lines.cut = cut
+		w.lines.add(w.now, happening{TraceLine: TraceLine{Kind: TraceLinks, Links: cut}})
+	}
+	w.lines.add(w.now, h)
+}
+
+func (t *traceWriter) add(at time.Duration, h happening) {
+	h.At = at
+	t.write(h.TraceLine)
+	if t.past != nil {
+		t.past.add(h)
 	}
 }
 
@@ -180,32 +190,16 @@ func (w *world) recordStatus(m *member, s raft.Status) {
 	}
 }
 
-// leaveAlone cuts all links between a member and the others.
-func (w *world) leaveAlone(m *member) {
-	w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
-	w.recordLinks()
-}
-
-// mendLinks mends all links.
-func (w *world) mendLinks() {
-	w.network.mend()
-	w.recordLinks()
-}
-
-// recordLinks adds which links are cut.
-func (w *world) recordLinks() {
-	if w.lines == nil {
-		return
-	}
-	l := TraceLine{Kind: TraceLinks}
-	for _, m := range w.members {
-		for _, o := range w.members {
-			if w.network.link(m.id, o.id).cut {
-				l.Links = append(l.Links, TraceLink{m.id, o.id})
+// cutLinks are the links that are cut.
+func (n *network) cutLinks() (cut []TraceLink) {
+	for _, m := range n.w.members {
+		for _, o := range n.w.members {
+			if n.link(m.id, o.id).cut {
+				cut = append(cut, TraceLink{m.id, o.id})
 			}
 		}
 	}
-	w.record(l)
+	return cut
 }
 
 // recordCall adds a client's call that begins, or has ended.

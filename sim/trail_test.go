@@ -17,7 +17,7 @@ type past struct {
 }
 
 func newPast() *past {
-	return &past{w: &world{lines: &traceWriter{past: &diary{sends: make(map[uint64]int)}}}}
+	return &past{w: &world{network: &network{w: &world{}}, lines: &traceWriter{past: &diary{sends: make(map[uint64]int)}}}}
 }
 
 func (p *past) next() { p.w.now += time.Millisecond }

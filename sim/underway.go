@@ -68,13 +68,12 @@ func (w *world) loseAmidChange(leader *member) {
 	if len(gone) == 0 {
 		return
 	}
-	w.network.cutBetween(map[raft.NodeID]bool{leader.id: true})
+	w.network.leaveAlone(leader)
 	for _, m := range w.members {
 		if gone[m.id] && m.up {
 			m.die(death{})
 		}
 	}
-	w.recordLinks()
 	w.tell("n%d is cut off, and for good are gone: %v", leader.id, gone)
 	if w.chance(300) {
 		leader.die(death{})
@@ -84,7 +83,7 @@ func (w *world) loseAmidChange(leader *member) {
 		return
 	}
 	leader.restart()
-	w.mendLinks()
+	w.network.mend()
 	served := false
 	for _, m := range w.members {
 		if !gone[m.id] {

@@ -36,7 +36,7 @@ func (w *world) harmUsurp(m *member) {
 	}
 	switch how {
 	case 0: // and some of the others hear that its process has ended
-		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+		w.network.leaveAlone(m)
 		part := pick(w.rand, 0, 1000, 1000)
 		for _, o := range w.members {
 			if o != m && w.chance(part) {
@@ -44,12 +44,12 @@ func (w *world) harmUsurp(m *member) {
 			}
 		}
 	case 1: // its machine goes on when others lead
-		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+		w.network.leaveAlone(m)
 		delay := between(w.rand, 0, pick[time.Duration](w.rand, 1, 2)*w.knobs.electionTimeout())
 		w.pause(m, delay, 700)
 		long += delay
 	case 2: // who has promised dies, and has forgotten all that is not on its disk
-		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+		w.network.leaveAlone(m)
 		for _, o := range w.members {
 			if o != m && o.up {
 				o.die(death{})
@@ -144,7 +144,7 @@ func (w *world) outlast(m *member) {
 			return
 		}
 		w.tell("n%d has not heard n%d for long, and the others are to hear it no more", o.id, m.id)
-		w.network.cutBetween(map[raft.NodeID]bool{m.id: true})
+		w.network.leaveAlone(m)
 		for _, other := range w.members {
 			if other != m {
 				w.network.rumour(other, m.id)
