@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/balsa-raft/balsa"
+	"github.com/balsa-raft/balsa/internal/loopback"
 	"github.com/balsa-raft/balsa/vfs/memfs"
 )
 
@@ -29,12 +29,7 @@ func newBlobs(t *testing.T, n int, adjust func(c *balsa.Config)) *blobs {
 	b := &blobs{t: t}
 	var members []balsa.Member
 	for i := range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		members = append(members, balsa.Member{ID: balsa.NodeID(i + 1), Address: l.Addr().String()})
-		l.Close()
+		members = append(members, balsa.Member{ID: balsa.NodeID(i + 1), Address: loopback.Address(t)})
 	}
 	dir := t.TempDir()
 	for i := range n {

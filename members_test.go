@@ -3,7 +3,6 @@ package balsa_test
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -11,17 +10,13 @@ import (
 	"time"
 
 	"github.com/balsa-raft/balsa"
+	"github.com/balsa-raft/balsa/internal/loopback"
 )
 
 // newMember is a server that is not in the cluster yet.
 func (c *cluster) newMember() balsa.Member {
 	c.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer l.Close()
-	return balsa.Member{ID: balsa.NodeID(len(c.nodes) + 1), Address: l.Addr().String()}
+	return balsa.Member{ID: balsa.NodeID(len(c.nodes) + 1), Address: loopback.Address(c.t)}
 }
 
 // join starts a new member, and stops it in the end.

@@ -11,7 +11,6 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
-	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"github.com/balsa-raft/balsa"
+	"github.com/balsa-raft/balsa/internal/loopback"
 )
 
 // adder is a counter whose sum may be read from other goroutines.
@@ -73,12 +73,7 @@ func newCluster(t *testing.T, n int) *cluster {
 	t.Helper()
 	c := &cluster{t: t, dir: t.TempDir(), nodes: make([]*balsa.Node[int, int], n), machines: make([]*adder, n)}
 	for i := range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.members = append(c.members, balsa.Member{ID: balsa.NodeID(i + 1), Address: l.Addr().String()})
-		l.Close()
+		c.members = append(c.members, balsa.Member{ID: balsa.NodeID(i + 1), Address: loopback.Address(t)})
 	}
 	for i := range n {
 		c.start(i)

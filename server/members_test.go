@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/balsa-raft/balsa"
+	"github.com/balsa-raft/balsa/internal/loopback"
 	"github.com/balsa-raft/balsa/kv"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
@@ -20,7 +20,7 @@ import (
 // startFounder starts a member that others can join.
 func startFounder(t *testing.T, change func(*Config)) *testServer {
 	return start(t, func(c *Config) {
-		c.ListenPeer = freeAddress(t)
+		c.ListenPeer = loopback.Address(t)
 		c.Members = []Member{{ID: c.ID, Name: c.Name, PeerURLs: []string{"http://" + c.ListenPeer}}}
 		c.AdvertiseClientURLs = nil
 		if change != nil {
@@ -29,21 +29,11 @@ func startFounder(t *testing.T, change func(*Config)) *testServer {
 	})
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // add adds a server through s and does not start it.
 func (s *testServer) add(t *testing.T, learner bool) Config {
 	t.Helper()
 	c := testConfig(t)
-	c.ListenPeer = freeAddress(t)
+	c.ListenPeer = loopback.Address(t)
 	r, err := pb.NewClusterClient(s.conn).MemberAdd(t.Context(), &pb.MemberAddRequest{PeerURLs: []string{"http://" + c.ListenPeer}, IsLearner: learner})
 	if err != nil {
 		t.Fatal(err)

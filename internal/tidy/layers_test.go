@@ -26,6 +26,7 @@ const (
 // change it to fix a build. What it buys: the core can be simulated because nothing of the world is above it, an
 // embedder downloads no third-party package, and kv proves that the root package is enough to build on.
 var layers = []layer{
+	{path: "internal/loopback", only: []string{}},
 	{path: "internal/must", only: []string{}},
 	{path: "internal/mutants", only: []string{}}, // breaks copies of the rooms
 	{path: "internal/script", only: []string{}},
@@ -54,7 +55,7 @@ var layers = []layer{
 
 // Tests may import, beside what their package may: the transcripts, the simulator, and these.
 var (
-	testPackages   = []string{"internal/script", "vfs/vfstest", "vfs/memfs", "sim", "sim/check", "balsatest"}
+	testPackages   = []string{"internal/loopback", "internal/script", "vfs/vfstest", "vfs/memfs", "sim", "sim/check", "balsatest"}
 	testThirdParty = []string{"github.com/anishathalye/porcupine", "pgregory.net/rapid"}
 )
 
