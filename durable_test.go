@@ -1,6 +1,7 @@
 package balsa_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -148,6 +149,12 @@ func TestDurable(t *testing.T) {
 			}
 		}
 		i := round % 3
+		if _, err := nodes[i].Read(t.Context(), balsa.Linearizable); err != nil { // or it may be brought back by a snapshot
+			t.Fatal(err)
+		}
+		for until := time.Now().Add(patience); round > 0 && nodes[i].Status().FirstIndex == 1 && time.Now().Before(until); {
+			time.Sleep(time.Millisecond) // its snapshot is being written
+		}
 		if err := nodes[i].Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -159,9 +166,10 @@ func TestDurable(t *testing.T) {
 			t.Errorf("member %d begins with %d commands and was restored %d times", i, n, diaries[i].restores)
 		}
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	for i, n := range nodes {
-		if _, err := n.Read(t.Context(), balsa.Linearizable); err != nil || time.Now().After(deadline) {
+		if _, err := n.Read(ctx, balsa.Linearizable); err != nil {
 			t.Fatal(i, err)
 		}
 		commands := diaries[i].now().Commands

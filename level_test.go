@@ -20,7 +20,7 @@ func TestLevels(t *testing.T) {
 	for i := range c.nodes {
 		c.start(i)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	for sum := 1; sum <= 30; sum++ {
 		r, err := c.nodes[sum%3].Propose(ctx, 1)
@@ -47,9 +47,7 @@ func TestLevels(t *testing.T) {
 			t.Errorf("alone, %v: as of %d, %v", level, i, err)
 		}
 	}
-	for c.nodes[0].Status().Leader != 0 {
-		time.Sleep(time.Millisecond)
-	}
+	c.awaitNoLeader(0)
 	for _, test := range []struct {
 		level balsa.Level
 		want  string

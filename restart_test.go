@@ -203,7 +203,7 @@ func TestRestartsUnderLoad(t *testing.T) {
 const restarts = 6
 
 func (l *load) check() {
-	ctx, cancel := context.WithTimeout(l.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
 	defer cancel()
 	for _, s := range l.seats {
 		if _, err := s.node.Read(ctx, balsa.Linearizable); err != nil {

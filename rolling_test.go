@@ -35,7 +35,7 @@ func (r *roll) write(worker int) {
 	began := time.Now()
 	for try := worker; ; try++ {
 		n, _ := r.seats[try%len(r.seats)].get()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		_, err := n.Propose(ctx, r.next.Add(1))
 		cancel()
 		r.mu.Lock()
@@ -71,7 +71,8 @@ func (r *roll) stall(from, to time.Time) (gap, longest time.Duration) {
 }
 
 // TestRollingRestart: while callers write everywhere, the leader closes and starts again, one leader after the other. No write fails or ends
-// in doubt, and another one leads before each has closed. How long writes stand still is told, and not checked: the machine may be busy.
+// in doubt, and another one leads before each has closed, unless the machine stands still so long that there are elections. How long writes stand still
+// is told, and not checked: the machine may be busy.
 func TestRollingRestart(t *testing.T) {
 	c := newCluster(t, 3)
 	for i := range c.nodes {
@@ -102,13 +103,20 @@ func TestRollingRestart(t *testing.T) {
 		})
 	}
 	const window = 400 * time.Millisecond
+	watch := watchStalls(t)
+	const stalledMax = 300 * time.Millisecond // of an election timeout of a second
 	var gaps, waits, idle, closing []time.Duration
 	for range *rollsFlag {
 		time.Sleep(time.Second)
-		leader := slices.IndexFunc(r.seats, func(s *seat) bool { return s.node.Status().Role == "leader" })
-		if leader < 0 {
-			continue
+		leader := -1
+		for until := time.Now().Add(patience); leader < 0 && time.Now().Before(until); time.Sleep(time.Millisecond) {
+			leader = slices.IndexFunc(r.seats, func(s *seat) bool { return s.node.Status().Role == "leader" })
 		}
+		if leader < 0 {
+			t.Error("nobody leads")
+			break
+		}
+		stalled := watch.sum()
 		began := time.Now()
 		gap, _ := r.stall(began.Add(-window), began)
 		idle = append(idle, gap)
@@ -118,7 +126,11 @@ func TestRollingRestart(t *testing.T) {
 		}
 		closing = append(closing, time.Since(began))
 		if !slices.ContainsFunc(r.seats, func(o *seat) bool { return o != s && o.node.Status().Role == "leader" }) {
-			t.Errorf("member %d has closed and nobody leads: it did not hand over", leader)
+			if stalled = watch.sum() - stalled; stalled < stalledMax {
+				t.Errorf("member %d has closed and nobody leads: it did not hand over", leader)
+			} else {
+				t.Logf("member %d has closed and nobody leads; the machine stood still for %v", leader, stalled)
+			}
 		}
 		time.Sleep(time.Until(began.Add(window)))
 		gap, wait := r.stall(began, began.Add(window))
@@ -136,7 +148,7 @@ func TestRollingRestart(t *testing.T) {
 		}
 	}
 	if len(gaps) == 0 {
-		t.Fatal("there was no leader to restart")
+		return
 	}
 	for _, all := range [][]time.Duration{gaps, waits, idle, closing} {
 		slices.Sort(all)
@@ -144,7 +156,7 @@ func TestRollingRestart(t *testing.T) {
 	t.Logf("%d writes, %d given again, %d restarts; longest time without an acknowledgement, median %v, worst %v (before each: %v, %v); longest write %v, %v; Close %v, %v",
 		len(r.writes), r.refused, len(gaps), gaps[len(gaps)/2], gaps[len(gaps)-1], idle[len(idle)/2], idle[len(idle)-1],
 		waits[len(waits)/2], waits[len(waits)-1], closing[len(closing)/2], closing[len(closing)-1])
-	if r.unknown > 0 {
+	if r.unknown > 0 && watch.sum() < stalledMax {
 		t.Errorf("%d writes ended in doubt", r.unknown)
 	}
 }
