@@ -19,7 +19,11 @@ func TestOSSyncAllocatesNothing(t *testing.T) {
 	}
 	defer f.Close()
 	b := []byte("x")
-	if n := testing.AllocsPerRun(3, func() { f.WriteAt(b, 0); f.Sync() }); n > 0 {
-		t.Errorf("%v allocations a write", n)
+	least := 1e9
+	for range 10 { // all goroutines' are counted: at times the runtime and package testing have some to make
+		if least = min(least, testing.AllocsPerRun(3, func() { f.WriteAt(b, 0); f.Sync() })); least == 0 {
+			return
+		}
 	}
+	t.Errorf("%v allocations a write", least)
 }
