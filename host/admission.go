@@ -56,8 +56,12 @@ func (g *Group) refusedByPeer(err error) {
 }
 
 // unknownTo takes in that a member says that this server is none. One whose log is empty was to begin the cluster, and stops at once: it comes too
-// late. Another one may have been added again, and so may one whom a leader speaks to already; they stop if none does.
+// late. Another one may have been added again, and so may one whom a leader speaks to already; they stop if none does for two election timeouts, in
+// which they ask once more: who knows better by then says so, and also with which folder the leader is known.
 func (g *Group) unknownTo(member raft.NodeID) {
+	if g.stranger == 0 {
+		g.silence = 0
+	}
 	g.stranger = member
 	if s := g.raft.Status(); s.LastIndex == 0 && s.Leader == 0 { // also if the connection to the leader has broken since
 		g.fail(fmt.Errorf("%w: its log is empty, and member %x says that the cluster goes on without it; to make it a member again, empty its data folder and join: balsa server --join", ErrRemoved, uint64(member)))

@@ -155,7 +155,7 @@ func (g *Group) configured(at raft.ConfigurationAt) {
 }
 
 // checkRemoval stops the group if this member was removed: it knows of no later configuration, or was told of one, and no leader has spoken to it for
-// two election timeouts. One that was added again goes through its own removal as it catches up, and must not stop there; and a leader
+// two election timeouts, since it was told. One that was added again goes through its own removal as it catches up, and must not stop there; and a leader
 // hands over first.
 func (g *Group) checkRemoval() {
 	g.silence++

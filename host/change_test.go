@@ -150,6 +150,32 @@ func TestStrangerThatIsAMember(t *testing.T) {
 	}
 }
 
+// TestStrangerAsksOnceMore: whoever says that a server is no member may have heard less than others. However long it has heard nobody, it asks again before it stops.
+func TestStrangerAsksOnceMore(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	c.elect(1)
+	c.settle()
+	m := c.member(3)
+	pass := func(ticks int) (asked int) {
+		for range ticks {
+			c.network = nil
+			m.tick()
+			asked += len(c.network)
+		}
+		return asked
+	}
+	pass(4 * m.group.raft.ElectionTicks())
+	s := m.group.raft.Status()
+	m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: s.Term, PreVote: true, Stranger: s.LastIndex + 1}}})
+	m.work()
+	if asked := pass(2 * m.group.raft.ElectionTicks()); asked == 0 || m.group.Err() != nil {
+		t.Errorf("it asks %d more times, and says %v", asked, m.group.Err())
+	}
+	if pass(1); !errors.Is(m.group.Err(), ErrRemoved) {
+		t.Errorf("nobody has said anything else, and it says %v", m.group.Err())
+	}
+}
+
 // TestStrangerAddedAgain: a member is told that it was removed, and then a leader speaks to it and brings it beyond that. It does not stop because it hears no leader at the next
 // tick, whatever of that is committed and executed by then.
 func TestStrangerAddedAgain(t *testing.T) {
