@@ -249,6 +249,9 @@ func (m *member) stops(err error) bool {
 		if m.disk.rotten {
 			m.standing = isRefused
 		}
+		if !w.chaos {
+			w.after(w.knobs.electionTimeout(), m.startMember)
+		}
 		w.report.Removals++
 		w.reachIf(oldRefused, m.shelf != nil)
 	default:
@@ -257,6 +260,13 @@ func (m *member) stops(err error) bool {
 	m.tell("stops: %v", err)
 	m.die(death{})
 	return true
+}
+
+// startMember starts a server that has stopped because it was told that it is no member, if it is one by then: who told it did not know yet that it was added again.
+func (m *member) startMember() {
+	if c := m.w.checker; c.isMemberAt(c.committedTo(), m.id) {
+		m.install()
+	}
 }
 
 // asks does what connections do when they are made: either side asks whether it is the right folder at the other end.
