@@ -8,11 +8,16 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
+
+// patience is how long a test waits for what takes milliseconds, or a second, on a machine that has time for it.
+const patience = 30 * time.Second
 
 // outcome is what a command has written and how it ended.
 type outcome struct {
@@ -20,7 +25,10 @@ type outcome struct {
 	code     int
 }
 
-// try runs a command with nothing in its environment.
+// slow is an environment in which commands wait as long as tests do.
+var slow = []string{"ETCDCTL_DIAL_TIMEOUT=" + patience.String(), "ETCDCTL_COMMAND_TIMEOUT=" + patience.String()}
+
+// try runs a command with nothing more than that in its environment.
 func try(t *testing.T, stdin string, args ...string) outcome {
 	t.Helper()
 	return tryWith(t, nil, stdin, args...)
@@ -29,9 +37,9 @@ func try(t *testing.T, stdin string, args ...string) outcome {
 func tryWith(t *testing.T, environ []string, stdin string, args ...string) outcome {
 	t.Helper()
 	var out, err bytes.Buffer
-	a := testApp(environ)
+	a := testApp(append(slices.Clone(environ), slow...))
 	a.stdin, a.stdout, a.stderr = strings.NewReader(stdin), &out, &err
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	code := a.run(ctx, args)
 	return outcome{out.String(), err.String(), code}
@@ -115,8 +123,8 @@ func (d *dev) stop() int {
 	case code := <-d.ended:
 		d.ended = nil
 		return code
-	case <-time.After(20 * time.Second):
-		d.t.Error("the cluster has not stopped within 20 s")
+	case <-time.After(patience):
+		d.t.Errorf("the cluster has not stopped within %v", patience)
 		return -1
 	}
 }
@@ -129,11 +137,25 @@ func (d *dev) endpoints() string {
 	return strings.Join(all, ",")
 }
 
-// freePorts returns a client port for "balsa dev" with so many members.
+// Client ports that are given out: below those that the system gives to whoever asks for any. A slot is one with the next, for a peer's, and those that
+// follow in steps of devPortStep: up to ten members have room in a thousand.
+const (
+	firstClientPort = 15_000
+	slotsOfThousand = devPortStep / 2
+	slots           = 15 * slotsOfThousand
+)
+
+var nextSlot atomic.Int64
+
+func init() { nextSlot.Store(rand.Int64N(slots)) }
+
+// freePorts returns a client port for "balsa dev" with so many members, and gives none of theirs to another test of this process: a port on which
+// nobody listens may be that of a server that is yet to start, or is down.
 func freePorts(t *testing.T, nodes int) int {
 	t.Helper()
-	for range 100 {
-		port := 15000 + rand.IntN(15000) // below those that the system gives to others
+	for range slots {
+		slot := int(nextSlot.Add(1) % slots)
+		port := firstClientPort + slot/slotsOfThousand*1000 + slot%slotsOfThousand*2
 		d := devCluster{dir: filepath.Join(t.TempDir(), "none"), nodes: nodes, clientPort: port}
 		if d.prepare() == nil {
 			return port
@@ -145,9 +167,9 @@ func freePorts(t *testing.T, nodes int) int {
 
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited 20 s for %s", what)
+			t.Fatalf("waited %v for %s", patience, what)
 		}
 	}
 }

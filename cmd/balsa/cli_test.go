@@ -88,12 +88,8 @@ func TestEndpoints(t *testing.T) {
 
 // deadAddress is one that nobody listens on.
 func deadAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1))
 }
 
 // TestSilentServer: a server that says nothing costs the timeout and no more.

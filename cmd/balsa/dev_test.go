@@ -55,9 +55,10 @@ Ctrl-C stops the cluster. The data stays: start again to go on with it.
 		if got := try(t, "", "get", "greeting", "--endpoints", endpoint); got.out != "greeting\nhello\n" {
 			t.Errorf("%s: %+v", endpoint, got)
 		}
-		if got := try(t, "", "status", "-w", "simple", "--endpoints", endpoint); strings.Count(got.out, "\n") != 3 || strings.Count(got.out, "true") != 1 {
-			t.Errorf("%s: %+v", endpoint, got)
-		}
+		await(t, "a status of three members with one leader", func() bool {
+			got := try(t, "", "status", "-w", "simple", "--endpoints", endpoint)
+			return strings.Count(got.out, "\n") == 3 && strings.Count(got.out, "true") == 1
+		})
 	}
 	if code := d.stop(); code != exitOK {
 		t.Errorf("exit code %d: %s", code, d.log)

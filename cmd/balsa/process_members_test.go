@@ -120,7 +120,7 @@ func (n *nursery) drop(p *process) {
 
 // wait waits for the process to end by itself and returns its exit code.
 func (p *process) wait() int {
-	stop := time.AfterFunc(20*time.Second, func() { p.cmd.Process.Kill() })
+	stop := time.AfterFunc(2*patience, func() { p.cmd.Process.Kill() })
 	defer stop.Stop()
 	var exit *exec.ExitError
 	if err := p.cmd.Wait(); errors.As(err, &exit) {
@@ -239,7 +239,7 @@ func TestProcessJoin(t *testing.T) {
 
 	// A change that would leave no majority that is heard from names who is not.
 	third.kill()
-	time.Sleep(time.Second) // two election timeouts: the leader has missed it
+	time.Sleep(2 * time.Second) // four election timeouts: the leader has missed it
 	if got := try(t, "", "members", "remove", "m1", "--endpoints", n.endpoints()); !strings.Contains(got.err, "without m2 (") || !strings.Contains(got.err, "--force") {
 		t.Errorf("a member is removed, and one of two would be left: %+v", got)
 	}
@@ -327,7 +327,7 @@ func TestProcessLost(t *testing.T) {
 	}
 	t.Parallel()
 	c := startCluster(t, "--heartbeat-interval", "50", "--election-timeout", "500")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if _, err := pb.NewKVClient(c.conns[0]).Put(ctx, &pb.PutRequest{Key: []byte("k"), Value: []byte("v")}); err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ type roll struct {
 
 func (r *roll) put(key string, member int) {
 	for try := member; !r.t.Failed(); try++ {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		_, err := pb.NewKVClient(r.c.conns[try%3]).Put(ctx, &pb.PutRequest{Key: []byte(key), Value: []byte(key)})
 		cancel()
 		r.mu.Lock()
