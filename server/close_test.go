@@ -117,7 +117,7 @@ func TestCloseUnderLoad(t *testing.T) {
 			s.conn.Close()
 		}
 		left := goroutines()
-		for end := time.Now().Add(2 * time.Second); len(left) > 0 && time.Now().Before(end); left = goroutines() {
+		for end := time.Now().Add(patience); len(left) > 0 && time.Now().Before(end); left = goroutines() {
 			time.Sleep(5 * time.Millisecond) // those that have done their work, and are about to return
 		}
 		if len(left) > 0 {

@@ -12,7 +12,7 @@ import (
 
 func httpGet(t *testing.T, s *testServer, path string) (code int, body string) {
 	t.Helper()
-	client := http.Client{Timeout: 5 * time.Second}
+	client := http.Client{Timeout: patience}
 	defer client.CloseIdleConnections()
 	r, err := client.Get("http://" + s.address() + path)
 	if err != nil {

@@ -90,6 +90,7 @@ func TestReplace(t *testing.T) {
 	}
 	c := testConfig(t)
 	c.ListenPeer, c.Name, c.ID, c.Members, c.ClusterID, c.Join, c.AdvertiseClientURLs = three.config.ListenPeer, "new", r.Member.ID, nil, 0, r.Header.ClusterId, nil
+	c.ElectionTimeout, c.HeartbeatInterval = one.config.ElectionTimeout, one.config.HeartbeatInterval
 	<-open(t, c).Ready()
 	eventually(t, "three voters again, and nobody who is catching up, says the follower", func() bool {
 		header = nil

@@ -15,6 +15,9 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
+// patience is how long a test waits for what takes milliseconds on a machine that has time for it.
+const patience = 30 * time.Second
+
 // testConfig is a cluster of one on free ports.
 func testConfig(t testing.TB) Config {
 	urls := []string{"http://localhost:2380"}
@@ -137,8 +140,8 @@ func start(t testing.TB, change func(*Config)) *testServer {
 	s := open(t, config)
 	select {
 	case <-s.Ready():
-	case <-time.After(10 * time.Second):
-		t.Fatal("the member is not ready after 10 s")
+	case <-time.After(patience):
+		t.Fatalf("the member is not ready after %v", patience)
 	}
 	return s
 }

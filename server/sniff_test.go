@@ -144,7 +144,7 @@ func TestHealthService(t *testing.T) {
 	}
 	check(grpc_health_v1.HealthCheckResponse_SERVING)
 	s.node.Close()
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if r, err := client.Check(context.Background(), &grpc_health_v1.HealthCheckRequest{}); err == nil && r.Status == grpc_health_v1.HealthCheckResponse_NOT_SERVING {
 			break
 		}
