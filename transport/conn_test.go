@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balsa-raft/balsa/internal/loopback"
 	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/wire"
 )
@@ -18,9 +19,13 @@ import (
 // A peer that stops is reported at once, and one that comes back on its port is connected to again, both ways.
 func TestPeerRestarts(t *testing.T) {
 	t.Parallel()
-	ms := startAll(t, 2, nil)
+	address := loopback.Address(t)
+	ms := startAll(t, 2, func(c *Config) {
+		if c.ID == 2 {
+			c.Listen = address
+		}
+	})
 	a, b := ms[0], ms[1]
-	address := b.Addr()
 	for round := range 3 {
 		b.Close()
 		a.waitUnreachable(t, 2)
@@ -137,22 +142,30 @@ func TestHelloOfARestartedPeer(t *testing.T) {
 // An inbound connection makes a member that was waiting dial at once.
 func TestInboundConnectionHurriesTheDialler(t *testing.T) {
 	t.Parallel()
-	l := newFakePeer(t)
-	address := l.address()
-	l.Close()
-	m := start1(t, 1, func(c *Config) { c.Peers = map[raft.NodeID]string{2: address} })
-	eventually(t, "the pause is long", func() bool { return m.peer(t, 2).Breaks >= 7 }) // 20 to 640 ms; now a second
-	inner, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Skip("the port was taken by another: ", err)
+	address := loopback.Address(t)
+	hurry := func() time.Duration {
+		m := start1(t, 1, func(c *Config) { c.Peers = map[raft.NodeID]string{2: address} })
+		defer m.Close()
+		eventually(t, "the pause is long", func() bool { return m.peer(t, 2).Breaks >= 7 }) // 20 to 640 ms; now a second
+		inner, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer inner.Close()
+		start := time.Now()
+		dialAs(t, m, wire.Hello{ClusterID: cluster, From: 2, To: 1}).mustAccept()
+		f, _ := fakePeer{t, inner}.take()
+		f.accept()
+		return time.Since(start)
 	}
-	defer inner.Close()
-	start := time.Now()
-	dialAs(t, m, wire.Hello{ClusterID: cluster, From: 2, To: 1}).mustAccept()
-	f, _ := fakePeer{t, inner}.take()
-	f.accept()
-	if took := time.Since(start); took > 600*time.Millisecond {
-		t.Errorf("the dialler took %v", took)
+	for try := 1; ; try++ {
+		took := hurry()
+		if took < 600*time.Millisecond {
+			return
+		}
+		if try == 5 { // not each time because the machine stood still
+			t.Fatalf("the dialler took %v", took)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 const (
 	cluster = 0xba15a
 	// patience is how long a test waits for what must happen; nothing waits that long when all is well.
-	patience = 10 * time.Second
+	patience = 30 * time.Second
 )
 
 // member is a transport under test, with a handler that passes on what it is told.
