@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc/codes"
@@ -77,7 +76,7 @@ func newRequest(name string) proto.Message {
 // send sends a request and returns its outcome without what differs from cluster to cluster.
 func (m *member) send(t testing.TB, request proto.Message) outcome {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if readsLocally(request) {
 		// Local state may be old, which is right and no difference. After this it is not.

@@ -36,8 +36,11 @@ var (
 	etcd      = shared(startEtcd)
 	balsa     = shared(startBalsa)
 	balsaDev  = shared(startBalsaDev)
-	startTime = 30 * time.Second
+	startTime = patience
 )
+
+// patience is how long a test waits for what takes milliseconds, or a second, on a machine that has time for it.
+const patience = 30 * time.Second
 
 // shared returns a function that starts the cluster once, and checks every time that it still runs.
 func shared(start func(testing.TB) *cluster) func(testing.TB) *cluster {
@@ -130,7 +133,7 @@ func (m *member) await(t testing.TB, c *cluster) *pb.StatusResponse {
 	t.Helper()
 	deadline := time.Now().Add(startTime)
 	for {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		_, err := m.kv.Range(ctx, &pb.RangeRequest{Key: []byte("a")})
 		var status *pb.StatusResponse
 		if err == nil {

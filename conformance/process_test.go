@@ -90,10 +90,10 @@ func (p *process) stop() error {
 	}
 	select {
 	case <-p.done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		p.cmd.Process.Kill()
 		<-p.done
-		return fmt.Errorf("%s did not stop within 20 s of SIGTERM\n%s", p.name, p.tail())
+		return fmt.Errorf("%s did not stop within %v of SIGTERM\n%s", p.name, patience, p.tail())
 	}
 	if p.err != nil && p.cmd.Path == balsaProgram { // etcd ends by the signal
 		return fmt.Errorf("%s was asked to stop, and ended with %w\n%s", p.name, p.err, p.tail())
@@ -114,13 +114,19 @@ func stopAll() bool {
 	return ok
 }
 
-// freePorts returns a port so that it and those that are offsets above it are free. It stays below the ports that the
+// given are the ports that freePorts has returned: a member that does not listen there yet, or not just now, is not to lose it to another one.
+var given = map[int]bool{}
+
+// freePorts returns a port so that it and those that are offsets above it are free, and stay so. It stays below the ports that the
 // system gives to outgoing connections, so that none of those takes it in between.
 func freePorts(t testing.TB, offsets ...int) int {
 	t.Helper()
-	for range 100 {
+	for range 1000 {
 		port := 10000 + rand.IntN(20000)
 		if allFree(port, offsets) {
+			for _, o := range append(offsets, 0) {
+				given[port+o] = true
+			}
 			return port
 		}
 	}
@@ -130,6 +136,9 @@ func freePorts(t testing.TB, offsets ...int) int {
 
 func allFree(port int, offsets []int) bool {
 	for _, o := range append(offsets, 0) {
+		if given[port+o] {
+			return false
+		}
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+o))
 		if err != nil {
 			return false
