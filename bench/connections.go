@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -68,19 +69,32 @@ func (s *scale) runConnections(ctx context.Context, emit func(point)) (err error
 	return nil
 }
 
-// devPorts is how far the ports of dev's first and last member are from each other, and one more.
-const devPorts = 202
+// freeDevPort returns a port so that it and all others of "balsa dev" with three members are free. They are below those that the system gives to
+// connections, of which this program makes thousands.
+func freeDevPort() (int, error) {
+	var err error
+	for range 1000 {
+		port, taken := 10_000+rand.IntN(20_000), false
+		for _, p := range []int{port, port + 1, port + 100, port + 101, port + 200, port + 201} {
+			l, e := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+			if e != nil {
+				taken, err = true, e
+				break
+			}
+			l.Close()
+		}
+		if !taken {
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("no free ports for balsa dev: %w", err)
+}
 
 // startDev starts three members in one process, and returns when they are ready.
 func startDev(ctx context.Context, program, dir string) (*exec.Cmd, string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeDevPort()
 	if err != nil {
 		return nil, "", err
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	if port > 65535-devPorts {
-		port -= devPorts
 	}
 	cmd := exec.CommandContext(ctx, program, "dev", "--data-dir", filepath.Join(dir, "data"), "--client-port", strconv.Itoa(port), "--log-level", "info")
 	said, err := cmd.StderrPipe()
