@@ -92,6 +92,7 @@ type Status struct {
 	raft.Status
 	LeaderChanges uint64 // seen since start
 	Pending       int    // proposals that wait here for their outcome
+	Reads         int    // that wait here, with those whose callers have left and that are still known
 	Sessions      int    // in the table
 }
 
@@ -102,7 +103,7 @@ func (g *Group) Status() Status {
 	g.mu.Unlock()
 	g.statusMu.Lock()
 	defer g.statusMu.Unlock()
-	return Status{Status: g.status, LeaderChanges: g.leaderChanges, Pending: pending, Sessions: int(g.sessionsKnown.Load())}
+	return Status{Status: g.status, LeaderChanges: g.leaderChanges, Pending: pending, Reads: int(g.readsWaiting.Load()), Sessions: int(g.sessionsKnown.Load())}
 }
 
 // Configuration returns the configuration in force. It must not be changed.

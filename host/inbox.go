@@ -3,6 +3,8 @@ package host
 import (
 	"slices"
 	"sync"
+
+	"github.com/balsa-raft/balsa/internal/must"
 )
 
 // inbox is a part's queue: anybody puts, the part takes everything at once.
@@ -126,5 +128,6 @@ func (q *inbox[T]) close() {
 func (q *inbox[T]) empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	must.Be1(len(q.items) > 0 || q.bytes == 0, "%d bytes are in a queue where nothing waits: it would refuse what comes, sooner or later", q.bytes)
 	return len(q.items) == 0
 }

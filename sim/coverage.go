@@ -66,6 +66,7 @@ const (
 	staleLease
 	votesAgain
 	oldRefused
+	givenUpInside
 	leaderVouchedFor
 	leaderLetIn
 	keptBeyond
@@ -170,6 +171,7 @@ var stateNames = [states]string{
 	staleLease:        "a lease read that misses what came after a clock had jumped too far",
 	votesAgain:        "a vote of a member that was removed and has come back with an empty folder",
 	oldRefused:        "the folder of a member that was removed, refused because it has come back with another one",
+	givenUpInside:     "a caller that gives up while its command of an earlier term is being executed",
 	leaderVouchedFor:  "a candidate told with which folder the leader is known",
 	leaderLetIn:       "a leader that came back with another folder, let in on a voter's word",
 	keptBeyond:        "a machine that has kept more than the newest snapshot has",

@@ -253,6 +253,9 @@ func (w *world) unrest() string {
 		if s.Term != before.Term || s.Leader != before.Leader {
 			return fmt.Sprintf("n%d gives up n%d as leader of term %d: %v", m.id, before.Leader, before.Term, m)
 		}
+		if st := m.group.Status(); st.Pending > 0 || st.Reads != 0 {
+			return fmt.Sprintf("n%d counts %d proposals and %d reads that wait, and nobody does: it would refuse others sooner or later: %v", m.id, st.Pending, st.Reads, m)
+		}
 		if m.machine.state != first.state || m.machine.applied != first.applied {
 			w.fail("State Machine Safety", "n%d and n%d end in different states", m.id, before.ID)
 		}

@@ -51,6 +51,7 @@ func (r *register) Apply(batch []host.Entry) error {
 		r.m.w.checker.applied(r, previous, e, value)
 		keys = append(keys, key)
 	}
+	r.givesUp(batch)
 	if r.keeps() {
 		return r.journal.executed(r, batch[len(batch)-1].Term, keys)
 	}
