@@ -298,6 +298,19 @@ func TestOutcomes(t *testing.T) {
 			expect(t, "in the end", m.outcome(p), "applied at 3")
 		}, "a"},
 
+		{"refused, and abandoned while it is held", func(t *testing.T, c *cluster) {
+			m := c.member(2)
+			p := m.propose("a")
+			m.work()
+			late := take[raft.ForwardProposals](c, 1)
+			c.isolate(1) // it steps down, of which n2 does not hear
+			c.deliver(late[0])
+			c.member(1).work()
+			c.settle()
+			i, err := m.group.Abandon(p)
+			expect(t, "abandoned", describe(i, err), "not committed")
+		}, ""},
+
 		{"abandoned while it is executed together with an entry of the next term", func(t *testing.T, c *cluster) {
 			m := c.member(1)
 			m.stalled[PartWriter] = true // so that both become durable here, and are executed, at once
