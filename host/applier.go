@@ -154,9 +154,9 @@ func (g *Group) restore(m snapshot.Meta) error {
 	if err = errors.Join(err, r.Close()); err != nil {
 		return fmt.Errorf("restore from the snapshot at %d: %w", m.Index, err)
 	}
-	if g.durable != nil && m.Index > g.kept { // or it would have to be restored again after a crash
-		g.host.snapshotter.inbox.put(snapshotWork{group: g}, 0, 0)
-	}
+	// A durable machine is synced, or it would have to be restored again after a crash. And those before it are of no use any more: a member that lags
+	// again and again would keep each that it was sent, until it has executed enough for one of its own.
+	g.host.snapshotter.inbox.put(snapshotWork{group: g, meta: m}, 0, 0)
 	return nil
 }
 

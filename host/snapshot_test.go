@@ -76,6 +76,40 @@ func TestSnapshotBringsAMemberBack(t *testing.T) {
 
 // TestN5_RestartsContinueFromTheSnapshot: a restart, after power failures at any moment of the life before, continues from the
 // newest snapshot and the log behind it.
+// TestSnapshotsThatAreSentAreNotKept: a member that lags again and again, and executes too little in between for a snapshot of its own, keeps the last one that it
+// was sent.
+func TestSnapshotsThatAreSentAreNotKept(t *testing.T) {
+	c := compacting(t, 3)
+	leader, m := c.elect(1), c.member(3)
+	m.kill()
+	c.compaction.LogBytes = 1 << 30
+	m.start()
+	for k := range 3 {
+		first := m.first()
+		c.without(m, func() { c.fill(leader, 100*k, 100) })
+		c.pass(40)
+		if m.first() <= first {
+			t.Fatalf("n3 was not sent a snapshot: %v", m.group.Status())
+		}
+		expect(t, "snapshots", countSnapshots(t, m), 1)
+	}
+	c.sameState()
+}
+
+func countSnapshots(t *testing.T, m *member) (n int) {
+	t.Helper()
+	names, err := m.fs.List("data/snapshots")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if !strings.Contains(name, ".") {
+			n++
+		}
+	}
+	return n
+}
+
 func TestN5_RestartsContinueFromTheSnapshot(t *testing.T) {
 	c := compacting(t, 3)
 	c.fill(c.elect(1), 0, 60)

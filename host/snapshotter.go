@@ -19,7 +19,7 @@ type Snapshotter struct {
 type snapshotWork struct {
 	group   *Group
 	meta    snapshot.Meta
-	write   func(io.Writer) error // nil: the machine is to be synced, and that is all
+	write   func(io.Writer) error // nil: the snapshot is there, and the machine continues from it
 	compact raft.Index            // the log goes up to here when it is done; zero: not at all
 }
 
@@ -46,6 +46,7 @@ func (s *Snapshotter) write(work *snapshotWork) {
 		return
 	}
 	if work.write == nil {
+		s.prune(g, m.Index)
 		return
 	}
 	size, err := s.store(m, work.write)
@@ -62,7 +63,12 @@ func (s *Snapshotter) write(work *snapshotWork) {
 	}
 	s.host.logger.Debug("a snapshot was written", "group", uint64(g.id), "index", uint64(m.Index), "bytes", size)
 	s.host.shard.inbox.put(input{kind: inputSnapshotted, group: g, index: work.compact}, 0, 0)
-	if err := s.host.snapshots.Prune(g.id, m.Index); err != nil {
+	s.prune(g, m.Index)
+}
+
+// prune removes the snapshots before one that is there.
+func (s *Snapshotter) prune(g *Group, before raft.Index) {
+	if err := s.host.snapshots.Prune(g.id, before); err != nil {
 		s.host.logger.Warn("old snapshots could not be removed", "group", uint64(g.id), "error", err)
 	}
 }

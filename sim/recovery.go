@@ -256,6 +256,9 @@ func (w *world) unrest() string {
 		if st := m.group.Status(); st.Pending > 0 || st.Reads != 0 {
 			return fmt.Sprintf("n%d counts %d proposals and %d reads that wait, and nobody does: it would refuse others sooner or later: %v", m.id, st.Pending, st.Reads, m)
 		}
+		if hoard := m.hoards(); hoard != "" {
+			return hoard
+		}
 		if m.machine.state != first.state || m.machine.applied != first.applied {
 			w.fail("State Machine Safety", "n%d and n%d end in different states", m.id, before.ID)
 		}

@@ -1,0 +1,27 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+)
+
+// snapshotsMax is how many snapshots a member has at most where nothing is wrong: the newest, and one whose removal an error of the disk has prevented.
+const snapshotsMax = 2
+
+// hoards says whether a member keeps snapshots that nobody needs: each is as large as the state, and disks fill up with them.
+func (m *member) hoards() string {
+	names, err := m.disk.fs.List(snapshotsDir)
+	if err != nil {
+		return ""
+	}
+	n := 0
+	for _, name := range names {
+		if !strings.Contains(name, ".") {
+			n++
+		}
+	}
+	if n <= snapshotsMax {
+		return ""
+	}
+	return fmt.Sprintf("n%d has %d snapshots: %v", m.id, n, names)
+}
