@@ -218,3 +218,30 @@ func TestStrangerAddedAgain(t *testing.T) {
 		})
 	}
 }
+
+// TestStrangerWhileLed: a member that hears its leader is told late that it was removed. When it is cut off after that, it does not stop.
+func TestStrangerWhileLed(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	c.elect(1)
+	c.settle()
+	m := c.member(3)
+	g := m.group
+	for range 4 * g.raft.ElectionTicks() {
+		c.network = nil
+		m.tick()
+	}
+	s := g.raft.Status()
+	m.host.Receive(1, []wire.Packet{{Group: testGroup, Message: raft.AppendEntries{Term: s.Term, LeaderID: 1, PrevLogIndex: s.LastIndex, PrevLogTerm: s.LastTerm}}})
+	m.work()
+	m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: s.Term, PreVote: true, Stranger: s.LastIndex + 1}}})
+	m.work()
+	told := g.stranger
+	for range 4 * g.raft.ElectionTicks() {
+		c.network = nil
+		m.tick()
+	}
+	expect(t, "who has told it", told, 2)
+	if err := g.Err(); err != nil {
+		t.Errorf("it stops: %v", err)
+	}
+}

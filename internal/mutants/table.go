@@ -710,6 +710,27 @@ func (c Configuration) ids`,
 		`			s.held = append(s.held, a.reads...)
 `, `			s.leased = append(s.leased, a.reads...)
 `, "a read that must not rest on clocks does, once its leader is gone"},
+	{"taken-back-although-executed", "host/proposal.go",
+		`	if p != nil {
+		delete(g.waiting, p.id)
+	}
+	return p`, `	return p`,
+		"a client gives up while its command is executed, and is told that it never will be"},
+	{"reads-are-not-counted-off", "host/read.go",
+		`	}
+	g.readsWaiting.Add(-int64(len(reads)))`, `	}
+	g.readsWaiting.Add(-int64(len(reads) / 2))`,
+		"after some time a member takes no read any more"},
+	{"queue-that-is-never-empty", "host/inbox.go",
+		`q.items, q.bytes, q.poked = spare[:0], 0, false`, `q.items, q.poked = spare[:0], false`,
+		"after some time a member hears nobody any more"},
+	{"snapshots-are-kept", "host/snapshotter.go",
+		`if err := s.host.snapshots.Prune(g.id, before); err != nil {`, `if err := s.host.snapshots.Prune(g.id, before/2); err != nil {`,
+		"the disk fills up with snapshots that nobody needs"},
+	{"snapshots-that-were-sent-are-kept", "host/snapshotter.go",
+		`		s.prune(g, m.Index)
+		return`, `		return`,
+		"the disk of a member that lags again and again fills up"},
 
 	// wal
 
