@@ -22,6 +22,12 @@ type Disk[C, R any] struct {
 	// returns reports whether there were so many. FailAt may be nil: then it is not tested that the disk may crash at each of its
 	// operations, which is where state and place come apart.
 	FailAt func(n int) (failed func() bool)
+	// Room leaves room for so many bytes more on the disk, until it is called again, also after a crash; as many as it takes if bytes is negative. What finds no
+	// room fails with an error that is syscall.ENOSPC. If bytes is zero there is none for names either: nothing can be created, renamed or synced. It is for
+	// sim.Test alone, and may be nil: then the disk is never full.
+	Room func(bytes int64)
+	// Rot damages some bytes that were synced, and says which, or nothing if there are none. It is for sim.Test alone, and may be nil (see sim.Machine.FindsRot).
+	Rot func(r *rand.Rand) (what string)
 }
 
 // Durable tests whether machines keep to the contract of balsa.Durable. disk returns an empty disk, another at every call. StateMachine is for

@@ -106,14 +106,26 @@ func (m *member) ambushStrike(part int, needs Faults, what string, strike func()
 
 // harmFull leaves a disk with little room.
 func (w *world) harmFull(m *member) {
-	w.report.Full++
-	w.strikes(FaultFull, m)
 	room := w.rand.Int64N(1 + pick[int64](w.rand, 0, 600, 10_000, 100_000))
-	m.disk.full++
-	m.disk.isFull = true
+	m.fills()
 	m.disk.fs.SetCapacity(max(1, m.disk.fs.Used()+room))
 	m.tell("has a disk with room for %d bytes", room)
 	m.fillNames()
+	m.fillGuest()
+	m.roomLater()
+}
+
+// fills takes in that a disk has little room.
+func (m *member) fills() {
+	m.w.report.Full++
+	m.w.strikes(FaultFull, m)
+	m.disk.full++
+	m.disk.isFull = true
+}
+
+// roomLater makes room on a full disk after a while, or leaves that to who mends everything.
+func (m *member) roomLater() {
+	w := m.w
 	if w.chance(300) {
 		return // for good
 	}
@@ -129,6 +141,7 @@ func (m *member) makeRoom() {
 	if m.disk.isFull {
 		m.disk.isFull, m.disk.noNames, m.disk.wasFull = false, false, m.incarnation
 		m.disk.fs.SetCapacity(0)
+		m.giveGuestRoom()
 		m.tell("has room on its disk")
 	}
 }

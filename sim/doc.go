@@ -52,6 +52,7 @@
 //	lawful    steps of the members that must not be taken, whatever comes of them
 //	guest     an embedder's machines, each in the register of its member
 //	trial     how they are to answer, and whether they do
+//	guestdisk their disks, which fill up and rot; trialdisk, what is known of each
 //	last      what shows only when nothing happens any more
 //	recovery  the end of a run: everything is mended, and progress is demanded
 //	properties  a sentence for everything that checkers can find not to hold

@@ -10,7 +10,9 @@ import (
 // later term ends the wait.
 func (w *world) demandForwarding() {
 	const each = 3
-	w.startAgain()
+	if w.startAgain(); w.failure != nil {
+		return
+	}
 	before := w.leader().group.Status()
 	waiting := each * len(w.cluster())
 	w.network.losesForwards = true

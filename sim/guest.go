@@ -27,6 +27,7 @@ type guests interface {
 	last(members []*member)
 	// end is called after that, and also after a failure.
 	end()
+	guestDisks
 }
 
 // guest is a machine.

@@ -45,7 +45,9 @@ func (v *visitor[C, R]) applyAll(es []host.Entry) {
 			batch[i] = es[i]
 			batch[i].Command = bytes.Clone(es[i].Command)
 		}
-		v.apply(batch)
+		if v.apply(batch) != nil {
+			return
+		}
 		es = es[n:]
 	}
 }

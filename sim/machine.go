@@ -35,7 +35,15 @@ type Machine[C, R any] struct {
 	SameBytes bool
 	// Disk returns an empty disk, another at every call, of a machine that is a balsa.Durable. It takes the place of New. Each member has one; when a member
 	// dies, Disk.Crash is called, and at its next start Disk.Open. Disk.FailAt is not used.
+	//
+	// With a Disk.Room, as those of Memory have one, the disk is full at times. Then the machine returns an error that wraps the disk's, syscall.ENOSPC, from whatever was
+	// called, Disk.Open included. Its member stops, and is started again, until there is room. A machine that takes no notice has promised what is not there.
 	Disk func() balsatest.Disk[C, R]
+	// FindsRot says that machines notice when they read bytes of their Disk that are not what they wrote, by checksums for example. Then it is tested, with Disk.Rot: bytes that were synced are
+	// damaged. A machine that notices returns any error, from Disk.Open or later, and is given an empty disk at the next start; or it goes on from an earlier place, up to which all is sound,
+	// although it was synced later. The member's own snapshot and log bring it forward. Other answers, another state or a panic are failures. State may return an error if it
+	// cannot be read.
+	FindsRot bool
 	// RealTime says that machines see the computer's clock. By default they see the simulator's, so that a machine that depends on time.Now differs
 	// from others by what lies between their executions of a command, at every run of a seed alike; but then a machine's goroutines should end with its Close
 	// method, and what they wait for must have been made by the machine, for the rules of testing/synctest. Machines on a Disk always see the computer's.
@@ -209,6 +217,8 @@ func (m *Machine[C, R]) validate() error {
 		return errors.New("sim: Machine.Command is nil: it is to make the commands")
 	case (m.New == nil) == (m.Disk == nil):
 		return errors.New("sim: one of Machine.New and Machine.Disk is needed, and not both")
+	case m.FindsRot && (m.Disk == nil || m.Disk().Rot == nil):
+		return errors.New("sim: Machine.FindsRot needs a Machine.Disk that has a Rot, as those of Memory")
 	}
 	return m.checkCommands()
 }

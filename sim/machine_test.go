@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"iter"
@@ -17,7 +18,7 @@ import (
 
 	"github.com/balsa-raft/balsa"
 	"github.com/balsa-raft/balsa/balsatest"
-	"github.com/balsa-raft/balsa/vfs/memfs"
+	"github.com/balsa-raft/balsa/vfs"
 )
 
 // order is a command of the ledgers.
@@ -306,15 +307,16 @@ func TestPlanted(t *testing.T) {
 // keeper is a ledger that keeps itself in a file, and what is wrong with it.
 type keeper struct {
 	*ledger
-	disk *memfs.FS
+	disk vfs.FS
 
 	placeApart bool // the place is in a file of its own, which is durable at once
 	lazy       bool // Sync does nothing
 	stays      bool // Restore leaves the place as it was
 	ahead      bool // Applied says more than it was given
+	checks     bool // the file begins with a checksum, which is looked at
 }
 
-func write(disk *memfs.FS, name string, v any, sync bool) error {
+func write(disk vfs.FS, name string, v any, sync bool) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -341,7 +343,7 @@ func write(disk *memfs.FS, name string, v any, sync bool) error {
 	return disk.SyncDir(".")
 }
 
-func read(disk *memfs.FS, name string, v any) error {
+func read(disk vfs.FS, name string, v any) error {
 	f, err := disk.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -370,7 +372,36 @@ func (k *keeper) save() error {
 			return err
 		}
 	}
-	return write(k.disk, "ledger", k.ledger, false)
+	return write(k.disk, "ledger", k.summed(), false)
+}
+
+// summed is what the file has.
+func (k *keeper) summed() any {
+	if !k.checks {
+		return k.ledger
+	}
+	b, _ := json.Marshal(k.ledger)
+	return summed{crc32.ChecksumIEEE(b), b}
+}
+
+// summed is a ledger with its checksum.
+type summed struct {
+	Sum    uint32
+	Ledger json.RawMessage
+}
+
+func (k *keeper) load() error {
+	if !k.checks {
+		return read(k.disk, "ledger", k.ledger)
+	}
+	var s summed
+	if err := read(k.disk, "ledger", &s); err != nil || s.Ledger == nil {
+		return err
+	}
+	if crc32.ChecksumIEEE(s.Ledger) != s.Sum {
+		return errors.New("the ledger is damaged")
+	}
+	return json.Unmarshal(s.Ledger, k.ledger)
 }
 
 func (k *keeper) Restore(r io.Reader) error {
@@ -405,19 +436,11 @@ func (k *keeper) Sync() error {
 }
 
 func keptLedgers(plant func(k *keeper)) Machine[order, string] {
-	disks := uint64(0)
-	return Machine[order, string]{Command: randomOrder, Disk: func() balsatest.Disk[order, string] {
-		disks++
-		disk, r := memfs.New(), rand.New(rand.NewPCG(1, disks))
-		return balsatest.Disk[order, string]{
-			Open: func() (balsa.StateMachine[order, string], error) {
-				k := &keeper{ledger: newLedger(), disk: disk}
-				plant(k)
-				return k, read(disk, "ledger", k.ledger)
-			},
-			Crash: func() { disk = disk.CrashClone(memfs.CrashConfig{Probability: 0.5, Rand: r}) },
-		}
-	}}
+	return Machine[order, string]{Command: randomOrder, Disk: Memory(func(disk vfs.FS) (balsa.StateMachine[order, string], error) {
+		k := &keeper{ledger: newLedger(), disk: disk}
+		plant(k)
+		return k, k.load()
+	})}
 }
 
 // TestDurableMachine: one that keeps its state passes, too.
@@ -574,6 +597,7 @@ func TestMachineRefused(t *testing.T) {
 	for want, spoil := range map[string]func(m *Machine[order, string]){
 		"Machine.Command is nil":       func(m *Machine[order, string]) { m.Command = nil },
 		"Machine.New and Machine.Disk": func(m *Machine[order, string]) { m.New = nil },
+		"FindsRot needs":               func(m *Machine[order, string]) { m.FindsRot = true },
 		"it must depend on that alone": func(m *Machine[order, string]) { m.Command = func(r *rand.Rand) order { n++; return order{Value: n} } },
 		"No Error does not hold":       func(m *Machine[order, string]) { m.New, m.Disk = nil, keptLedgers(nil).Disk },
 	} {

@@ -137,7 +137,9 @@ func (m *member) begin() {
 	m.tell("starts, incarnation %d", m.incarnation)
 	m.w.record(TraceLine{Kind: TraceStart, Node: m.id, Incarnation: m.incarnation})
 	m.ambushStart()
-	m.guard(m.open)
+	if m.guard(m.open); m.group == nil && m.w.failure != nil {
+		m.up = false // who goes on with the run until its end sees no half of a member
+	}
 	if m.w.chaos && m.w.chance(500) && m.w.knobs.faults.has(FaultDuplicate) {
 		m.w.apart(func() { m.w.network.echo(m.id) })
 	}
@@ -182,7 +184,7 @@ func (m *member) refused(err error) {
 	}
 	if m.lacksRoom(err) {
 		m.w.reach(fullRefused)
-	} else if !m.diskFailed {
+	} else if !m.diskFailed && !m.guestSaysDamaged() {
 		m.w.fail("Recovery", "n%d cannot start: %v", m.id, err)
 		return
 	}

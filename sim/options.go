@@ -157,8 +157,10 @@ const (
 	// FaultReadError fails one read of a member's disk, of its log or a snapshot, or one of those with which it starts. A member that has stopped is restarted later.
 	FaultReadError
 	// FaultFull leaves a member's disk with little room or none, for a while or until everything is mended. A member that stops for lack of room is restarted later.
+	// Also that of an embedder's machine, if it has a Disk.Room.
 	FaultFull
 	// FaultRot damages bytes on a member's disk that were synced. The member must notice, and is replaced. In a few runs it is more members than a cluster can lose.
+	// Also on the disk of an embedder's machine that has FindsRot, which is given an empty one.
 	FaultRot
 	// FaultNone lets nothing go wrong.
 	FaultNone

@@ -38,7 +38,9 @@ func (w *world) mend() {
 	w.record(TraceLine{Kind: TraceMended})
 	w.mendRot()
 	for _, m := range w.members {
-		m.mend()
+		if m.mend(); w.failure != nil {
+			return
+		}
 	}
 	w.endWishes(w.now)
 }
@@ -49,6 +51,7 @@ func (m *member) mend() {
 	m.disk.slowUntil, m.slowMachine, m.stall.until = 0, 0, 0
 	m.resume()
 	m.endOld()
+	m.mendGuest()
 	m.restart()
 }
 
@@ -80,6 +83,9 @@ func (w *world) demandService() {
 		if core[m.id] {
 			m.mend()
 		}
+	}
+	if w.failure != nil {
+		return
 	}
 	w.tell("a majority is mended: %v; %v", core, w.network)
 	end, settled := w.now+w.patience(), false

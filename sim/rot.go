@@ -23,6 +23,7 @@ import (
 // harmRot damages some bytes of a member's files, as soon as there is one that may lose them.
 func (w *world) harmRot(m *member) {
 	w.rotJournal(m)
+	w.rotGuest(m)
 	w.rotSoon(m, 30)
 }
 
@@ -38,13 +39,15 @@ func (w *world) beginRot() {
 	w.rotSometime(func() { w.loseFileSoon(60) })
 }
 
-// rotSometime draws when rot strikes, and whether it may.
-func (w *world) rotSometime(rot func()) {
+func (w *world) rotSometime(rot func()) { w.sometime(FaultRot, rot) }
+
+// sometime draws when a fault strikes, and whether it may.
+func (w *world) sometime(fault Faults, strike func()) {
 	w.ambushes++
 	d := Decision{Source: sourceAmbush, Number: w.ambushes}
 	w.with(w.stream(ofAmbush, uint64(d.Number), 0), func() {
-		if at := between(w.rand, 0, w.knobs.duration); w.knobs.faults.has(FaultRot) && !w.leavesOut(d) {
-			w.after(at, rot)
+		if at := between(w.rand, 0, w.knobs.duration); w.knobs.faults.has(fault) && !w.leavesOut(d) {
+			w.after(at, strike)
 		}
 	})
 }

@@ -46,6 +46,7 @@ func (w *world) live() {
 		w.sieges()
 	}
 	w.beginRot()
+	w.beginGuests()
 	w.addFaults(w.options.Add)
 	w.drawPlot()
 	w.run(w.knobs.duration, nil)
@@ -70,6 +71,8 @@ func (w *world) live() {
 	}
 	if w.failure == nil {
 		w.mend()
+	}
+	if w.failure == nil {
 		w.settleMembers()
 		w.demandGone()
 	}
@@ -134,6 +137,9 @@ type Report struct {
 	lasted time.Duration // and how long that was
 
 	Counts
+	// LackedRoom is how often machines of an embedder have said that their disk is full, and NoticedRot that it is damaged.
+	LackedRoom, NoticedRot int
+
 	Coverage Coverage
 	Events   map[raft.EventKind]int
 	// ReadsBy counts reads by level and by the state of the member that was asked.

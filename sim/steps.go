@@ -173,7 +173,7 @@ func (m *member) checkStopped() {
 		m.diskFailed = true
 		m.w.reach(fullStops)
 	}
-	if !m.diskFailed {
+	if !m.diskFailed && !m.guestSaysDamaged() {
 		m.w.fail("Fail Stop", "n%d has stopped although its disk did not fail: %v", m.id, err)
 		return
 	}

@@ -23,6 +23,10 @@ const (
 	ofReplaced
 	ofStarts
 	ofRotRead
+	ofGuestDisks
+	ofGuestRoom
+	ofGuestCall
+	ofGuestRot
 )
 
 // stream is the source of one purpose and two numbers: the same in every run of the seed.

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/balsa-raft/balsa"
-	"github.com/balsa-raft/balsa/balsatest"
 	"github.com/balsa-raft/balsa/host"
 	"github.com/balsa-raft/balsa/raft"
 )
@@ -103,6 +102,9 @@ func (t *trial[C, R]) adjust(k *knobs) {
 		k.faults = k.drawn &^ o.Without.faults
 		k.faultEvery = min(k.faultEvery, 2*time.Second)
 	}
+	if t.Disk != nil && o.Faults == 0 && k.drawn != FaultNone {
+		t.harmDisks(k)
+	}
 	size := 0
 	for range 20 {
 		size += len(t.command(rand.New(rand.NewPCG(t.w.options.Seed, uint64(size)))))
@@ -113,6 +115,20 @@ func (t *trial[C, R]) adjust(k *knobs) {
 	if k.compaction.BytesPerSecond > 0 {
 		k.compaction.BytesPerSecond = max(k.compaction.BytesPerSecond, int64(2*size))
 	}
+}
+
+// harmDisks lets the disks of machines fill up, and rot, more often. It draws apart from all else.
+func (t *trial[C, R]) harmDisks(k *knobs) {
+	t.w.with(t.w.stream(ofGuestDisks, 0, 0), func() {
+		more := t.diskFaults()
+		for _, one := range []Faults{FaultFull, FaultRot} {
+			if t.w.chance(300) {
+				more &^= one
+			}
+		}
+		k.drawn |= more
+		k.faults |= more &^ t.w.options.Without.faults
+	})
 }
 
 // command implements guests.
@@ -129,10 +145,8 @@ func (t *trial[C, R]) command(r *rand.Rand) []byte {
 func (t *trial[C, R]) open(m *member) guest {
 	v := &visitor[C, R]{trial: t, m: m, name: mention(fmt.Sprintf("n%d", m.id)), origin: "has executed all commands since it began"}
 	if t.Disk != nil {
-		if m.disk.guest == nil {
-			m.disk.guest = &guestDisk[C, R]{Disk: t.Disk()}
-		}
-		v.disk = m.disk.guest.(*guestDisk[C, R])
+		v.disk = t.diskFor(m)
+		t.w.startsGuest(m)
 	}
 	v.open()
 	return v
@@ -159,8 +173,8 @@ func (t *trial[C, R]) judged(e *host.Entry) *executed[R] {
 	if c, err := t.codec.Decode(bytes.Clone(e.Command)); err == nil {
 		x.command = show(c)
 	}
-	answers := t.judge.answers([]host.Entry{own})
-	if answers == nil {
+	answers, err := t.judge.answers([]host.Entry{own})
+	if err != nil {
 		return x
 	}
 	x.answer, x.state = answers[0], t.judge.state()
@@ -200,17 +214,12 @@ type visitor[C, R any] struct {
 	origin  string      // where the state comes from
 	calls   int         // that are under way
 	doing   *host.Entry // that Apply has in hand; nil: none
-}
-
-// guestDisk is a disk with what is known of it.
-type guestDisk[C, R any] struct {
-	balsatest.Disk[C, R]
-	given  raft.Index // the last entry that may be there
-	synced raft.Index // the last that must be
+	refused error       // what has kept it from being opened
+	spoiled bool        // it has returned an error, and it is not known what it has done
 }
 
 func (v *visitor[C, R]) open() {
-	v.call("New", func() (err error) {
+	v.refused = v.call("New", func() (err error) {
 		if v.disk == nil {
 			v.machine = v.New()
 		} else if v.machine, err = v.disk.Open(); err == nil {
@@ -220,6 +229,9 @@ func (v *visitor[C, R]) open() {
 		}
 		return err
 	})
+	if v.refused != nil {
+		v.machine = nil
+	}
 	if v.machine != nil {
 		v.opened = append(v.opened, v.machine)
 	}
@@ -228,10 +240,13 @@ func (v *visitor[C, R]) open() {
 // errEnded is what the host is told when the run has failed.
 var errEnded = errors.New("the run has ended")
 
-// call calls the machine. What it says, and a panic, ends the run.
+// call calls the machine. What it says, and a panic, ends the run, but for an error that says what is wrong with its disk.
 func (v *visitor[C, R]) call(what string, f func() error) (err error) {
 	if !v.since.IsZero() {
 		time.Sleep(time.Until(v.since.Add(v.w.now)))
+	}
+	if v.m != nil && v.disk != nil {
+		v.w.callsGuest(v.m, what)
 	}
 	v.calls++
 	defer func() {
@@ -248,6 +263,9 @@ func (v *visitor[C, R]) call(what string, f func() error) (err error) {
 		}
 	}()
 	if err := f(); err != nil {
+		if v.excuses(err) {
+			return err
+		}
 		v.w.fail("No Error", "%s: %s%s: %v (%s)", v.name, what, v.of(), err, v.history())
 		return errEnded
 	}
@@ -287,9 +305,9 @@ func (v *visitor[C, R]) apply(batch []host.Entry) error {
 	if v.w.failure != nil {
 		return errEnded
 	}
-	answers := v.answers(batch)
-	if answers == nil {
-		return errEnded
+	answers, err := v.answers(batch)
+	if err != nil {
+		return err
 	}
 	for i, a := range answers {
 		e := &batch[i]
@@ -315,8 +333,8 @@ func (t *trial[C, R]) rightly() mention {
 	return t.judge.name
 }
 
-// answers gives the machine a batch, and returns its answers, or nil after a failure.
-func (v *visitor[C, R]) answers(batch []host.Entry) []R {
+// answers gives the machine a batch, and returns its answers.
+func (v *visitor[C, R]) answers(batch []host.Entry) ([]R, error) {
 	given := make([]R, len(batch))
 	err := v.call("Apply", func() error {
 		var bad error
@@ -343,11 +361,10 @@ func (v *visitor[C, R]) answers(batch []host.Entry) []R {
 		}
 		return bad
 	})
-	if err != nil {
-		return nil
+	if err == nil {
+		v.doing = nil
 	}
-	v.doing = nil
-	return given
+	return given, err
 }
 
 // take takes in that the machine is given an entry.
@@ -369,7 +386,13 @@ func (v *visitor[C, R]) of() mention {
 // state is what readers see of the machine.
 func (v *visitor[C, R]) state() (s any) {
 	if v.State != nil && v.machine != nil && v.w.failure == nil {
-		v.call("State", func() error { s = v.State(v.machine); return nil })
+		v.call("State", func() error {
+			s = v.State(v.machine)
+			if err, ok := s.(error); ok && v.disk != nil && v.disk.rotten {
+				return err
+			}
+			return nil
+		})
 	}
 	return s
 }
@@ -387,7 +410,7 @@ func (v *visitor[C, R]) look() {
 		}
 		want = x.state
 	}
-	if is := v.state(); v.w.failure == nil && !reflect.DeepEqual(is, want) {
+	if is := v.state(); v.w.failure == nil && !v.spoiled && !reflect.DeepEqual(is, want) {
 		v.w.fail("Same State", "%s has the state %s, and %s had %s (%s)", v.name, show(is), v.judge.name, show(want), v.history())
 	}
 }
@@ -487,8 +510,11 @@ func (v *visitor[C, R]) durable() guestDurable {
 
 // applied implements guestDurable.
 func (v *visitor[C, R]) applied() (i raft.Index, term raft.Term, err error) {
-	if v.w.failure != nil {
+	switch {
+	case v.w.failure != nil:
 		return 0, 0, errEnded
+	case v.refused != nil:
+		return 0, 0, v.refused
 	}
 	err = v.call("Applied", func() (err error) {
 		i, term, err = v.machine.(balsa.Durable).Applied()
@@ -501,8 +527,11 @@ func (v *visitor[C, R]) applied() (i raft.Index, term raft.Term, err error) {
 	switch {
 	case i > v.disk.given || i > 0 && (x == nil || x.term != term) || i == 0 && term != 0:
 		v.w.fail("Durable", "%s says that it has kept the state of entry %d, term %d, and cannot have that: it was given entries up to %d", v.name, i, term, v.disk.given)
-	case i < v.disk.synced:
+	case i < v.disk.synced && !v.disk.rotten:
 		v.w.fail("Durable", "%s says that it has kept the state of entry %d, and was synced after entry %d", v.name, i, v.disk.synced)
+	}
+	if i < v.disk.synced {
+		v.w.report.NoticedRot++
 	}
 	v.disk.given, v.disk.synced = i, min(i, v.disk.synced)
 	v.at, v.origin = i, fmt.Sprintf("has kept the state of entry %d", i)
@@ -517,7 +546,7 @@ func (v *visitor[C, R]) applied() (i raft.Index, term raft.Term, err error) {
 func (v *visitor[C, R]) sync() error {
 	at := v.at
 	err := v.call("Sync", v.machine.(balsa.Durable).Sync)
-	if err == nil {
+	if err == nil && !v.spoiled {
 		v.disk.synced = at
 	}
 	return err
@@ -525,14 +554,10 @@ func (v *visitor[C, R]) sync() error {
 
 // die implements guest.
 func (v *visitor[C, R]) die() {
-	if v.machine == nil {
-		return
-	}
-	if v.calls > 0 {
+	if v.machine != nil && (v.calls > 0 || v.disk != nil) {
 		v.torn[v.machine] = true
 	}
 	if v.disk != nil {
-		v.torn[v.machine] = true
 		v.disk.Crash()
 	}
 }

@@ -22,11 +22,14 @@ type world struct {
 	mendedAt time.Duration
 
 	rotsOfJournals uint64
-	rotsRead       int    // reads of a log, of those that come next, one of which is to find rot
-	rotReads       uint64 // those that might have
-	harms          int    // how often the nemesis had its turn
-	ambushes       int    // and the chance of more
-	plot           *plot  // nil: there is none
+	rotsOfGuests   uint64
+	rotAtStart     int            // disks of guests that are to rot before they are read
+	fullIn         map[string]int // how many calls of guests it takes until one finds its disk full, by their names; zero: none does
+	rotsRead       int            // reads of a log, of those that come next, one of which is to find rot
+	rotReads       uint64         // those that might have
+	harms          int            // how often the nemesis had its turn
+	ambushes       int            // and the chance of more
+	plot           *plot          // nil: there is none
 	failure        *Violation
 
 	undisturbedUntil time.Duration // no other fault strikes before
