@@ -54,7 +54,7 @@ type Change struct {
 // ChangeMembers makes the members what c wants: any number of them is added, removed, promoted, demoted or given another address in one step
 // (thesis ch. 4, joint consensus). It may be called on any member. New voters first catch up as learners; a new server is started with Config.Join.
 // A leader that is removed hands over; a removed member stops with ErrRemoved. It returns when all of it is done, or with an error: that
-// wraps ErrUnknownOutcome if the change may yet be made, and none of the errors of Propose if it is refused. A later change takes the place of one that
+// wraps ErrUnknownOutcome if the change may yet be made, or may have been, and none of the errors of Propose if it is refused. A later change takes the place of one that
 // waits for new members, whose call then ends with an error. When ctx ends first, a change that has begun goes on.
 func (n *Node[C, R]) ChangeMembers(ctx context.Context, c Change) error {
 	change, err := c.raft()

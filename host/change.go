@@ -18,6 +18,7 @@ type MembersChange struct {
 	// Owned by the shard.
 	term     raft.Term // in which the leader was asked last
 	asked    int       // ticks since then
+	asks     int       // how often any was
 	accepted bool      // by the leader of term
 	taken    bool      // by any leader, once
 	seen     bool      // committed, its first configuration at least
@@ -92,6 +93,7 @@ func (g *Group) beginChange(c *MembersChange) {
 // askForChange gives the core a change that nobody has taken on in this term. Given twice it is the same one, by its id.
 func (g *Group) askForChange(c *MembersChange) {
 	c.term, c.asked, c.accepted = g.raft.Term(), 0, false
+	c.asks++
 	if err := g.raft.ChangeMembers(c.change); err != nil {
 		g.changeAnswered(raft.ChangeAnswer{ID: c.change.ID, Err: err})
 	}
@@ -119,8 +121,12 @@ func (g *Group) changeAnswered(a raft.ChangeAnswer) {
 		case a.Err == nil:
 			c.accepted, c.taken = true, true
 		case c.seen: // an answer that comes late
-		case errors.As(a.Err, &e) && e.Reason == raft.ChangeStale && c.taken:
-			c.stale = a.Err // it may have come to its end before the other one: the log will tell
+		case errors.As(a.Err, &e) && e.Reason == raft.ChangeStale && (c.taken || c.asks > 1):
+			// A leader has taken it, or may have, and its answer was lost: the log will tell, unless a snapshot passes over that.
+			c.stale = fmt.Errorf("%w: the change of the members may have been made before another one: %w", ErrUnknownOutcome, a.Err)
+			if g.committed.Change != c.change.Base {
+				g.endChange(c, c.stale) // the log goes on behind it already, and may not tell any more
+			}
 		case errors.As(a.Err, &e) && e.Reason != raft.ChangeBusy && e.Reason != raft.ChangeNotLeader:
 			g.endChange(c, a.Err)
 		default:

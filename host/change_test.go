@@ -245,3 +245,28 @@ func TestStrangerWhileLed(t *testing.T) {
 		t.Errorf("it stops: %v", err)
 	}
 }
+
+// TestStaleInDoubt: a change that a leader may have taken, whose answer was lost, may have been made before the one that is known by now. It is not said to have changed nothing.
+func TestStaleInDoubt(t *testing.T) {
+	m := newCluster(t, 3).startAll().member(2)
+	stale := &raft.ChangeError{ID: 7, Reason: raft.ChangeStale}
+	ask := func(asks int, base uint64) *MembersChange {
+		ch := &MembersChange{change: raft.Change{ID: 7, Base: base}, begun: make(chan struct{}), done: make(chan struct{}), asks: asks}
+		m.group.changes = append(m.group.changes, ch)
+		m.group.changeAnswered(raft.ChangeAnswer{ID: 7, Err: stale})
+		return ch
+	}
+	ch := ask(1, 0)
+	expect(t, "asked once, it has ended", isClosed(ch.Done()), true)
+	expect(t, "its outcome", ch.Err(), error(stale))
+	ch = ask(2, 0)
+	expect(t, "asked twice, it has ended before the log tells", isClosed(ch.Done()), false)
+	later := raft.ConfigurationAt{Index: 9, Configuration: raft.NewConfiguration(1, 2)}
+	later.Change = 8
+	m.group.configured(later)
+	expect(t, "it has ended when a later one is committed", isClosed(ch.Done()), true)
+	expect(t, "its outcome is unknown", errors.Is(ch.Err(), ErrUnknownOutcome) && errors.Is(ch.Err(), stale), true)
+	ch = ask(2, 0)
+	expect(t, "asked when the log is beyond it, it has ended", isClosed(ch.Done()), true)
+	expect(t, "its outcome is unknown", errors.Is(ch.Err(), ErrUnknownOutcome), true)
+}

@@ -78,13 +78,31 @@ func (r *Raft) onForwardChange(from NodeID, m ForwardChange) {
 	r.updateTerm(m.Term)
 	e := &ChangeError{ID: m.Change.ID, Reason: ChangeNotLeader, Detail: "the server that was asked does not lead"}
 	if r.role == Leader && m.Term == r.currentTerm {
-		e = r.beginChange(m.Change)
+		e = r.beginForwarded(m.Change)
 	}
 	reply := ForwardChangeReply{Term: r.currentTerm, ID: m.Change.ID}
 	if e != nil {
 		reply.Reason, reply.Detail, reply.Unreachable = e.Reason, e.Detail, e.Unreachable
 	}
 	r.sendWhenTermDurable(from, reply)
+}
+
+// refusalsMax bounds the refused changes that a leader remembers.
+const refusalsMax = 64
+
+// beginForwarded is beginChange for what may come again: asked for once more, or a copy that was late on the network. What was refused for good stays so in this term, and
+// copies do not outlive it. Whoever asked was told that nothing has changed, and a learner that has caught up since, or a voter that is heard again, would let a copy begin it.
+func (r *Raft) beginForwarded(c Change) *ChangeError {
+	for i := range r.refusals {
+		if r.refusals[i].ID == c.ID {
+			return &r.refusals[i]
+		}
+	}
+	e := r.beginChange(c)
+	if e != nil && e.Reason != ChangeBusy { // who is told to try again does so under the same id
+		r.refusals = append(r.refusals[max(0, len(r.refusals)+1-refusalsMax):], *e)
+	}
+	return e
 }
 
 func (r *Raft) onForwardChangeReply(m ForwardChangeReply) {

@@ -88,3 +88,58 @@ func TestChangeWaits(t *testing.T) {
 		t.Errorf("a follower says: %s", got)
 	}
 }
+
+// TestRefusedChangeStaysRefused: who passed on a change that was refused was told that nothing has changed. A copy that comes late, when the reason is gone, does not begin it.
+func TestRefusedChangeStaysRefused(t *testing.T) {
+	c := newCluster(3, Config{ElectionTicks: 10, HeartbeatTicks: 1})
+	for _, s := range c.servers {
+		c.start(s)
+	}
+	l := c.server(1)
+	for l.raft.commitIndex == 0 || l.raft.ticks-l.raft.ledSince <= 10 {
+		l.raft.Tick()
+		c.settle(l)
+		for len(c.network) > 0 {
+			if m := c.network[0]; m.from == 3 || m.To == 3 {
+				c.network = c.network[1:]
+				continue
+			}
+			c.deliver(c.network[0])
+		}
+	}
+	m := ForwardChange{Term: l.raft.Term(), Change: Change{ID: 1, Members: NewConfiguration(1, 3).Members}}
+	ask := func(m ForwardChange) ForwardChangeReply {
+		t.Helper()
+		if err := l.raft.Receive(2, m); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range l.raft.effects.Messages {
+			if reply, ok := e.Message.(ForwardChangeReply); ok {
+				l.raft.effects.Messages = nil
+				return reply
+			}
+		}
+		t.Fatal("there is no answer")
+		return ForwardChangeReply{}
+	}
+	if got := ask(m); got.Reason != ChangeUnreachable {
+		t.Fatalf("n3 was not heard, and the answer is %+v", got)
+	}
+	for id := uint64(2); id <= refusalsMax; id++ {
+		ask(ForwardChange{Term: m.Term, Change: Change{ID: id, Members: m.Change.Members}})
+	}
+	if err := l.raft.Receive(3, AppendEntriesReply{Term: m.Term, Success: true, MatchIndex: l.raft.log.last}); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(m); got.Reason != ChangeUnreachable || l.raft.Configuration().Index != 0 {
+		t.Errorf("a copy is answered with %+v, and %v is in force", got, l.raft.Configuration())
+	}
+	another := ForwardChange{Term: m.Term, Change: Change{ID: 1000, Members: m.Change.Members}}
+	if got := ask(another); got.Reason != 0 || len(l.raft.refusals) != refusalsMax {
+		t.Errorf("another change of that kind is answered with %+v, and %d refusals are remembered", got, len(l.raft.refusals))
+	}
+	l.raft.becomeFollower(0)
+	if l.raft.refusals != nil {
+		t.Error("refusals outlive the office")
+	}
+}

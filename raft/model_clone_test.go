@@ -29,6 +29,7 @@ func (r *Raft) clone() *Raft {
 	c.lease.rounds = slices.Clone(r.lease.rounds)
 	c.forwards.kept = slices.Clone(r.forwards.kept)
 	c.inflow.streams = slices.Clone(r.inflow.streams)
+	c.refusals = slices.Clone(r.refusals)
 	c.members.history = slices.Clone(r.members.history)
 	c.members.quorum.voters, c.members.quorum.old = slices.Clone(r.members.quorum.voters), slices.Clone(r.members.quorum.old)
 	c.members.known = maps.Clone(r.members.known)
@@ -39,8 +40,9 @@ func (r *Raft) clone() *Raft {
 
 // neverChanged is what a core and its clone may share, by where it is.
 var neverChanged = map[string]bool{
-	".config.Configuration.Members":            true, // "It is never changed in place"
-	".members.history[].Configuration.Members": true,
+	".config.Configuration.Members":              true, // "It is never changed in place"
+	".members.history[].Configuration.Members":   true,
+	".refusals[].Unreachable":                    true,
 	".config.Rand":                               true, // always the same number
 	".log.cache[].Data":                          true, // immutable once appended
 	".disk.withheld[].Envelope.Message":          true,

@@ -313,7 +313,7 @@ var notInKey = map[string]string{
 	".peers[].heardAt": "but for being an election timeout ago", ".peers[].roundBegan": "but for being an election timeout ago",
 	".disk.saves[].since": "but for being an election timeout ago", ".peers[].leavingSince": "it is compared with more timeouts than a model lets pass",
 	".reads.askedAt": "no model repeats requests for reads", ".transfer.since": "a model says when it is over",
-	".preference.at": "without priorities nobody asks", ".stalls.at": "no model waits so long",
+	".refusals": "nobody passes a change on", ".preference.at": "without priorities nobody asks", ".stalls.at": "no model waits so long",
 	".forwards.term": "nobody forwards: asserted", ".forwards.stream": "asserted", ".forwards.lastSeq": "asserted", ".forwards.kept": "asserted", ".forwards.bytes": "asserted",
 	".forwards.sent": "asserted", ".forwards.probing": "asserted", ".forwards.askedAt": "asserted", ".forwards.wait": "asserted", ".inflow.streams": "asserted",
 	".members.quorum":                   "of members.history: asserted",

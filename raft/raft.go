@@ -68,9 +68,10 @@ type Raft struct {
 	proposals  proposals
 	forwards   forwards // on followers
 	inflow     inflow
-	transfer   transfer // on leaders
-	preference attempts // to hand over to one of a higher priority
-	stalls     attempts // to hand over because the disk is stuck
+	transfer   transfer      // on leaders
+	refusals   []ChangeError // on leaders, of changes that others passed on, oldest first
+	preference attempts      // to hand over to one of a higher priority
+	stalls     attempts      // to hand over because the disk is stuck
 	members    members
 	founded    bool // see founded.go
 
@@ -191,6 +192,7 @@ func (r *Raft) leaveRole() {
 	r.peers, r.votesGranted, r.votesRefused = nil, nil, nil
 	r.ack = acknowledgement{}
 	r.transfer = transfer{}
+	r.refusals = nil
 	r.lease.rounds, r.lease.handed = nil, 0
 	r.disk.dropWithheld()
 	r.abortReads()

@@ -18,6 +18,8 @@ type configurations struct {
 	done    map[uint64][]raft.Member
 	led     map[raft.NodeID]place // where the last is that a member has put in force in a term that it led
 	own     map[raft.NodeID]place // where the last is that came into force at a member, and the term that the member was in then
+	begun   map[uint64]bool       // the changes of which a configuration is committed
+	refused map[uint64]bool       // of which an operator was told that they have not begun
 	bases   map[uint64]uint64     // of the changes that operators asked for: what the members were when they were decided on
 
 	lastChange    uint64 // that is committed
@@ -26,7 +28,7 @@ type configurations struct {
 }
 
 func newConfigurations(first raft.Configuration) configurations {
-	return configurations{first: first, lastCommitted: first, at: make(map[place]raft.Configuration), done: make(map[uint64][]raft.Member), bases: make(map[uint64]uint64), own: make(map[raft.NodeID]place), led: make(map[raft.NodeID]place)}
+	return configurations{first: first, lastCommitted: first, at: make(map[place]raft.Configuration), done: make(map[uint64][]raft.Member), begun: make(map[uint64]bool), refused: make(map[uint64]bool), bases: make(map[uint64]uint64), own: make(map[raft.NodeID]place), led: make(map[raft.NodeID]place)}
 }
 
 // seeConfiguration takes in an entry that may be a configuration.
@@ -261,8 +263,22 @@ func (c *checker) committedChange(cfg raft.Configuration) {
 		}
 		c.configurations.lastChange = cfg.Change
 	}
+	c.configurations.begun[cfg.Change] = true
+	c.checkRefused(cfg.Change)
 	if cfg.AtRest() && cfg.Change != 0 {
 		c.configurations.done[cfg.Change] = cfg.Members
+	}
+}
+
+// refusedChange takes in that an operator was told that a change has not begun.
+func (c *checker) refusedChange(ch *wish) {
+	c.configurations.refused[ch.id] = true
+	c.checkRefused(ch.id)
+}
+
+func (c *checker) checkRefused(change uint64) {
+	if c.configurations.refused[change] && c.configurations.begun[change] {
+		c.w.fail("Members", "change %x was said not to have begun, and it is committed", change)
 	}
 }
 
@@ -276,7 +292,7 @@ func (c *checker) changed(m *member, ch *wish) {
 	same := len(got) == len(ch.want)
 	for _, want := range ch.want {
 		i := slices.IndexFunc(got, func(m raft.Member) bool { return m.ID == want.ID })
-		same = same && i >= 0 && got[i].Suffrage == want.Suffrage
+		same = same && i >= 0 && got[i].Suffrage == want.Suffrage && got[i].Priority == want.Priority
 	}
 	if !same {
 		c.w.fail("Members", "n%d says that the change to %s is done, and the members are %s", m.id, describeMembers(ch.want), describeMembers(got))

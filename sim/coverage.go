@@ -122,6 +122,8 @@ const (
 	oldWhileLeaving
 	toldLate
 	oldConnected
+	oldMajorityGoesOn
+	readsAlone
 	states
 )
 
@@ -217,6 +219,8 @@ var stateNames = [states]string{
 	oldWhileLeaving:   "an old folder that is started while a member leaves and does not know that this is committed",
 	toldLate:          "a member that hears of its removal when it has been added again",
 	oldConnected:      "a member that has an old folder connected, and hears of the new one by a leader that knows little",
+	oldMajorityGoesOn: "a leader that resigns because it hears the new voters of a joint configuration alone",
+	readsAlone:        "a leader that its change leaves alone, and that is read from meanwhile",
 	goesOnAsBefore:    "a member that comes back as it was, and another folder was in its place meanwhile",
 	sieged:            "a leader besieged for its lease",
 	leaseOutlived:     "a leader that is asked under a lease just when others have committed without it",

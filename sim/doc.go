@@ -44,6 +44,7 @@
 //	jump      clocks that jump, and what leases bear of that
 //	shapes    networks that come apart in ways in which who hears whom is no equivalence
 //	lasting   what is demanded while they stay so
+//	shrinking  leaders that their own change leaves alone
 //	waking    what machines that wake up are asked
 //	refusals  those of a term that is over, at the worst moment
 //	usurp     leaders that are kept from learning that they lead no longer

@@ -221,13 +221,7 @@ func (w *world) demandResigns() {
 		}
 	}
 	w.tell("n%d leads, and has no majority any more; %v", leader.id, w.network)
-	term := leader.group.Status().Term
-	leads := func() bool { s := leader.group.Status(); return s.Role == raft.Leader && s.Term == term }
-	const slack = 3 // ticks: of what is under way, and of the timer
-	w.run(w.now+time.Duration(w.knobs.raft.ElectionTicks+slack)*tick*1000/time.Duration(leader.rate), func() bool { return !leads() })
-	if w.failure == nil && leads() {
-		w.fail("Liveness", "n%d has had no majority for an election timeout, and leads: %v; %v", leader.id, leader, w.network)
-	}
+	w.expectResigned(leader)
 	if w.failure != nil {
 		return
 	}

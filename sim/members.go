@@ -130,6 +130,9 @@ func (m *member) followWishes() {
 			m.w.report.ChangesDone++
 			m.w.checker.changed(m, c)
 		}
+		if refused := (*raft.ChangeError)(nil); errors.As(c.Err(), &refused) && !errors.Is(c.Err(), host.ErrUnknownOutcome) {
+			m.w.checker.refusedChange(c)
+		}
 		return true
 	})
 }

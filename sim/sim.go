@@ -97,6 +97,7 @@ func (w *world) live() {
 	w.perhaps(200, w.voters, 2, w.demandResigns)
 	w.demandLasting()
 	w.demandReplacements()
+	w.demandShrinking()
 	if w.failure == nil {
 		w.demandPeace()
 	}

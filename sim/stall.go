@@ -155,7 +155,7 @@ func (w *world) demandHandover() {
 	w.othersStuck(old, voters)
 	start := w.now
 	old.stuckForGood()
-	w.probe(at, false, deposed, func() {}) // without work nobody notices
+	w.writesOn(at, deposed) // without work nobody notices
 	served := false
 	w.after(0, func() { w.probeOf(at, deposed, &served) })
 	limit := time.Duration(patience)*tick*1000/time.Duration(old.rate) + handoverSlack
@@ -204,6 +204,18 @@ func (w *world) othersStuck(leader *member, voters []*member) {
 	if w.failure == nil && w.latestTerm() != before {
 		w.fail("Liveness", "all disks but n%d's were stuck, nothing else was wrong, and it leads no longer: %v", leader.id, leader)
 	}
+}
+
+// writesOn writes on m once, or again and again until enough says so: the disk that is stuck is then asked for ever more.
+func (w *world) writesOn(m *member, enough func() bool) {
+	again := w.stream(ofLasting, 2, 0).IntN(2) == 0
+	var next func()
+	next = func() {
+		if again {
+			w.after(tick, func() { w.probe(m, false, enough, next) })
+		}
+	}
+	w.probe(m, false, enough, next)
 }
 
 // handoverSlack is for what beside waiting is to be done: messages there and back, a vote and two entries made durable, in a calm network.

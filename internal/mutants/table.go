@@ -538,6 +538,12 @@ func (c Configuration) ids`,
 	case m.Term > s.term || m.Stream > s.stream:`, `case m.Term < s.term:
 		return // its stream has ended
 	case m.Term > s.term || m.Stream != s.stream:`, "a late copy of an ended stream is executed again"},
+	{"left-alone-with-a-read", "raft/members.go",
+		`		r.confirmReads()       // and`, `		// and`, "a cluster shrinks to one server, and no read is answered any more"},
+	{"joint-leader-by-the-new-alone", "raft/election.go",
+		`if !r.members.quorum.has(heard) {`, `if !hasMajority(r.members.quorum.voters, heard) {`, "a leader that the old voters do not hear keeps its clients waiting for ever"},
+	{"refused-change-begun-by-a-copy", "raft/membership.go",
+		`for i := range r.refusals {`, `for i := range r.refusals[:0] {`, "a change that was said to be refused is made later"},
 	{"installed-without-its-members", "raft/snapshot.go",
 		`	r.resetConfigurations(ConfigurationAt{Index: index, Configuration: c})
 `, `	r.members.history[0].Index = min(index, ConfigurationAt{Index: index, Configuration: c}.Index)
