@@ -10,6 +10,7 @@ import (
 
 	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/vfs/memfs"
+	"github.com/balsa-raft/balsa/wal"
 )
 
 // keeping prepares members whose machines keep their state, with a snapshot about every ten commands.
@@ -430,5 +431,28 @@ func TestPinnedIsReleased(t *testing.T) {
 		test.end(c, m)
 		expect(t, test.name+": pinned after", k.pinned, 0)
 		expect(t, test.name+": syncs", k.syncs, 0)
+	}
+}
+
+// TestIsStateOf: the state of an entry is that of a later one if nothing between is a command, whatever the later one is.
+func TestIsStateOf(t *testing.T) {
+	c := newCluster(t, 1).startAll()
+	g := &Group{id: testGroup + 1, host: c.member(1).host}
+	var es []raft.Entry
+	for i, kind := range []raft.EntryType{raft.EntryNoop, raft.EntryNoop, raft.EntryCommand, raft.EntryNoop, raft.EntryNoop} {
+		es = append(es, raft.Entry{Index: raft.Index(i + 1), Term: 1, Type: kind})
+	}
+	if err := g.host.log.Append([]wal.Save{{Group: g.id, Entries: es, HardState: raft.HardState{CurrentTerm: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	s := g.recoveredLog()
+	for _, test := range []struct {
+		i, later raft.Index
+		want     bool
+	}{{1, 2, true}, {2, 3, false}, {2, 4, false}, {1, 5, false}, {3, 3, true}, {3, 5, true}} {
+		same, err := g.isStateOf(&s, test.i, test.later)
+		if same != test.want || err != nil {
+			t.Errorf("the state of entry %d is that of entry %d: %v, %v", test.i, test.later, same, err)
+		}
 	}
 }
