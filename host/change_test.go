@@ -270,3 +270,22 @@ func TestStaleInDoubt(t *testing.T) {
 	expect(t, "asked when the log is beyond it, it has ended", isClosed(ch.Done()), true)
 	expect(t, "its outcome is unknown", errors.Is(ch.Err(), ErrUnknownOutcome), true)
 }
+
+// TestRefusedWithALog: a member that is refused because of its folder stops if there is nothing in that. With a log it does not: people have to say which folder is the right one.
+func TestRefusedWithALog(t *testing.T) {
+	c := newCluster(t, 3).startAll()
+	m := c.member(3)
+	m.host.Refused(2, wire.WrongIncarnation, "another folder")
+	m.work()
+	if err := m.group.Err(); !errors.Is(err, ErrReplaced) {
+		t.Errorf("with an empty folder: %v", err)
+	}
+	c.elect(1)
+	c.settle()
+	m = c.member(2)
+	m.host.Refused(3, wire.WrongIncarnation, "another folder")
+	m.work()
+	if err := m.group.Err(); err != nil {
+		t.Errorf("with a log: %v", err)
+	}
+}

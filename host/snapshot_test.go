@@ -457,3 +457,17 @@ func TestSnapshotsAreWrittenInPieces(t *testing.T) {
 	}
 	expect(t, "being written", m.group.compaction.busy.Load(), false)
 }
+
+// TestTermOfTheSnapshotAtAStart: a member that has executed nothing since it was started knows of which term its machine's last entry is: a snapshot that it takes then says so.
+func TestTermOfTheSnapshotAtAStart(t *testing.T) {
+	c := compacting(t, 1)
+	m := c.member(1)
+	c.fill(c.elect(1), 0, 40)
+	term := m.term()
+	m.kill()
+	m.start()
+	if m.group.applied == 0 {
+		t.Fatal("there was no snapshot")
+	}
+	expect(t, "term of what is executed", m.group.appliedTerm, term)
+}
