@@ -1,7 +1,7 @@
 package balsa_test
 
 import (
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 )
@@ -9,28 +9,42 @@ import (
 // patience is how long a test waits for what takes milliseconds on a machine that has time for it.
 const patience = 30 * time.Second
 
+// nap is how long a watch sleeps, and awake is how long a nap may last before the machine is said to have stood still.
+const nap, awake = 2 * time.Millisecond, 10 * time.Millisecond
+
 // stalls measures for how long this machine had no time for the process: other programs may have it, or nobody. What a test says of how long things
 // take is said without that.
-type stalls struct{ total atomic.Int64 }
+type stalls struct {
+	mu    sync.Mutex
+	total time.Duration // until the last look
+	last  time.Time
+}
 
 func watchStalls(t *testing.T) *stalls {
-	const nap = 2 * time.Millisecond
-	s, stop := &stalls{}, make(chan struct{})
+	s, stop := &stalls{last: time.Now()}, make(chan struct{})
 	t.Cleanup(func() { close(stop) })
 	go func() {
-		for last := time.Now(); ; {
+		for {
 			select {
 			case <-stop:
 				return
 			case <-time.After(nap):
 			}
-			now := time.Now()
-			s.total.Add(int64(max(0, now.Sub(last)-5*nap)))
-			last = now
+			s.mu.Lock()
+			s.total += s.since()
+			s.last = time.Now()
+			s.mu.Unlock()
 		}
 	}()
 	return s
 }
 
-// sum is the time lost since the watch began.
-func (s *stalls) sum() time.Duration { return time.Duration(s.total.Load()) }
+// since is the time lost since the last look.
+func (s *stalls) since() time.Duration { return max(0, time.Since(s.last)-awake) }
+
+// sum is the time lost since the watch began. It counts what is lost since the last look too: whoever asks may go on before the watch does.
+func (s *stalls) sum() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total + s.since()
+}
