@@ -114,7 +114,7 @@ func (c *cluster) conn(i int) *grpc.ClientConn {
 func (c *cluster) connect(t *testing.T, p *process) {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+p.client, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 100 * time.Millisecond}}))
+		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: patience, Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 100 * time.Millisecond}}))
 	if err != nil {
 		t.Fatal(err)
 	}
