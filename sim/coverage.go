@@ -47,6 +47,8 @@ const (
 	installBeforeTail
 	changeInSnapshot
 	readInAnother
+	readForgotten
+	moveForgotten
 	streamResumed
 	figureC
 	figureD
@@ -153,6 +155,8 @@ var stateNames = [states]string{
 	installFirstWord:  "a snapshot that is whole, and is the first that its member hears of the leader",
 	installBeforeTail: "a snapshot of what is there, before entries that its leader does not have",
 	changeInSnapshot:  "a change of the members whose end is in a snapshot that who asked for it needs",
+	readForgotten:     "entries that are forgotten while they are read for another member",
+	moveForgotten:     "entries that are forgotten while they are read to be moved",
 	readInAnother:     "entries that were read in one leadership, and come to the core in another",
 	streamResumed:     "a snapshot stream taken up again",
 	figureC:           "figure 3.7 c: an entry of an earlier term on a majority, which does not make it committed",

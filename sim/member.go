@@ -55,7 +55,8 @@ type member struct {
 	strike      *strike
 	fails       bool       // the operation that begins does
 	readStrike  int        // reads of the disk until one fails; zero: none does
-	slowRead    func()     // what happens during the next read of the log for another member; may be nil
+	slowRead    func()     // what happens during the next read of the log by a part; may be nil
+	slowReadBy  host.Part  // the sender's are for other members, the preparer's for what it moves
 	diskFailed  bool       // an operation of this incarnation was made to fail
 	stopped     bool       // it has stopped by itself and will be restarted
 	local       raft.Index // what the last local read of this incarnation has reflected
@@ -67,6 +68,7 @@ type member struct {
 	progress
 	besieged
 	quota  quota
+	tidy   tidy
 	wishes []*wish
 }
 
@@ -129,7 +131,7 @@ func (m *member) begin() {
 	m.startClock()
 	m.ticks, m.handovers, m.wishes, m.stall = 0, nil, nil, stall{}
 	m.local, m.stepsShard, m.progress = 0, 0, progress{}
-	m.besieged = besieged{}
+	m.besieged, m.tidy = besieged{}, tidy{}
 	m.due, m.held, m.nested = [host.PartCount]bool{}, [host.PartCount]bool{}, false
 	m.disk.fs.SetHook(m.hook)
 	m.w.report.Starts++
@@ -168,6 +170,7 @@ func (m *member) open() {
 		m.w.fail("Rot", "n%d starts, and what it has read is damaged", m.id)
 	}
 	m.w.checker.recovered(m)
+	m.checkStarted()
 	m.tell("recovered: %v", g.Status())
 	m.w.recordStatus(m, g.Status().Status)
 	m.scheduleTick()
@@ -261,6 +264,7 @@ func (m *member) hook(op memfs.Op, name string) error {
 	m.ambushNames(op, name)
 	if op == memfs.OpRename && ofSnapshots(name) {
 		m.checkSynced(name)
+		m.tidy.named(name, m.part)
 		m.ambushName()
 	}
 	if op == memfs.OpSync && strings.HasSuffix(name, ".part") {
@@ -278,6 +282,7 @@ func (m *member) hook(op memfs.Op, name string) error {
 		m.fails = false
 		if m.host != nil && ofSnapshots(name) {
 			m.w.report.SnapshotErrors++
+			m.tidy.erred = true
 			m.w.strikes(FaultDiskError, m)
 			m.tell("the disk fails to %v %s", op, name)
 			return syscall.EIO

@@ -40,6 +40,8 @@ var properties = map[string]property{
 	"Identity":        {"A member is told to stop because its folder is another one, or because it was removed, only if that is so.", "host/identity.go", aboutMembers},
 	"Vouch":           {"A voter says with which folder it knows its leader only by what is committed.", "raft/vouch.go", aboutMembers},
 
+	"Room": {"A member's folders hold what it knows of, what it takes for alive is so, and of the rest there is no more than bounds say.", "packages wal and snapshot; docs/limits.md", aboutDisk},
+
 	// Members.
 	"Members":  {"Changes of the members follow one another: each is decided on what the last one made, and is done when it is committed.", "thesis §4.1, §4.3", aboutMembers},
 	"Transfer": {"Who says to have handed the lead over does not lead any more.", "thesis §3.10", aboutElection},

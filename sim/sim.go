@@ -21,7 +21,7 @@ func Run(o Options) (*Report, error) {
 func run(o Options) (*Report, error) {
 	w := newWorld(o)
 	defer w.tellStory()
-	w.live()
+	w.lives()
 	w.endGuests()
 	r := &w.report
 	r.Seed, r.Members, r.Steps, r.Time, r.Trace = o.Seed, len(w.members), w.steps, w.now, w.trace
@@ -32,6 +32,16 @@ func run(o Options) (*Report, error) {
 	}
 	w.record(TraceLine{Kind: TraceDone})
 	return r, nil
+}
+
+// lives is live, but for what comes of going on when something does not hold: a member whose start did not come to its end has nobody to ask.
+func (w *world) lives() {
+	defer func() {
+		if r := recover(); r != nil && w.failure == nil {
+			panic(r)
+		}
+	}()
+	w.live()
 }
 
 // live is a whole run: a time in which anything may go wrong, and then one in which nothing does.
@@ -98,8 +108,12 @@ func (w *world) live() {
 	w.demandLasting()
 	w.demandReplacements()
 	w.demandShrinking()
+	w.demandLongReads()
 	if w.failure == nil {
 		w.demandPeace()
+	}
+	if w.failure == nil {
+		w.checkFolders()
 	}
 	w.lookAtGuests()
 	w.checkHistory()

@@ -44,7 +44,7 @@ func (w *world) demandSlowRead() {
 	for _, m := range r.late { // alone with them it is the only one that can be elected
 		m.restart()
 	}
-	old.slowRead = r.during
+	old.slowRead, old.slowReadBy = r.during, host.PartSender
 	w.run(w.now+20*w.knobs.electionTimeout(), func() bool { return old.slowRead == nil })
 	w.network.withheld, old.slowRead, w.knobs.raft.CacheBytesMax = nil, nil, was
 	w.network.mend()
@@ -114,7 +114,7 @@ func (r *slowRead) comes() bool {
 
 // reads takes in a read of the disk that may be slow.
 func (m *member) reads(op memfs.Op, name string) {
-	if during := m.slowRead; during != nil && op == memfs.OpReadAt && m.part == host.PartSender && !ofSnapshots(name) {
+	if during := m.slowRead; during != nil && op == memfs.OpReadAt && m.part == m.slowReadBy && !ofSnapshots(name) {
 		m.slowRead = nil
 		m.tell("reads from its log, and that takes long")
 		during()

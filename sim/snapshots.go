@@ -286,6 +286,7 @@ func (c *checker) chunk(m *member, to raft.NodeID, msg *raft.InstallSnapshot) {
 
 // received takes in what a member says to have of a snapshot.
 func (c *checker) received(m *member, to raft.NodeID, msg *raft.InstallSnapshotReply) {
+	m.tidy.received = true
 	m.receives = msg.Offset < c.sizes[c.sized(msg.Term, place{msg.LastIncludedIndex, c.ghost(msg.LastIncludedIndex).term})]
 	for key, sent := range c.streams {
 		if key.term != msg.Term || key.to != m.id || key.at.index != msg.LastIncludedIndex {

@@ -123,6 +123,9 @@ func (m *member) step(p host.Part) {
 	if p == host.PartShard {
 		m.observe()
 	}
+	if p == host.PartRest {
+		m.rests()
+	}
 	if p == host.PartApplier {
 		m.w.network.refusalsTo(m, true)
 	}

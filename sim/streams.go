@@ -27,6 +27,7 @@ const (
 	ofGuestRoom
 	ofGuestCall
 	ofGuestRot
+	ofLongReads
 )
 
 // stream is the source of one purpose and two numbers: the same in every run of the seed.
