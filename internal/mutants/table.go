@@ -632,6 +632,16 @@ func (c Configuration) ids`,
 	{"chunk-that-was-lost", "host/sender.go",
 		`if now-max(st.moved, st.retried) > streamRetry && st.sent > st.there {`, `if now-max(st.moved, st.retried) > 2*streamTimeout && st.sent > st.there {`,
 		"one message is lost, and a snapshot takes half a minute more"},
+	{"stream-that-ended-keeps-its-file", "host/sender.go",
+		`func (s *Sender) end(st *stream) bool {
+	st.file.Close()
+`, `func (s *Sender) end(st *stream) bool {
+`,
+		"a snapshot that was sent once is never removed: the disk fills up"},
+	{"log-never-prepared", "host/writer.go",
+		`	w.host.preparer.poke()
+`, ``,
+		"no segment is ever given back: the disk fills up"},
 	{"snapshot-received-and-not-kept", "host/receiver.go",
 		`if err := in.receiver.Commit(); err != nil {`, `if err := in.receiver.Close(); err != nil {`,
 		"the log is reset to a snapshot that is not there"},
@@ -816,6 +826,41 @@ func (c Configuration) ids`,
 	{"read-back-unchecked", "wal/read.go",
 		`if crc32.Checksum(b, castagnoli) == p.crc {`, `if crc32.Checksum(b, castagnoli) == p.crc || len(b) > 0 {`, "rot is read back, sent to others and executed"},
 
+	{"forgotten-and-still-counted", "wal/group.go",
+		`		l.release(g, g.spans[:n])
+		g.spans`, `		g.spans`,
+		"no segment is ever given back: the disk fills up"},
+	{"superseded-and-still-counted", "wal/group.go",
+		`	l.release(g, g.spans[n:])
+`, ``,
+		"segments whose entries were superseded are never given back: the disk fills up"},
+	{"read-and-never-let-go", "wal/read.go",
+		`	defer unpin(pieces)
+`, ``,
+		"one old entry is read, and no segment is given back any more: the disk fills up"},
+	{"given-back-while-it-is-read", "wal/prepare.go",
+		`s.live > 0 || s.readers.Load() > 0 {`, `s.live > 0 {`,
+		"a member that reads old entries finds others in their place, and stops"},
+	{"half-made-files-stay", "wal/resume.go",
+		`	for _, name := range r.temps {
+		if err`, `	for _, name := range r.temps {
+		if name != temp {
+			continue
+		}
+		if err`,
+		"each start leaves the segments that were to be used again: the disk fills up"},
+	{"never-vouched-for", "wal/log.go",
+		`	l.unvouched = true
+	l.publish(at)`, `	l.publish(at)`,
+		"the log is idle, its end is damaged, and is taken for torn: what was acknowledged is gone"},
+	{"start-does-not-vouch", "wal/resume.go",
+		`	cut.syncedLSN = l.lsn
+`, ``,
+		"what a start has gone on from is damaged, and is taken for torn by the next one"},
+	{"lost-header-is-taken-for-unused", "wal/recovery.go",
+		`if p, fr := r.nextFrame(f, blockBytes, 0); p >= 0 {`, `if p, fr := r.nextFrame(f, blockBytes, 0); p >= f.size {`,
+		"the last segment's header is damaged, and all that was acknowledged in it is gone"},
+
 	// snapshot
 
 	{"snapshot-not-synced", "snapshot/writer.go",
@@ -851,4 +896,13 @@ func (c Configuration) ids`,
 		return r.fail(err)
 	}
 	r.err = ErrClosed`, "a snapshot that was damaged while it came counts as there"},
+	{"named-and-still-claimed", "snapshot/store.go",
+		`	defer s.release(m.place())
+	err := file`, `	err := file`,
+		"no snapshot is ever removed: the disk fills up"},
+	{"unfinished-snapshots-stay", "snapshot/store.go",
+		`		return s.removeFile(name)
+	case partSuffix:`, `		return nil
+	case partSuffix:`,
+		"each process that dies while it writes a snapshot leaves a file: the disk fills up"},
 }
