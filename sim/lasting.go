@@ -23,6 +23,9 @@ import (
 // can be elected until somebody is; and who was elected has the best log from then on. Where no such voter is nobody can be elected without breaking Leader
 // Completeness: in a star whose hub lacks entries that a majority of the others has, say. In a ring and in a balanced bridge of an odd number of voters each can lead, and
 // so whoever has the best log can be elected.
+//
+// All that holds as long as links alone stay wrong. Who answers a leader and can store nothing keeps it in office all the same: so all voters have room on their disks, also
+// those that are damaged.
 
 // leastTimeouts is for how many election timeouts nothing may change in a network that stays as it is.
 const leastTimeouts = 4
@@ -67,8 +70,12 @@ func (w *world) demandLeader() {
 	}
 	var well []*member
 	for _, id := range cfg.Voters() {
-		if m := w.member(id); m.standing == isMember && !m.wiped && !m.disk.rotten {
-			m.mend()
+		m := w.member(id)
+		if m.standing != isMember || m.wiped {
+			continue
+		}
+		m.mend() // also with rot: a leader counts on it as long as it answers
+		if !m.disk.rotten {
 			well = append(well, m)
 		}
 	}
