@@ -200,9 +200,14 @@ func (c *checker) losesAnswers() bool {
 	return false
 }
 
+// answersMayDiffer reports whether members may have lost different answers: also for lack of room, where it counts how many commands were executed together.
+func (c *checker) answersMayDiffer() bool {
+	return c.w.knobs.sessions.AnswerBytesMax > 0 || c.losesAnswers()
+}
+
 // sized is what has a size: a snapshot after an entry, and if that may have other bytes on each member, the one that a term's leader has.
 func (c *checker) sized(t raft.Term, at place) streamed {
-	if c.w.options.guests == nil && !c.losesAnswers() {
+	if c.w.options.guests == nil && !c.answersMayDiffer() {
 		t = 0
 	}
 	return streamed{term: t, at: at}

@@ -332,7 +332,7 @@ func (c *checker) answered(cmd *command, op *operation, answer []byte, kept bool
 
 // tooMuch takes in that an answer was lost, which happens for lack of room alone.
 func (c *checker) tooMuch(cmd *command) {
-	if c.w.knobs.sessions.AnswerBytesMax == 0 && !c.losesAnswers() {
+	if !c.answersMayDiffer() {
 		c.w.fail("Session", "the answer to the write of %d was lost, and there is room", writeOf(cmd.Value))
 	}
 }
@@ -347,8 +347,7 @@ func (c *checker) refuse(value uint64) {
 
 // sessionsAt compares the tables of sessions in all snapshots of an index. Answers may be lost for lack of room alone.
 func (c *checker) sessionsAt(m *member, i raft.Index, table []byte) {
-	room := c.w.knobs.sessions.AnswerBytesMax == 0 && !c.losesAnswers()
-	if was, ok := c.tables[i]; ok && !bytes.Equal(was, table) && (room || !host.SameSessions(was, table)) {
+	if was, ok := c.tables[i]; ok && !bytes.Equal(was, table) && (!c.answersMayDiffer() || !host.SameSessions(was, table)) {
 		c.w.fail("Snapshot State", "the snapshot of n%d at %d has the sessions %x, and elsewhere it has %x", m.id, i, table, was)
 	}
 	c.tables[i] = table
