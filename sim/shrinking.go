@@ -23,7 +23,10 @@ func (w *world) shrinks(leader *member, ready func(raft.ConfigurationAt) bool) b
 		return false
 	}
 	leader.wishFor([]raft.Member{{ID: leader.id, Suffrage: raft.Voter}}, false, 0)
-	shrunk := func() bool { c := leader.group.Configuration(); return c.Index > at && ready(c) }
+	shrunk := func() bool { // and it has not handed over meanwhile: then the others have it, too
+		c := leader.group.Configuration()
+		return leader.group.Status().Role == raft.Leader && c.Index > at && ready(c)
+	}
 	w.run(w.now+w.patience()/10, func() bool { return !leader.up || shrunk() })
 	return w.failure == nil && leader.up && shrunk()
 }
@@ -33,7 +36,7 @@ func (w *world) demandOldMajority() {
 	leader, voters := w.leader(), w.voters()
 	cfg := leader.group.Configuration().Configuration
 	if joint := (raft.ConfigurationAt).Joint; w.shrinks(leader, func(c raft.ConfigurationAt) bool { return joint(c) && c.Index > leader.group.Status().CommitIndex }) {
-		w.network.cutBetween(map[raft.NodeID]bool{leader.id: true})
+		w.network.leaveAlone(leader)
 		w.network.severedAt = w.now // the change is on its way to those who are not to hear of it
 		w.tell("n%d is a majority of the new voters, and hears none of the old ones; %v", leader.id, w.network)
 		w.expectResigned(leader)
@@ -57,7 +60,7 @@ func (w *world) demandAlone() {
 	}
 	read()
 	if alone := w.shrinks(leader, func(c raft.ConfigurationAt) bool { return len(c.Members) == 1 }); alone {
-		w.network.cutBetween(map[raft.NodeID]bool{leader.id: true})
+		w.network.leaveAlone(leader)
 		w.network.severedAt = w.now // nobody answers any more
 		w.tell("n%d is all that is left", leader.id)
 		w.reach(readsAlone)
