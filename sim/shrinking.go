@@ -35,7 +35,12 @@ func (w *world) shrinks(leader *member, ready func(raft.ConfigurationAt) bool) b
 func (w *world) demandOldMajority() {
 	leader, voters := w.leader(), w.voters()
 	cfg := leader.group.Configuration().Configuration
-	if joint := (raft.ConfigurationAt).Joint; w.shrinks(leader, func(c raft.ConfigurationAt) bool { return joint(c) && c.Index > leader.group.Status().CommitIndex }) {
+	term := leader.group.Status().Term
+	begins := func(c raft.ConfigurationAt) bool {
+		s := leader.group.Status()
+		return c.Joint() && c.Index > s.CommitIndex && s.Term == term // or it leads again, and another one has told the others in between
+	}
+	if w.shrinks(leader, begins) {
 		w.network.leaveAlone(leader)
 		w.network.severedAt = w.now // the change is on its way to those who are not to hear of it
 		w.tell("n%d is a majority of the new voters, and hears none of the old ones; %v", leader.id, w.network)
