@@ -44,6 +44,9 @@ func (w *world) forgets(m *member, by host.Part) {
 	part, nested, incarnation, last := m.part, m.nested, m.incarnation, m.disk.durable.last()
 	m.hold(by, true)
 	m.nested = true
+	if by == host.PartSender {
+		m.sendsLate = last
+	}
 	forgotten := func() bool { return m.disk.durable.first > last }
 	w.writeUntil(m, w.logMax(), forgotten)
 	segments := int64(w.knobs.spareSegments+2) * w.knobs.segmentBytes

@@ -57,6 +57,7 @@ type member struct {
 	readStrike  int        // reads of the disk until one fails; zero: none does
 	slowRead    func()     // what happens during the next read of the log by a part; may be nil
 	slowReadBy  host.Part  // the sender's are for other members, the preparer's for what it moves
+	sendsLate   raft.Index // a sender that was slow has had the end of the log at it, and goes on with what it was to send then
 	diskFailed  bool       // an operation of this incarnation was made to fail
 	stopped     bool       // it has stopped by itself and will be restarted
 	local       raft.Index // what the last local read of this incarnation has reflected

@@ -30,7 +30,7 @@ func (m *member) checkQuota(batch []wal.Save) {
 		before := uint64(0) // what came with an earlier save: this one's was taken behind it
 		for k := range batch[i].Entries {
 			e := &batch[i].Entries[k]
-			if l := m.w.checker.leaders[e.Term]; l.member != m.id || l.incarnation != m.incarnation {
+			if l := m.w.checker.leaders[e.Term]; l.member != m.id || l.incarnation != m.incarnation || batch[i].HardState.CurrentTerm > e.Term { // it may get its own back from a later leader
 				continue
 			}
 			if k == 0 || q.term != e.Term {
