@@ -177,7 +177,10 @@ func (w *world) demandGone() {
 		}
 		return nil
 	}
-	w.run(w.now+w.patience(), func() bool { return left() == nil })
+	w.run(w.now+w.patience(), func() bool {
+		w.network.reunite()
+		return left() == nil
+	})
 	if m := left(); w.failure == nil && m != nil {
 		w.fail("Liveness", "everything is mended for %v, and n%d is no member and does not know it: %v", recoveryMax, m.id, m)
 	}

@@ -64,7 +64,7 @@ func (p *plot) later(next func()) {
 	})
 }
 
-// end lets all entries through again. Who has lost its folder and who does not know it stay apart: that they can be taken in is known.
+// end lets all entries through again. Who has lost its folder and who does not know it stay apart, at least until everything is mended: that they can be taken in is known.
 func (p *plot) end() {
 	p.w.plot = nil
 	p.part()
@@ -227,4 +227,15 @@ func (p *plot) alone() {
 // areParted reports whether two members are never to hear of each other.
 func (n *network) areParted(a, b *member) bool {
 	return len(n.parted) > 0 && (slices.Contains(n.parted, [2]*member{a, b}) || slices.Contains(n.parted, [2]*member{b, a}))
+}
+
+// reunite lets those hear of each other again whose ignorant one has it on its disk by now, committed, that the other is no member with the folder that it has: that one is not taken in any more, and
+// perhaps nobody else that it can ask is left to tell it.
+func (n *network) reunite() {
+	n.parted = slices.DeleteFunc(n.parted, func(pair [2]*member) bool {
+		m, lost := pair[0], pair[1]
+		at, own := n.w.checker.configurationOnDisk(m)
+		known, in := own.Member(lost.id)
+		return at <= m.commit && (!in || known.Incarnation != 0 && known.Incarnation != lost.identity.Incarnation)
+	})
 }
