@@ -73,7 +73,7 @@ func (w *world) drawAbsence() *absence {
 	}
 	w.demandMembers(a.withAway)
 	knows := func() bool { // also that it is a member itself: or it would stop while it is away
-		return a.away.up && a.isMember() && !slices.ContainsFunc(a.replaced, func(m *member) bool {
+		return a.away.up && a.isMember() && a.knowsWhoStays() && !slices.ContainsFunc(a.replaced, func(m *member) bool {
 			is, _ := a.away.group.Configuration().Member(m.id)
 			return is.Incarnation != m.identity.Incarnation
 		})
@@ -88,6 +88,15 @@ func (w *world) drawAbsence() *absence {
 // isMember reports whether who is to be away is a member, by what it goes by.
 func (a *absence) isMember() bool {
 	return a.w.checker.isMember(a.away.group.Configuration().Configuration, a.away.id)
+}
+
+// knowsWhoStays reports whether it knows, by what it goes by, a voter whose disk is not replaced: one of them has to tell it with which folder the others lead.
+func (a *absence) knowsWhoStays() bool {
+	own := a.away.group.Configuration()
+	return slices.ContainsFunc(a.w.voters(), func(m *member) bool {
+		is, _ := own.Member(m.id)
+		return m != a.away && !slices.Contains(a.replaced, m) && own.IsVoter(m.id) && (is.Incarnation == 0 || is.Incarnation == m.identity.Incarnation)
+	})
 }
 
 // newcomer is a server that can become a member; nil if there is none.
