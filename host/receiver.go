@@ -99,5 +99,18 @@ func (r *Receiver) write(g *Group, meta snapshot.Meta, c *raft.InstallSnapshot) 
 		return 0, err
 	}
 	in.receiver = nil
+	r.forgetOvertaken(g, meta)
 	return offset, nil
+}
+
+// forgetOvertaken removes a snapshot that has just become whole when the member has a newer one of what it has executed itself: until it wrote its next one, it would keep both.
+// What it has not executed may still be wanted, whatever else there is.
+func (r *Receiver) forgetOvertaken(g *Group, meta snapshot.Meta) {
+	newest, ok, err := r.host.snapshots.Latest(g.id)
+	if err != nil || !ok || newest.Index <= meta.Index || newest.Index > g.Executed() {
+		return
+	}
+	if err := r.host.snapshots.Prune(g.id, newest.Index); err != nil {
+		r.host.logger.Warn("old snapshots could not be removed", "group", uint64(g.id), "error", err)
+	}
 }
