@@ -16,9 +16,10 @@ import (
 
 // tidy is what is to be known of an incarnation for that.
 type tidy struct {
-	wrote    raft.Index // the last snapshot that it has written itself: those before it are to go
-	received bool       // it was sent a part of a snapshot, and may hold it
-	erred    bool       // its disk did, so that something could not be removed
+	wrote     raft.Index // the last snapshot that it has written itself: those before it are to go
+	received  bool       // it was sent a part of a snapshot, and may hold it
+	erred     bool       // its disk did, so that something could not be removed
+	unremoved int        // so many snapshots that could not
 
 	appends uint64 // to the log, when it was let settle last
 	looked  bool   // at the log, since the last of them

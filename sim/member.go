@@ -284,6 +284,7 @@ func (m *member) hook(op memfs.Op, name string) error {
 		if m.host != nil && ofSnapshots(name) {
 			m.w.report.SnapshotErrors++
 			m.tidy.erred = true
+			m.tidy.unremoved += bit(op == memfs.OpRemove)
 			m.w.strikes(FaultDiskError, m)
 			m.tell("the disk fails to %v %s", op, name)
 			return syscall.EIO
