@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"iter"
 	"maps"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -22,6 +23,7 @@ import (
 // planted do one thing otherwise.
 type logbook struct {
 	*ledger
+	mu   sync.Mutex // of what follows: Sync is called while commands are executed, and also while a snapshot is restored
 	disk vfs.FS
 	file vfs.File
 	end  int64
@@ -143,6 +145,8 @@ func (d *logbook) noRoom(err error) error {
 }
 
 func (d *logbook) Apply(batch iter.Seq[balsa.Entry[order, string]]) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	var pages []page
 	for e := range batch {
 		e.Reply(d.execute(e))
@@ -152,6 +156,8 @@ func (d *logbook) Apply(batch iter.Seq[balsa.Entry[order, string]]) error {
 }
 
 func (d *logbook) Restore(r io.Reader) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if err := d.ledger.Restore(r); err != nil {
 		return err
 	}
@@ -175,6 +181,8 @@ func (d *logbook) Restore(r io.Reader) error {
 func (d *logbook) Applied() (balsa.Index, balsa.Term, error) { return d.Index, d.Term, nil }
 
 func (d *logbook) Sync() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.file == nil {
 		return nil
 	}
