@@ -82,7 +82,7 @@ func TestMessagesThatWaitAreBounded(t *testing.T) {
 		{"refused changes", raft.ForwardChangeReply{Term: 1, Detail: strings.Repeat("x", 4<<10)}, 4 << 10},
 	} {
 		for range 2 * inboxBytesMax / test.bytes {
-			m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: test.message}})
+			m.receive(2, test.message)
 		}
 		if n := len(m.host.shard.inbox.items); n == 0 || n*test.bytes > inboxBytesMax+test.bytes {
 			t.Errorf("%s: %d of %d bytes wait", test.name, n, test.bytes)
@@ -108,8 +108,8 @@ func TestChunksThatWaitAreBounded(t *testing.T) {
 	} {
 		bytes := max(len(chunk.Data)+len(chunk.Configuration), 112)
 		for range 2 * receiveBytesMax / bytes {
-			m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: chunk}})
-			m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.InstallSnapshotReply{Term: 1}}})
+			m.receive(2, chunk)
+			m.receive(2, raft.InstallSnapshotReply{Term: 1})
 		}
 		if n := len(m.host.receiver.inbox.items); n == 0 || n*bytes > receiveBytesMax+bytes {
 			t.Errorf("%d chunks of %d bytes wait", n, bytes)

@@ -135,14 +135,14 @@ func TestStrangerThatIsAMember(t *testing.T) {
 		m := c.member(3)
 		m.start()
 		if led {
-			m.host.Receive(1, []wire.Packet{{Group: testGroup, Message: raft.AppendEntries{Term: 1, LeaderID: 1, PrevLogIndex: 7, PrevLogTerm: 1}}})
+			m.receive(1, raft.AppendEntries{Term: 1, LeaderID: 1, PrevLogIndex: 7, PrevLogTerm: 1})
 			m.work()
 		}
 		if test.broken {
 			m.host.Unreachable(1)
 			m.work()
 		}
-		m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: 1, PreVote: true, Stranger: 1}}})
+		m.receive(2, raft.RequestVoteReply{Term: 1, PreVote: true, Stranger: 1})
 		m.work()
 		if err := m.group.Err(); (err == nil) != led || !led && !errors.Is(err, ErrRemoved) {
 			t.Errorf("a leader has spoken to it: %v, its connection has broken: %v; it says %v", led, test.broken, err)
@@ -156,22 +156,14 @@ func TestStrangerAsksOnceMore(t *testing.T) {
 	c.elect(1)
 	c.settle()
 	m := c.member(3)
-	pass := func(ticks int) (asked int) {
-		for range ticks {
-			c.network = nil
-			m.tick()
-			asked += len(c.network)
-		}
-		return asked
-	}
-	pass(4 * m.group.raft.ElectionTicks())
+	m.alone(4 * m.group.raft.ElectionTicks())
 	s := m.group.raft.Status()
-	m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: s.Term, PreVote: true, Stranger: s.LastIndex + 1}}})
+	m.receive(2, raft.RequestVoteReply{Term: s.Term, PreVote: true, Stranger: s.LastIndex + 1})
 	m.work()
-	if asked := pass(2 * m.group.raft.ElectionTicks()); asked == 0 || m.group.Err() != nil {
+	if asked := m.alone(2 * m.group.raft.ElectionTicks()); asked == 0 || m.group.Err() != nil {
 		t.Errorf("it asks %d more times, and says %v", asked, m.group.Err())
 	}
-	if pass(1); !errors.Is(m.group.Err(), ErrRemoved) {
+	if m.alone(1); !errors.Is(m.group.Err(), ErrRemoved) {
 		t.Errorf("nobody has said anything else, and it says %v", m.group.Err())
 	}
 }
@@ -190,21 +182,18 @@ func TestStrangerAddedAgain(t *testing.T) {
 			c.settle()
 			m := c.member(3)
 			g := m.group
-			for range 4 * g.raft.ElectionTicks() {
-				c.network = nil
-				m.tick()
-			}
+			m.alone(4 * g.raft.ElectionTicks())
 			s, is := g.raft.Status(), g.Configuration().Configuration
 			without := is
 			without.Members = is.Members[:2]
-			m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: s.Term, PreVote: true, Stranger: s.LastIndex + 1}}})
+			m.receive(2, raft.RequestVoteReply{Term: s.Term, PreVote: true, Stranger: s.LastIndex + 1})
 			m.work()
 			m.stalled[PartApplier] = !test.executed
-			m.host.Receive(1, []wire.Packet{{Group: testGroup, Message: raft.AppendEntries{
+			m.receive(1, raft.AppendEntries{
 				Term: s.Term, LeaderID: 1, PrevLogIndex: s.LastIndex, PrevLogTerm: s.LastTerm, LeaderCommit: s.LastIndex + test.committed, Entries: []raft.Entry{
 					{Term: s.Term, Index: s.LastIndex + 1, Type: raft.EntryConfiguration, Data: raft.AppendConfiguration(nil, without)},
 					{Term: s.Term, Index: s.LastIndex + 2, Type: raft.EntryConfiguration, Data: raft.AppendConfiguration(nil, is)},
-				}}}})
+				}})
 			m.work()
 			m.host.Unreachable(1)
 			m.work()
@@ -226,20 +215,14 @@ func TestStrangerWhileLed(t *testing.T) {
 	c.settle()
 	m := c.member(3)
 	g := m.group
-	for range 4 * g.raft.ElectionTicks() {
-		c.network = nil
-		m.tick()
-	}
+	m.alone(4 * g.raft.ElectionTicks())
 	s := g.raft.Status()
-	m.host.Receive(1, []wire.Packet{{Group: testGroup, Message: raft.AppendEntries{Term: s.Term, LeaderID: 1, PrevLogIndex: s.LastIndex, PrevLogTerm: s.LastTerm}}})
+	m.receive(1, raft.AppendEntries{Term: s.Term, LeaderID: 1, PrevLogIndex: s.LastIndex, PrevLogTerm: s.LastTerm})
 	m.work()
-	m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: s.Term, PreVote: true, Stranger: s.LastIndex + 1}}})
+	m.receive(2, raft.RequestVoteReply{Term: s.Term, PreVote: true, Stranger: s.LastIndex + 1})
 	m.work()
 	told := g.stranger
-	for range 4 * g.raft.ElectionTicks() {
-		c.network = nil
-		m.tick()
-	}
+	m.alone(4 * g.raft.ElectionTicks())
 	expect(t, "who has told it", told, 2)
 	if err := g.Err(); err != nil {
 		t.Errorf("it stops: %v", err)

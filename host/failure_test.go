@@ -91,7 +91,7 @@ func TestFailStop(t *testing.T) {
 		}, "checksum", true, "not committed, failed", ""},
 
 		{"a message proves that the cluster is broken", func(t *testing.T, c *cluster, m *member) {
-			m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.AppendEntries{Term: m.term(), LeaderID: 2}}})
+			m.receive(2, raft.AppendEntries{Term: m.term(), LeaderID: 2})
 		}, "Election Safety", false, "not committed, failed", ""},
 
 		{"the state machine fails", func(t *testing.T, c *cluster, m *member) {
@@ -107,7 +107,7 @@ func TestFailStop(t *testing.T) {
 			m.step(PartShard)
 			c.network = nil
 			held := m.propose("held")
-			m.host.Receive(3, []wire.Packet{{Group: testGroup, Message: raft.RequestVote{Term: m.term(), CandidateID: 3}}})
+			m.receive(3, raft.RequestVote{Term: m.term(), CandidateID: 3})
 			test.do(t, c, m)
 			m.work()
 			m.host.fail(errors.New("once more"))
@@ -132,7 +132,7 @@ func TestFailStop(t *testing.T) {
 				c.network = nil
 			}
 			m.fs.SetHook(nil)
-			m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVote{Term: 99, CandidateID: 2}}})
+			m.receive(2, raft.RequestVote{Term: 99, CandidateID: 2})
 			for range 100 {
 				m.tick()
 			}

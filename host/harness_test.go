@@ -271,7 +271,7 @@ func (c *cluster) settleOnce() {
 // deliver hands a letter over. Whoever is down does not get it.
 func (c *cluster) deliver(l letter) {
 	if m := c.member(l.to); m.host != nil {
-		m.host.Receive(l.from, []wire.Packet{{Group: testGroup, Message: l.message(c.t)}})
+		m.receive(l.from, l.message(c.t))
 	}
 }
 
@@ -293,6 +293,21 @@ func (m *member) tick() {
 	m.step(PartShard)
 	m.step(PartSender)
 	m.work()
+}
+
+// alone lets so many ticks pass for a member of which nothing arrives anywhere. It returns how much it has sent.
+func (m *member) alone(ticks int) (sent int) {
+	for range ticks {
+		m.c.network = nil
+		m.tick()
+		sent += len(m.c.network)
+	}
+	return sent
+}
+
+// receive hands a member what another one has sent.
+func (m *member) receive(from raft.NodeID, message raft.Message) {
+	m.host.Receive(from, []wire.Packet{{Group: testGroup, Message: message}})
 }
 
 // pass lets so many ticks pass for everybody.

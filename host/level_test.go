@@ -11,7 +11,6 @@ import (
 
 	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/vfs/memfs"
-	"github.com/balsa-raft/balsa/wire"
 )
 
 // newLeasing begins with three members of whom n1 leads under a lease: promises of 200 ms, which are 20 ticks, as an election timeout is.
@@ -269,7 +268,7 @@ func TestPromiseOutlivesConfiguration(t *testing.T) {
 		m.cut()
 		m.start()
 		ask := func() {
-			m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVote{Term: 9, CandidateID: 2, LastLogIndex: 9, LastLogTerm: 8}}})
+			m.receive(2, raft.RequestVote{Term: 9, CandidateID: 2, LastLogIndex: 9, LastLogTerm: 8})
 			m.work()
 		}
 		m.tick()

@@ -281,12 +281,7 @@ func TestOutcomes(t *testing.T) {
 
 		{"refused, and held until there is a later term", func(t *testing.T, c *cluster) {
 			m := c.member(2)
-			p := m.propose("a")
-			m.work()
-			late := take[raft.ForwardProposals](c, 1)
-			c.isolate(1) // it steps down, of which n2 does not hear
-			c.deliver(late[0])
-			c.member(1).work()
+			p := m.refusedLate("a")
 			expect(t, "refusals", len(c.network), 1)
 			for range 5 {
 				c.settle()
@@ -300,12 +295,7 @@ func TestOutcomes(t *testing.T) {
 
 		{"refused, and abandoned while it is held", func(t *testing.T, c *cluster) {
 			m := c.member(2)
-			p := m.propose("a")
-			m.work()
-			late := take[raft.ForwardProposals](c, 1)
-			c.isolate(1) // it steps down, of which n2 does not hear
-			c.deliver(late[0])
-			c.member(1).work()
+			p := m.refusedLate("a")
 			c.settle()
 			i, err := m.group.Abandon(p)
 			expect(t, "abandoned", describe(i, err), "not committed")
@@ -467,4 +457,16 @@ func TestOutcomes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// refusedLate proposes a command on a member that follows n1. It is passed on, and refused: n1 has stepped down, of which the member does not hear. The refusal is on its way.
+func (m *member) refusedLate(command string) *Proposal {
+	c := m.c
+	p := m.propose(command)
+	m.work()
+	late := take[raft.ForwardProposals](c, 1)
+	c.isolate(1)
+	c.deliver(late[0])
+	c.member(1).work()
+	return p
 }

@@ -107,10 +107,7 @@ func (r *Receiver) write(g *Group, meta snapshot.Meta, c *raft.InstallSnapshot) 
 // What it has not executed may still be wanted, whatever else there is.
 func (r *Receiver) forgetOvertaken(g *Group, meta snapshot.Meta) {
 	newest, ok, err := r.host.snapshots.Latest(g.id)
-	if err != nil || !ok || newest.Index <= meta.Index || newest.Index > g.Executed() {
-		return
-	}
-	if err := r.host.snapshots.Prune(g.id, newest.Index); err != nil {
-		r.host.logger.Warn("old snapshots could not be removed", "group", uint64(g.id), "error", err)
+	if err == nil && ok && newest.Index > meta.Index && newest.Index <= g.Executed() {
+		r.host.pruneSnapshots(g, newest.Index)
 	}
 }

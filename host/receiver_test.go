@@ -8,7 +8,6 @@ import (
 
 	"github.com/balsa-raft/balsa/raft"
 	"github.com/balsa-raft/balsa/vfs/memfs"
-	"github.com/balsa-raft/balsa/wire"
 )
 
 // TestFailedTransferBeginsAnew: a snapshot that could not be received, because its disk was full for a moment, is not taken for one that is there, and comes again.
@@ -55,10 +54,6 @@ func (m *member) sentCopy() raft.InstallSnapshot {
 	return raft.InstallSnapshot{
 		Term: m.term(), LeaderID: m.id, LastIncludedIndex: meta.Index, LastIncludedTerm: meta.Term, Configuration: meta.Configuration, Size: uint64(len(all)), Data: all,
 	}
-}
-
-func (m *member) receive(from raft.NodeID, message raft.Message) {
-	m.host.Receive(from, []wire.Packet{{Group: testGroup, Message: message}})
 }
 
 // TestSnapshotThatWasOvertaken: a snapshot that is whole only when its receiver has written a newer one itself is not kept.

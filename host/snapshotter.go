@@ -46,7 +46,7 @@ func (s *Snapshotter) write(work *snapshotWork) {
 		return
 	}
 	if work.write == nil {
-		s.prune(g, m.Index)
+		s.host.pruneSnapshots(g, m.Index)
 		return
 	}
 	size, err := s.store(m, work.write)
@@ -63,13 +63,13 @@ func (s *Snapshotter) write(work *snapshotWork) {
 	}
 	s.host.logger.Debug("a snapshot was written", "group", uint64(g.id), "index", uint64(m.Index), "bytes", size)
 	s.host.shard.inbox.put(input{kind: inputSnapshotted, group: g, index: work.compact}, 0, 0)
-	s.prune(g, m.Index)
+	s.host.pruneSnapshots(g, m.Index)
 }
 
-// prune removes the snapshots before one that is there.
-func (s *Snapshotter) prune(g *Group, before raft.Index) {
-	if err := s.host.snapshots.Prune(g.id, before); err != nil {
-		s.host.logger.Warn("old snapshots could not be removed", "group", uint64(g.id), "error", err)
+// pruneSnapshots removes the snapshots before one that is there.
+func (h *Host) pruneSnapshots(g *Group, before raft.Index) {
+	if err := h.snapshots.Prune(g.id, before); err != nil {
+		h.logger.Warn("old snapshots could not be removed", "group", uint64(g.id), "error", err)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/balsa-raft/balsa/raft"
-	"github.com/balsa-raft/balsa/wire"
 )
 
 // TestVouch: a member that was away knows another one with the folder that it had before it was removed and added again. On a voter's word it lets the other
@@ -26,7 +25,7 @@ func TestVouch(t *testing.T) {
 		t.Fatal("before anybody says so, another folder is let in")
 	}
 
-	m.host.Receive(3, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: term, Leader: raft.Vouch{ID: 2, Incarnation: old + 1, Index: index}}}})
+	m.receive(3, raft.RequestVoteReply{Term: term, Leader: raft.Vouch{ID: 2, Incarnation: old + 1, Index: index}})
 	m.work()
 	if err := m.host.Admit(2, old+1); err != nil {
 		t.Errorf("the folder that a voter vouches for: %v", err)
@@ -34,19 +33,19 @@ func TestVouch(t *testing.T) {
 	if m.host.Admit(2, old) == nil {
 		t.Error("the folder of before is let in, too")
 	}
-	m.host.Receive(3, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: term, Leader: raft.Vouch{ID: 2, Incarnation: old + 2, Index: index - 1}}}})
+	m.receive(3, raft.RequestVoteReply{Term: term, Leader: raft.Vouch{ID: 2, Incarnation: old + 2, Index: index - 1}})
 	m.work()
 	if m.host.Admit(2, old+2) == nil {
 		t.Error("the word of an earlier configuration counts more than that of a later one")
 	}
 
 	c.network = nil
-	m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.RequestVote{Term: term + 9, CandidateID: 2, LastLogIndex: 99, LastLogTerm: term + 8, Transfer: true}}})
+	m.receive(2, raft.RequestVote{Term: term + 9, CandidateID: 2, LastLogIndex: 99, LastLogTerm: term + 8, Transfer: true})
 	m.work()
 	if got := g.raft.Status().Term; got != term {
 		t.Errorf("who is let in to lead asks for a vote, and the term is %d, want %d", got, term)
 	}
-	m.host.Receive(2, []wire.Packet{{Group: testGroup, Message: raft.AppendEntries{Term: term + 1, LeaderID: 2, PrevLogIndex: 99, PrevLogTerm: term}}})
+	m.receive(2, raft.AppendEntries{Term: term + 1, LeaderID: 2, PrevLogIndex: 99, PrevLogTerm: term})
 	m.work()
 	if got := g.raft.Status(); got.Term != term+1 || got.Leader != 2 {
 		t.Errorf("who is let in to lead does not: %+v", got)
@@ -70,7 +69,7 @@ func TestVouchForEach(t *testing.T) {
 	ms := m.group.Configuration().Members
 	term, index := m.group.raft.Status().Term, m.group.raft.Status().CommitIndex+7
 	for _, id := range []raft.NodeID{2, 3} {
-		m.host.Receive(4, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: term, Leader: raft.Vouch{ID: id, Incarnation: ms[id-1].Incarnation + 1, Index: index}}}})
+		m.receive(4, raft.RequestVoteReply{Term: term, Leader: raft.Vouch{ID: id, Incarnation: ms[id-1].Incarnation + 1, Index: index}})
 		m.work()
 	}
 	for _, id := range []raft.NodeID{2, 3} {
@@ -104,7 +103,7 @@ func vouchEndsWithItsConnection(t *testing.T, late bool) {
 	g := m.group
 	old := g.Configuration().Members[1].Incarnation
 	term, last := g.raft.Status().Term, g.raft.Status().LastIndex
-	m.host.Receive(3, []wire.Packet{{Group: testGroup, Message: raft.RequestVoteReply{Term: term, Leader: raft.Vouch{ID: 2, Incarnation: old + 1, Index: last + 1}}}})
+	m.receive(3, raft.RequestVoteReply{Term: term, Leader: raft.Vouch{ID: 2, Incarnation: old + 1, Index: last + 1}})
 	m.work()
 	connected := m.host.Admit(2, old+1) == nil
 	if !connected {
@@ -121,11 +120,11 @@ func vouchEndsWithItsConnection(t *testing.T, late bool) {
 	brings := raft.AppendEntries{Term: term + 1, LeaderID: 3, PrevLogIndex: last, PrevLogTerm: term, Entries: es, LeaderCommit: last + 3}
 	if late {
 		brings.LeaderCommit = last
-		m.host.Receive(3, []wire.Packet{{Group: testGroup, Message: brings}})
+		m.receive(3, brings)
 		m.work()
 		brings = raft.AppendEntries{Term: term + 1, LeaderID: 3, PrevLogIndex: last + 3, PrevLogTerm: term + 1, LeaderCommit: last + 3}
 	}
-	m.host.Receive(3, []wire.Packet{{Group: testGroup, Message: brings}})
+	m.receive(3, brings)
 	m.work()
 	if m.host.Admit(2, old+2) != nil || m.host.Admit(2, old+1) == nil {
 		t.Error("its own configuration does not count")

@@ -741,10 +741,10 @@ func (c Configuration) ids`,
 		`q.items, q.bytes, q.poked = spare[:0], 0, false`, `q.items, q.poked = spare[:0], false`,
 		"after some time a member hears nobody any more"},
 	{"snapshots-are-kept", "host/snapshotter.go",
-		`if err := s.host.snapshots.Prune(g.id, before); err != nil {`, `if err := s.host.snapshots.Prune(g.id, before/2); err != nil {`,
+		`if err := h.snapshots.Prune(g.id, before); err != nil {`, `if err := h.snapshots.Prune(g.id, before/2); err != nil {`,
 		"the disk fills up with snapshots that nobody needs"},
 	{"snapshots-that-were-sent-are-kept", "host/snapshotter.go",
-		`		s.prune(g, m.Index)
+		`		s.host.pruneSnapshots(g, m.Index)
 		return`, `		return`,
 		"the disk of a member that lags again and again fills up"},
 
