@@ -47,9 +47,13 @@ func (m *member) knowsNobody() bool {
 	_, own := c.configurationOnDisk(m)
 	_, now := c.committedConfiguration(c.committedTo())
 	return !slices.ContainsFunc(own.Members, func(o raft.Member) bool {
-		known := o.Incarnation == 0 || o.Incarnation == m.w.member(o.ID).identity.Incarnation
-		return o.ID != m.id && own.IsVoter(o.ID) && c.isMember(now, o.ID) && known
+		return o.ID != m.id && own.IsVoter(o.ID) && c.isMember(now, o.ID) && m.w.member(o.ID).mayBe(o)
 	})
+}
+
+// mayBe reports whether a configuration knows a server with the folder that it has, or with none yet.
+func (m *member) mayBe(known raft.Member) bool {
+	return known.Incarnation == 0 || known.Incarnation == m.identity.Incarnation
 }
 
 // demandComeback checks that in a cluster where nothing is wrong a server whose disk was lost is removed, and comes back under its id with an empty one.

@@ -3,10 +3,10 @@ package sim
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -187,12 +187,12 @@ func (m *member) checkSynced(name string) {
 	if m.machine == nil || !m.machine.keeps() || !strings.HasSuffix(name, ".tmp") {
 		return
 	}
-	var g, i, t uint64
-	if _, err := fmt.Sscanf(name, snapshotsDir+"/snap-%x-%x-%x.tmp", &g, &i, &t); err != nil {
+	i, _, ok := parseSnapshot(path.Base(name))
+	if !ok {
 		m.w.fail("Snapshot Durable", "n%d names a snapshot %q", m.id, name)
 		return
 	}
-	if at, _ := m.w.checker.stateAt(raft.Index(i)); m.machine.journal.synced < at {
+	if at, _ := m.w.checker.stateAt(i); m.machine.journal.synced < at {
 		m.w.fail("Machine Durable", "n%d has written its snapshot at %d, and its machine's own state was made durable after command %d of %d",
 			m.id, i, m.machine.journal.synced, at)
 	}

@@ -1,9 +1,6 @@
 package sim
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // snapshotsMax is how many snapshots a member has at most where nothing is wrong: the newest, and one whose removal an error of the disk has prevented; more only if there
 // were more such errors in its incarnation.
@@ -17,7 +14,7 @@ func (m *member) hoards() string {
 	}
 	n := 0
 	for _, name := range names {
-		if !strings.Contains(name, ".") {
+		if _, suffix, ok := parseSnapshot(name); ok && suffix == "" {
 			n++
 		}
 	}

@@ -236,6 +236,6 @@ func (n *network) reunite() {
 		m, lost := pair[0], pair[1]
 		at, own := n.w.checker.configurationOnDisk(m)
 		known, in := own.Member(lost.id)
-		return at <= m.commit && (!in || known.Incarnation != 0 && known.Incarnation != lost.identity.Incarnation)
+		return at <= m.commit && (!in || !lost.mayBe(known))
 	})
 }

@@ -172,5 +172,5 @@ func (m *member) returns() bool {
 // mistaken reports whether the cluster takes another folder for the server's own: it knows the one that showed itself first after the server was added, and that can be the
 // one from before. Its operator has to remove it once more.
 func (m *member) mistaken(known raft.Member) bool {
-	return m.recycled && m.up && known.Incarnation != 0 && known.Incarnation != m.identity.Incarnation
+	return m.recycled && m.up && !m.mayBe(known)
 }

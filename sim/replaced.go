@@ -95,7 +95,7 @@ func (a *absence) knowsWhoStays() bool {
 	own := a.away.group.Configuration()
 	return slices.ContainsFunc(a.w.voters(), func(m *member) bool {
 		is, _ := own.Member(m.id)
-		return m != a.away && !slices.Contains(a.replaced, m) && own.IsVoter(m.id) && (is.Incarnation == 0 || is.Incarnation == m.identity.Incarnation)
+		return m != a.away && !slices.Contains(a.replaced, m) && own.IsVoter(m.id) && m.mayBe(is)
 	})
 }
 
