@@ -260,9 +260,9 @@ func TestSummary(t *testing.T) {
 	s := &settings{systems: systems, workload: workload{ops: []string{opWrite}, conc: []int{1}}}
 	var results []Result
 	for round, ops := range []map[string]float64{
-		{"floor": 100, "hashicorp": 20, "etcd": 30, "balsa": 90},
-		{"floor": 200, "hashicorp": 10, "etcd": 40, "balsa": 60},
-		{"floor": 50, "hashicorp": 50, "etcd": 25, "balsa": 20}, // a moment in which the machine did something else
+		{"floor": 100, "hashicorp": 20, "etcd": 30, "dragonboat": 15, "balsa": 90},
+		{"floor": 200, "hashicorp": 10, "etcd": 40, "dragonboat": 20, "balsa": 60},
+		{"floor": 50, "hashicorp": 50, "etcd": 25, "dragonboat": 30, "balsa": 20}, // a moment in which the machine did something else
 	} {
 		for name, n := range ops {
 			results = append(results, Result{System: name, Round: round, Op: opWrite, Conc: 1, OpsPerSec: n})
@@ -278,6 +278,7 @@ func TestSummary(t *testing.T) {
 floor 100 50 200  
 hashicorp 20 10 50 0.20 0.67
 etcd 30 25 40 0.30 1.00
+dragonboat 20 15 30 0.15 0.50
 balsa 60 20 90 0.40 1.50
 `
 	if got != want {

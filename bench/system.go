@@ -19,6 +19,7 @@ var systems = []system{
 	{name: "floor", title: "floor", start: startFloor},
 	{name: "hashicorp", title: "hashicorp/raft", modules: []string{"github.com/hashicorp/raft", "github.com/hashicorp/raft-wal"}, start: startHashicorp},
 	{name: "etcd", title: "etcd/raft", modules: []string{"go.etcd.io/raft/v3", "go.etcd.io/etcd/server/v3"}, start: startEtcd},
+	{name: "dragonboat", title: "dragonboat", modules: []string{"github.com/lni/dragonboat/v4"}, start: startDragonboat},
 	{name: "balsa", title: "Balsa", start: startBalsa},
 }
 
