@@ -367,12 +367,10 @@ func (c *clients) leave() {
 
 var errRunEnds = errors.New("the run ends")
 
-// lost ends an operation whose member has died.
+// lost ends an operation whose member has died. It may have an outcome that nobody has looked at yet.
 func (c *clients) lost(op *operation) {
-	if !op.ended {
-		op.ended = true
-		c.finished(op)
-	}
+	op.ended = true
+	c.finished(op)
 }
 
 func (c *clients) endWrite(op *operation, i raft.Index, err error) {

@@ -169,27 +169,36 @@ func (w *world) demandProgress() {
 	w.demandPreferred()
 }
 
-// probe writes on m again and again until a write is applied there, or enough says that it is not needed any more.
+// probeMax is how long a patient caller waits at most before it writes again.
+const probeMax = time.Minute
+
+// probe writes on m again and again until a write is applied there, or enough says that it is not needed any more. A patient caller whose write was overtaken by a snapshot waits longer
+// each time: where logs are short and snapshots slow, the writes of many such callers are what the members lag behind with next.
 func (w *world) probe(m *member, patient bool, enough func() bool, served func()) {
-	again := func() {
-		w.after(100*time.Millisecond, func() { w.probe(m, patient, enough, served) })
-	}
-	switch {
-	case enough():
-	case !m.up:
-		again()
-	default:
-		op := w.clients.write(-1, m, 0)
-		op.patient = patient // nothing is lost in a mended cluster: not to end is a fault
-		op.done = func(op *operation) {
-			if op.Outcome == OutcomeApplied {
-				served()
-			} else {
-				again()
+	wait := 100 * time.Millisecond
+	var try func()
+	try = func() {
+		switch {
+		case enough():
+		case !m.up:
+			w.after(wait, try)
+		default:
+			op := w.clients.write(-1, m, 0)
+			op.patient = patient // nothing is lost in a mended cluster: not to end is a fault
+			op.done = func(op *operation) {
+				if op.Outcome == OutcomeApplied {
+					served()
+					return
+				}
+				if patient && op.Outcome == OutcomeUnknown {
+					wait = min(2*wait, probeMax)
+				}
+				w.after(wait, try)
 			}
+			w.clients.begin(op)
 		}
-		w.clients.begin(op)
 	}
+	try()
 }
 
 // converged says what is still different between the members, or nothing.
