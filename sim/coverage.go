@@ -126,6 +126,7 @@ const (
 	oldConnected
 	oldMajorityGoesOn
 	readsAlone
+	refusedStays
 	states
 )
 
@@ -225,6 +226,7 @@ var stateNames = [states]string{
 	oldConnected:      "a member that has an old folder connected, and hears of the new one by a leader that knows little",
 	oldMajorityGoesOn: "a leader that resigns because it hears the new voters of a joint configuration alone",
 	readsAlone:        "a leader that its change leaves alone, and that is read from meanwhile",
+	refusedStays:      "a late copy of a change that was refused, and could begin now",
 	goesOnAsBefore:    "a member that comes back as it was, and another folder was in its place meanwhile",
 	sieged:            "a leader besieged for its lease",
 	leaseOutlived:     "a leader that is asked under a lease just when others have committed without it",

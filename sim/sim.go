@@ -107,6 +107,7 @@ func (w *world) live() {
 	w.perhaps(200, w.voters, 2, w.demandResigns)
 	w.demandLasting()
 	w.demandReplacements()
+	w.demandRefused()
 	w.demandShrinking()
 	w.demandLongReads()
 	if w.failure == nil {

@@ -28,6 +28,7 @@ const (
 	ofGuestCall
 	ofGuestRot
 	ofLongReads
+	ofRefused
 )
 
 // stream is the source of one purpose and two numbers: the same in every run of the seed.
