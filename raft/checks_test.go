@@ -350,14 +350,17 @@ func (k *checks) checkLimits(s *server) {
 		violate("withheldMax", "n%d withholds %d messages", s.id, len(r.disk.withheld))
 	}
 	var cached uint64
-	for _, e := range r.log.cache {
-		cached += e.Size()
+	in := &r.log.cache
+	for _, b := range in.blocks {
+		for _, e := range b {
+			cached += e.Size()
+		}
 	}
-	if r.log.cacheBytes != cached {
-		violate("cacheBytes", "n%d counts %d bytes, they are %d", s.id, r.log.cacheBytes, cached)
+	if in.bytes != cached {
+		violate("cache.bytes", "n%d counts %d bytes, they are %d", s.id, in.bytes, cached)
 	}
-	if e := r.log.cache; len(e) > 0 && r.log.cacheBytes > r.config.CacheBytesMax && e[0].Index <= min(r.commitIndex, r.disk.index) {
-		violate("CacheBytesMax", "n%d keeps %d bytes, from %d on", s.id, r.log.cacheBytes, e[0].Index)
+	if in.next() > in.first && in.bytes > r.config.CacheBytesMax && in.first <= min(r.commitIndex, r.disk.index) {
+		violate("CacheBytesMax", "n%d keeps %d bytes, from %d on", s.id, in.bytes, in.first)
 	}
 }
 

@@ -34,7 +34,7 @@ func (r *Raft) checkState() {
 	must.Be2(r.applying <= max(d.index, r.log.first-1), "only durable entries are applied: %d <= %d", r.applying, d.index)
 	must.Be2(d.index <= d.lastHanded, "what is durable, %d, was handed out to be saved, up to %d", d.index, d.lastHanded)
 	must.Be2(d.lastHanded <= r.log.last, "what was handed out to be saved, %d, is in the log, up to %d", d.lastHanded, r.log.last)
-	must.Be2(r.log.cacheFirst+Index(len(r.log.cache)) == r.log.last+1, "the cache of %d entries reaches the log's end %d", len(r.log.cache), r.log.last)
+	must.Be2(r.log.cache.next() == r.log.last+1, "the cache reaches to the log's end, behind which is %d: %d", r.log.last+1, r.log.cache.next())
 	first := r.members.history[0].Index
 	must.Be2(first <= r.commitIndex, "there is a committed configuration to go back to: %d <= %d", first, r.commitIndex)
 	must.Be2((r.role == Leader) == (r.leader == r.config.ID), "a server is its own leader, n%d, only as leader: %d", r.leader, r.role)

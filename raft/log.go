@@ -9,20 +9,18 @@ import (
 // log is the figure's log[]: the terms of all entries, as runs, and the newest entries themselves.
 //
 // Invariant: runs is ascending in Term and in First, and covers first..last without gaps.
-// Invariant: cache holds the entries cacheFirst..last, contiguous; it may be empty.
+// Invariant: cache holds the entries cache.first..last; it may be empty.
 type log struct {
 	first    Index // the oldest entry that exists; 1 until the log is compacted
 	last     Index // the newest; first-1 when empty
 	baseTerm Term  // of the entry before first, which a snapshot replaces; 0 if first is 1
 	runs     []TermRun
 
-	cache      []Entry
-	cacheFirst Index
-	cacheBytes uint64
+	cache cache
 }
 
 func newLog(s LogState) log {
-	return log{first: s.First, last: s.Last, baseTerm: s.BaseTerm, runs: append([]TermRun(nil), s.Runs...), cacheFirst: s.Last + 1}
+	return log{first: s.First, last: s.Last, baseTerm: s.BaseTerm, runs: append([]TermRun(nil), s.Runs...), cache: cache{first: s.Last + 1}}
 }
 
 // term returns the term of entry i. It is false for an entry that the log does not have: a missing entry has no
@@ -76,9 +74,8 @@ func (l *log) append(es ...Entry) {
 			l.runs = append(l.runs, TermRun{Term: e.Term, First: e.Index})
 		}
 		l.last = e.Index
-		l.cacheBytes += e.Size()
 	}
-	l.cache = append(l.cache, es...)
+	l.cache.append(es)
 }
 
 // truncateFrom removes entry i and all behind it.
@@ -88,16 +85,11 @@ func (l *log) truncateFrom(i Index) {
 	for n := len(l.runs); n > 0 && l.runs[n-1].First >= i; n-- {
 		l.runs = l.runs[:n-1]
 	}
-	if i <= l.cacheFirst {
-		l.cache, l.cacheFirst, l.cacheBytes = nil, i, 0
+	if i <= l.cache.first {
+		l.cache.void(i)
 		return
 	}
-	keep := int(i - l.cacheFirst)
-	for _, e := range l.cache[keep:] {
-		l.cacheBytes -= e.Size()
-	}
-	// The cap makes the next append copy: saves and messages under way still share the removed entries' places.
-	l.cache = l.cache[:keep:keep]
+	l.cache.truncateFrom(i)
 }
 
 // compact forgets the entries up to i.
@@ -110,45 +102,21 @@ func (l *log) compact(i Index) {
 	}
 	l.runs = append([]TermRun(nil), l.runs...) // or the array would keep what was forgotten
 	l.first, l.baseTerm = i+1, term
-	for len(l.cache) > 0 && l.cacheFirst <= i {
-		l.cacheBytes -= l.cache[0].Size()
-		l.cache = l.cache[1:]
-		l.cacheFirst++
-	}
-	l.cacheFirst = max(l.cacheFirst, l.first)
+	l.cache.forget(i)
 }
 
 // reset makes the log an empty one behind entry i of term t.
 func (l *log) reset(i Index, t Term) {
-	*l = log{first: i + 1, last: i, baseTerm: t, cacheFirst: i + 1}
+	*l = log{first: i + 1, last: i, baseTerm: t, cache: cache{first: i + 1}}
 }
 
 // cached returns the entries from..to, as many as fit in bytesMax but at least one. It is false if they are not in memory.
-// The result shares the cache and must not be changed.
+// The result may share the cache's places and must not be changed.
 func (l *log) cached(from, to Index, bytesMax uint64) ([]Entry, bool) {
-	if from < l.cacheFirst || from > l.last {
+	if from < l.cache.first || from > l.last {
 		return nil, false
 	}
-	es := l.cache[from-l.cacheFirst : min(to, l.last)+1-l.cacheFirst]
-	var size uint64
-	for i := range es {
-		size += es[i].Size()
-		if size > bytesMax && i > 0 {
-			return es[:i:i], true
-		}
-	}
-	return es[:len(es):len(es)], true
-}
-
-// evict drops cached entries from the front, none beyond limit, until they fit in bytesMax.
-func (l *log) evict(limit Index, bytesMax uint64) {
-	n := 0
-	for l.cacheBytes > bytesMax && n < len(l.cache) && l.cache[n].Index <= limit {
-		l.cacheBytes -= l.cache[n].Size()
-		n++
-	}
-	l.cache = l.cache[n:]
-	l.cacheFirst += Index(n)
+	return l.cache.between(from, min(to, l.last), bytesMax), true
 }
 
 // matches reports whether es are the log's own entries of these indexes, by term.

@@ -14,7 +14,10 @@ import (
 func (r *Raft) clone() *Raft {
 	c := *r
 	c.log.runs = slices.Clone(r.log.runs)
-	c.log.cache = slices.Clone(r.log.cache)
+	c.log.cache.blocks = slices.Clone(r.log.cache.blocks)
+	for i, b := range c.log.cache.blocks {
+		c.log.cache.blocks[i] = slices.Clone(b)
+	}
 	c.votesGranted, c.votesRefused = maps.Clone(r.votesGranted), maps.Clone(r.votesRefused)
 	c.peers = slices.Clone(r.peers)
 	for i, p := range c.peers {
@@ -44,7 +47,7 @@ var neverChanged = map[string]bool{
 	".members.history[].Configuration.Members":   true,
 	".refusals[].Unreachable":                    true,
 	".config.Rand":                               true, // always the same number
-	".log.cache[].Data":                          true, // immutable once appended
+	".log.cache.blocks[][].Data":                 true, // immutable once appended
 	".disk.withheld[].Envelope.Message":          true,
 	".forwards.kept[].ForwardProposals.Commands": true,
 	".forwards.kept[].ids":                       true,

@@ -193,7 +193,7 @@ func (e *encoder) core(r *Raft, log []Entry) {
 	e.entries(log)
 	e.index(r.log.first)
 	e.term(r.log.baseTerm)
-	e.index(r.log.cacheFirst)
+	e.index(r.log.cache.first)
 	e.set(r.votesGranted)
 	e.set(r.votesRefused)
 	e.number(uint64(r.heartbeatElapsed))
@@ -305,7 +305,7 @@ var notInKey = map[string]string{
 	".scratch":  "it is written before it is read",
 	".effects":  "they are drained after every input",
 	".previous": "it is the state itself after effects were drained: asserted by replica.check",
-	".log.last": "of the log: asserted", ".log.runs": "of the log: asserted", ".log.cache": "of the log: asserted", ".log.cacheBytes": "of the log: asserted",
+	".log.last": "of the log: asserted", ".log.runs": "of the log: asserted", ".log.cache.blocks": "of the log: asserted", ".log.cache.bytes": "of the log: asserted", ".log.cache.filled": "nobody sees where a block ends",
 	".ticks": "times count from here", ".ledSince": "no model asks for how long", ".electionElapsed": "but for being over",
 	".electionTimeout": "a model says when it is over", ".peers[].id": "peers are in the order of names", ".peers[].steadySince": "without priorities nobody asks",
 	".peers[].promised": "no leases", ".lease.now": "no leases", ".lease.told": "no leases", ".lease.promised": "no leases", ".lease.rounds": "no leases",

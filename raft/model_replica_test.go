@@ -427,7 +427,7 @@ func (s *step) check() {
 		if e.Index < l.first-1 {
 			continue
 		}
-		if !l.has(e.Term, e.Index) || e.Index >= l.cacheFirst && hashEntry(0, l.cache[e.Index-l.cacheFirst]) != hashEntry(0, e) {
+		if !l.has(e.Term, e.Index) || e.Index >= l.cache.first && hashEntry(0, l.cache.between(e.Index, e.Index, 0)[0]) != hashEntry(0, e) {
 			violate("model", "n%d has not handed out its entry %d to be saved", s.id, e.Index)
 		}
 		if e.Index == l.first || e.Index > l.first && s.log[i-1].Term != e.Term {

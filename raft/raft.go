@@ -281,7 +281,7 @@ func (r *Raft) Effects() Effects {
 	r.answerForwards()
 	r.save()
 	r.apply()
-	r.log.evict(min(r.commitIndex, r.disk.index), r.config.CacheBytesMax)
+	r.log.cache.evict(min(r.commitIndex, r.disk.index), r.config.CacheBytesMax)
 	r.checkStep()
 	e := r.effects
 	r.effects = Effects{}
@@ -298,7 +298,7 @@ func (r *Raft) apply() {
 		es, ok := r.log.cached(from, limit, room)
 		if !ok {
 			r.applyLoading = true
-			to := min(limit, r.log.cacheFirst-1)
+			to := min(limit, r.log.cache.first-1)
 			r.effects.Load = append(r.effects.Load, Load{From: from, To: to, MaxBytes: min(room, r.config.AppendBytesMax)})
 			return
 		}

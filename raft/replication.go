@@ -43,7 +43,7 @@ func (r *Raft) sendNext(p *peer) bool {
 	es, ok := r.log.cached(p.nextIndex, r.log.last, r.config.AppendBytesMax)
 	if !ok {
 		p.loading = true
-		to := min(r.log.last, r.log.cacheFirst-1)
+		to := min(r.log.last, r.log.cache.first-1)
 		r.effects.Load = append(r.effects.Load, Load{For: p.id, From: p.nextIndex, To: to, MaxBytes: r.config.AppendBytesMax})
 		return false
 	}
