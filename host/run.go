@@ -176,7 +176,7 @@ type rest struct {
 
 const (
 	// restShare is how much longer a rest is than the piece before it.
-	restShare = 2
+	restShare = 4
 	restMax   = 100 * time.Millisecond // or a piece in which the machine stood still would hold up the next
 )
 

@@ -81,7 +81,7 @@ func (w *Writer) writeBlock() error {
 
 // writtenBytes is how much a Writer or a Receiver lets gather before it syncs, at most; it divides a store's syncBytes, or is more. While it syncs,
 // the log's own syncs wait, and with them all callers.
-const writtenBytes = 1 << 20
+const writtenBytes = 256 << 10
 
 // writeBuf writes buf, and makes it an empty block.
 func (w *Writer) writeBuf() error {
